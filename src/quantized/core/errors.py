@@ -1,0 +1,112 @@
+"""Everything that can go wrong with a request, by meaning. No HTTP status here: the surface gives one.
+
+Fault
+├── InvalidRequest            the caller's own words are at fault
+│   ├── MalformedBody         not JSON, not UTF-8, nested too deeply
+│   ├── BodyTooLarge
+│   ├── UnknownField
+│   ├── MissingField
+│   ├── InvalidValue          wrong type or out of range
+│   ├── UnknownProvider       the provider header names none that could serve
+│   ├── UnsupportedParameter  the chosen provider or model cannot honour it
+│   ├── ModelNotPriced
+│   └── RejectedByProvider    a provider's word about the caller's own input, cleaned
+├── Unauthenticated
+├── InsufficientCredits
+├── ModelNotFound
+└── Unavailable               nothing the caller did
+    ├── ProviderUnavailable
+    └── LedgerUnavailable
+"""
+
+
+class Fault(Exception):  # noqa: N818 - a fault is what the caller is told; it is raised, but not named after that
+    """`message` may reach the caller. `cause` never does: it is for the log."""
+
+    def __init__(
+        self, message: str, *, param: str | None = None, code: str | None = None, cause: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code
+        self.cause = cause
+
+
+class InvalidRequest(Fault):
+    pass
+
+
+class MalformedBody(InvalidRequest):
+    pass
+
+
+class BodyTooLarge(InvalidRequest):
+    pass
+
+
+class UnknownField(InvalidRequest):
+    pass
+
+
+class MissingField(InvalidRequest):
+    pass
+
+
+class InvalidValue(InvalidRequest):
+    pass
+
+
+class UnknownProvider(InvalidRequest):
+    pass
+
+
+class UnsupportedParameter(InvalidRequest):
+    pass
+
+
+class ModelNotPriced(InvalidRequest):
+    pass
+
+
+class RejectedByProvider(InvalidRequest):
+    pass
+
+
+class Unauthenticated(Fault):
+    def __init__(self, *, cause: str | None = None) -> None:
+        super().__init__("Invalid API key", code="invalid_api_key", cause=cause)
+
+
+class InsufficientCredits(Fault):
+    def __init__(self, *, cause: str | None = None) -> None:
+        super().__init__("Insufficient credits", code="insufficient_credits", cause=cause)
+
+
+class ModelNotFound(Fault):
+    def __init__(self, model: str, *, cause: str | None = None) -> None:
+        super().__init__(f"Model '{model}' not found", param="model", code="model_not_found", cause=cause)
+
+
+class Unavailable(Fault):
+    """`retry_after` is in seconds, where somebody told us when to come back."""
+
+    def __init__(self, *, cause: str, retry_after: float | None = None) -> None:
+        super().__init__("Service temporarily unavailable", code="service_unavailable", cause=cause)
+        self.retry_after = retry_after
+
+
+class ProviderUnavailable(Unavailable):
+    """`retryable`: another try before the first byte may succeed. `alert`: our own account or
+    configuration at the provider is at fault, and an operator should look."""
+
+    def __init__(
+        self, *, cause: str, retry_after: float | None = None, retryable: bool = False, alert: bool = False
+    ) -> None:
+        super().__init__(cause=cause, retry_after=retry_after)
+        self.retryable = retryable
+        self.alert = alert
+
+
+class LedgerUnavailable(Unavailable):
+    pass

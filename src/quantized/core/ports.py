@@ -1,0 +1,155 @@
+"""What the gateway needs from the rooms around it, as protocols and the plain data they exchange.
+
+Amounts are integers in micro-credits, times are Unix milliseconds, ids are minted by whoever calls.
+"""
+
+from collections.abc import Awaitable, Mapping
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from quantized.core.usage import Usage
+
+
+class Clock(Protocol):
+    def now_ms(self) -> int:
+        """Unix time in milliseconds."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start; never goes back."""
+
+
+class Override(Struct, frozen=True):
+    """Rates of one model, in micro-credits per million, that replace the catalogue's for a licence type.
+
+    A rate that is None stays the catalogue's.
+    """
+
+    input: int | None = None
+    cached_read: int | None = None
+    cache_write: int | None = None
+    cache_write_1h: int | None = None
+    input_audio: int | None = None
+    output: int | None = None
+    reasoning: int | None = None
+    output_audio: int | None = None
+    output_image: int | None = None
+    request: int | None = None
+    web_search: int | None = None
+
+
+class Terms(Struct, frozen=True):
+    """What a licence type grants: a mark-up in basis points (10,000 = the catalogue's own rate) and rates of
+    its own by model name. `id` names this version of the terms, so that derived rates can be cached by it."""
+
+    id: str
+    markup_bp: int = 10_000
+    overrides: Mapping[str, Override] = {}
+
+
+class Caller(Struct, frozen=True):
+    """Who is calling, once the credential has been judged."""
+
+    institution_id: str
+    license_type_id: str
+    license_id: str
+    key_id: str
+    terms: Terms
+    user_id: str | None = None
+
+
+class KeyRecord(Struct, frozen=True):
+    """An API key as stored. `digest` is SHA-256 of the whole key; the key itself is nowhere."""
+
+    digest: bytes
+    active: bool
+    expires_at: int | None
+    license_active: bool
+    caller: Caller
+
+
+class KeyStore(Protocol):
+    def find(self, digest: bytes) -> Awaitable[KeyRecord | None]:
+        """The key with this digest. Raises LedgerUnavailable when the database does not answer."""
+
+
+class HoldOrder(Struct, frozen=True):
+    """A wish to set credits aside for one request: `wanted`, or what there is if that is at least `minimum`.
+
+    `expires_at`: after this time the hold belongs to nobody who still lives, and the sweeper releases it.
+    """
+
+    id: str
+    license_id: str
+    wanted: int
+    minimum: int
+    taken_at: int
+    expires_at: int
+    request_id: str
+    key_id: str
+    provider: str
+    model: str
+
+
+class Hold(Struct, frozen=True):
+    """Credits set aside. `amount` lies between the order's minimum and wanted."""
+
+    id: str
+    license_id: str
+    amount: int
+
+
+Outcome = Literal["completed", "cut", "client_left"]
+
+
+class Charge(Struct, frozen=True):
+    """What one request really cost, and everything a bill's reader wants to know about it.
+
+    `price` is the full price at the licence's rates. `provider_cost` is what the provider says it charges us,
+    in pico-dollars. `estimated`: the provider reported no usage, the counts are ours. `outcome`: the answer
+    was completed, was cut by the provider, or the client left.
+    """
+
+    hold_id: str
+    request_id: str
+    license_id: str
+    key_id: str
+    user_id: str | None
+    surface: str
+    provider: str
+    model: str
+    upstream_id: str | None
+    usage: Usage
+    price: int
+    estimated: bool
+    provider_cost: int | None
+    outcome: Outcome
+    started_at: int
+    first_byte_ms: int | None
+    duration_ms: int
+
+
+class Receipt(Struct, frozen=True):
+    """What a settlement did. `charged` + `overrun` is the price; `remaining` is None for an unlimited
+    licence. Saying the same settlement again gives the same receipt."""
+
+    charged: int
+    overrun: int
+    remaining: int | None
+
+
+class Ledger(Protocol):
+    """The life of a hold. Each verb is taken in order at the moment of the call, not when it is awaited, so
+    that a caller that is cancelled while it waits has still said it. Each may be said twice.
+
+    All raise LedgerUnavailable when the database does not take them.
+    """
+
+    def hold(self, order: HoldOrder) -> Awaitable[Hold]:
+        """Raises InsufficientCredits when less than `order.minimum` is there."""
+
+    def settle(self, charge: Charge) -> Awaitable[Receipt]:
+        """Ends a hold with a charge. On a hold that was already released: charges what is there."""
+
+    def release(self, hold_id: str, reason: str) -> Awaitable[None]:
+        """Ends a hold without a charge."""
