@@ -10,7 +10,7 @@ from quantized.core.ports import Override
 
 
 class Timeouts(Struct, frozen=True):
-    """Seconds. `first_byte` runs from the request's last byte to the first event of the answer, `idle` between
+    """Seconds. `first_byte` runs from the request's last byte to the answer's first event, `idle` between
     two pieces of it, `total` over all."""
 
     connect: float = 5.0

@@ -20,7 +20,7 @@ Fault
 """
 
 
-class Fault(Exception):  # noqa: N818 - a fault is what the caller is told; it is raised, but not named after that
+class Fault(Exception):
     """`message` may reach the caller. `cause` never does: it is for the log."""
 
     def __init__(
