@@ -1,0 +1,198 @@
+"""The tables, once. Portable between SQLite and PostgreSQL; the migrations build exactly these.
+
+Ids are text, times are Unix milliseconds, amounts are micro-credits. What a licence type does not say about
+a model, the catalogue says.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+    true,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+institution = Table(
+    "institution",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("alias", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# `overrides` is a JSON object, model name -> `core.ports.Override`. `default_credits` and `unlimited` are
+# what a licence of this type begins with; afterwards the licence's own row counts.
+license_type = Table(
+    "license_type",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("institution_id", Text, ForeignKey("institution.id"), nullable=False),
+    Column("alias", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("markup_bp", Integer, nullable=False, server_default="10000"),
+    Column("overrides", Text, nullable=False, server_default="{}"),
+    Column("default_credits", BigInteger),
+    Column("unlimited", Boolean, nullable=False, server_default=false()),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("institution_id", "alias"),
+    CheckConstraint("markup_bp >= 0", "markup"),
+)
+
+# `granted`, `used` and `held` cache what the entries and the open holds add up to; `entries` counts the
+# licence's entries, so that each has a number and their order is a fact.
+license = Table(  # noqa: A001  the domain's own word
+    "license",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("license_type_id", Text, ForeignKey("license_type.id"), nullable=False),
+    Column("unique_id", Text),
+    Column("name", Text, nullable=False),
+    Column("unlimited", Boolean, nullable=False, server_default=false()),
+    Column("active", Boolean, nullable=False, server_default=true()),
+    Column("created_at", BigInteger, nullable=False),
+    Column("granted", BigInteger, nullable=False, server_default="0"),
+    Column("used", BigInteger, nullable=False, server_default="0"),
+    Column("held", BigInteger, nullable=False, server_default="0"),
+    Column("entries", BigInteger, nullable=False, server_default="0"),
+    UniqueConstraint("license_type_id", "unique_id"),
+    CheckConstraint("used >= 0 AND held >= 0", "not_negative"),
+    CheckConstraint("unlimited OR used + held <= granted", "covered"),
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("license_id", Text, ForeignKey("license.id"), nullable=False, index=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("prefix", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("active", Boolean, nullable=False, server_default=true()),
+    Column("expires_at", BigInteger),
+    Column("user_id", Text),
+    Column("salt", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("rotated_from", Text, ForeignKey("api_key.id")),
+)
+
+# The rows of `hold` and `ledger_entry` are short and found by their text id alone, so SQLite keeps them in
+# the id's own tree instead of two.
+hold = Table(
+    "hold",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("license_id", Text, ForeignKey("license.id"), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("taken_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("request_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    CheckConstraint("amount >= 0", "amount"),
+    CheckConstraint("state IN ('open', 'settled', 'released')", "state"),
+    Index(
+        "ix_hold_open",
+        "expires_at",
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+# Append-only. `amount` is signed and is what the entry does to the balance, but for one kind: an `overrun`
+# is what was consumed beyond the balance, positive, and moves nothing. `balance_after` is granted - used,
+# NULL for an unlimited licence. `seq` numbers a licence's entries from 1.
+ledger_entry = Table(
+    "ledger_entry",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("license_id", Text, ForeignKey("license.id"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("balance_after", BigInteger),
+    Column("hold_id", Text),
+    Column("request_id", Text),
+    Column("reason", Text),
+    Column("actor", Text),
+    Column("estimated", Boolean, nullable=False, server_default=false()),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("license_id", "seq"),
+    CheckConstraint("kind IN ('grant', 'charge', 'overrun', 'adjustment')", "kind"),
+    sqlite_with_rowid=False,
+)
+
+# One row for each settlement: `core.ports.Charge` (the buckets of `core.usage.Usage` under their own names)
+# and its receipt. `created_at` is when it was charged, and what reports go by.
+usage_record = Table(
+    "usage_record",
+    metadata,
+    Column("hold_id", Text, ForeignKey("hold.id"), primary_key=True),
+    Column("request_id", Text, nullable=False, index=True),
+    Column("license_id", Text, ForeignKey("license.id"), nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("user_id", Text),
+    Column("surface", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("upstream_id", Text),
+    Column("input", BigInteger, nullable=False),
+    Column("cached_read", BigInteger, nullable=False),
+    Column("cache_write", BigInteger, nullable=False),
+    Column("cache_write_1h", BigInteger, nullable=False),
+    Column("input_audio", BigInteger, nullable=False),
+    Column("output", BigInteger, nullable=False),
+    Column("reasoning", BigInteger, nullable=False),
+    Column("output_audio", BigInteger, nullable=False),
+    Column("output_image", BigInteger, nullable=False),
+    Column("web_searches", BigInteger, nullable=False),
+    Column("price", BigInteger, nullable=False),
+    Column("charged", BigInteger, nullable=False),
+    Column("overrun", BigInteger, nullable=False),
+    Column("remaining", BigInteger),
+    Column("estimated", Boolean, nullable=False),
+    Column("provider_cost", BigInteger),
+    Column("outcome", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("first_byte_ms", BigInteger),
+    Column("duration_ms", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False, index=True),
+    CheckConstraint("charged >= 0 AND overrun >= 0 AND charged + overrun = price", "price"),
+    Index("ix_usage_record_license_id_created_at", "license_id", "created_at"),
+)
+
+# A provider's own list of models as we understood it; `data` is JSON.
+catalog_model = Table(
+    "catalog_model",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+    Column("fetched_at", BigInteger, nullable=False),
+)
