@@ -1,0 +1,159 @@
+"""One request from its hold to its settlement: the story that the other rooms are told in.
+
+    choose -> quote -> hold -> encode -> dispatch -> translate -> settle
+
+However a request ends, its hold ends exactly once. The edge says that the client has left by cancelling the
+task; the ledger takes a verb at the moment it is said, so a cancelled request still has its end.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from msgspec import Struct
+
+from quantized.catalog.catalog import Catalog
+from quantized.core.errors import ProviderUnavailable
+from quantized.core.events import Failed
+from quantized.core.fold import Answer, fold
+from quantized.core.ports import Caller, Clock, Hold, Ledger
+from quantized.core.request import GenerationRequest
+from quantized.core.usage import Bill
+from quantized.gateway.account import Account
+from quantized.gateway.dispatch import dispatch
+from quantized.gateway.journal import Journal
+from quantized.gateway.metering import Meter, measured, quote
+from quantized.gateway.retry import RetryPolicy
+from quantized.gateway.routing import choose
+from quantized.gateway.stream import Stream
+from quantized.gateway.translation import Translation
+from quantized.providers.provider import Target, UpstreamCall
+from quantized.providers.registry import Registry
+from quantized.surfaces.surface import Surface
+from quantized.upstream.call import Patience, UpstreamResponse
+
+T = TypeVar("T")
+
+
+class Gateway(Struct, frozen=True):
+    """What every request needs. `answer_bytes` bounds an unstreamed answer."""
+
+    registry: Registry
+    catalog: Catalog
+    ledger: Ledger
+    clock: Clock
+    patience: Patience
+    retry: RetryPolicy
+    answer_bytes: int
+
+
+class Generation:
+    """One request of one caller: `answer`, or `start` and then the stream's `pump`, once.
+
+    Cancelling whoever awaits them closes the upstream connection and settles what was used.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        caller: Caller,
+        surface: Surface,
+        request: GenerationRequest,
+        forced_provider: str | None,
+        journal: Journal,
+    ) -> None:
+        """Raises UnknownProvider, ModelNotFound, ModelNotPriced, UnsupportedParameter."""
+        self._gateway = gateway
+        self._surface = surface
+        self._request = request
+        self._journal = journal
+        route = choose(gateway.registry, gateway.catalog, request.model, forced_provider, caller.terms)
+        self._to = route.registered
+        journal.provider = self._to.provider.name
+        self._quote = quote(request, route.offer)
+        self._account = Account(
+            gateway.ledger, gateway.clock, caller, self._quote, journal, gateway.patience.total
+        )
+        self.output_cap: int | None = None
+        """The output cap in tokens that the balance made necessary, where it did."""
+
+    async def answer(self) -> tuple[Answer, Bill]:
+        """The whole answer, settled. Raises the fault that prevented it; nothing was charged then."""
+        answer, meter = await self._begin(self._whole)
+        usage, estimated = measured(self._request, answer.usage, meter)
+        return answer, await self._account.settle("completed", usage, estimated, answer.cost)
+
+    async def start(self) -> Stream:
+        """A stream that has begun: its first event is there. Raises the fault that prevented it; nothing was
+        charged then."""
+        return await self._begin(self._first_event)
+
+    async def _begin(self, read: Callable[[UpstreamResponse], Awaitable[T]]) -> T:
+        hold = await self._account.hold()
+        gateway = self._gateway
+        try:
+            return await dispatch(
+                self._to,
+                self._encode(hold),
+                read,
+                patience=gateway.patience,
+                retry=gateway.retry,
+                clock=gateway.clock,
+                journal=self._journal,
+            )
+        except asyncio.CancelledError:
+            # Once a request was under way the provider has worked on it, and counts at least the input.
+            under_way = self._journal.tries > 0
+            self._account.abandon(
+                "client_left", measured(self._request, None, Meter())[0] if under_way else None
+            )
+            raise
+        except BaseException as error:
+            await self._account.release(type(error).__name__)
+            raise
+
+    def _encode(self, hold: Hold) -> UpstreamCall:
+        provider = self._to.provider
+        self.output_cap = lowered = self._quote.lowered_cap(hold.amount)
+        cap = self._request.max_output_tokens if lowered is None else lowered
+        if cap is None and provider.capabilities.cap_required:
+            cap = self._quote.output_cap
+        model = self._quote.offer.model
+        return provider.encode(self._request, Target(model.native_id, cap, frozenset(model.features)))
+
+    async def _whole(self, response: UpstreamResponse) -> tuple[Answer, Meter]:
+        body = await response.read(self._gateway.answer_bytes)
+        journal = self._journal
+        journal.first_byte_ms = self._gateway.clock.now_ms() - journal.started_at
+        meter = Meter()
+        answer = fold(meter.watch(self._to.provider.decode_body(self._request, body)))
+        journal.upstream_id = answer.id
+        return answer, meter
+
+    async def _first_event(self, response: UpstreamResponse) -> Stream:
+        gateway = self._gateway
+        provider = self._to.provider
+        renderer = self._surface.renderer(self._request)
+        relays = provider.capabilities.language == self._surface.language
+        translation = Translation(provider.decoder(self._request), renderer, relays=relays)
+        beginning = b""
+        try:
+            # Bytes that tell nothing (comments) keep a connection alive, but are not a first byte.
+            async with asyncio.timeout(gateway.patience.first_byte):
+                while not translation.begun:
+                    data = await response.next()
+                    beginning += translation.feed(data) if data else translation.close()
+        except TimeoutError as error:
+            raise ProviderUnavailable(cause="first_byte: nothing but comments in time") from error
+        if translation.started is None and isinstance(translation.terminal, Failed):
+            raise translation.terminal.fault
+        return Stream(
+            response,
+            translation,
+            renderer,
+            self._account,
+            request=self._request,
+            journal=self._journal,
+            clock=gateway.clock,
+            beginning=beginning,
+        )

@@ -1,0 +1,122 @@
+"""From a request to the credits it may cost, and from an answer to the credits it did cost."""
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from quantized.catalog.bounds import estimate_input, estimate_output, input_bound
+from quantized.catalog.model import Model, Offer
+from quantized.catalog.pricing import affordable_output, worst_case
+from quantized.core.errors import UnsupportedParameter
+from quantized.core.events import (
+    ArgumentsDelta,
+    AudioDelta,
+    Event,
+    PartStarted,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+)
+from quantized.core.request import GenerationRequest
+from quantized.core.usage import Usage
+
+_UNBOUNDED_OUTPUT = 131_072
+"""Tokens assumed where neither the caller nor the catalogue bounds the output of a model: the largest output
+limit that providers publish for common models. What exceeds it would be an overrun, and recorded as one."""
+
+
+_BYTES_OF_MEDIA = 16
+"""Base64 characters of sound or picture that weigh as one character of text in an estimate."""
+
+
+class Quote(Struct, frozen=True):
+    """The worst case in micro-credits (`wanted`), the least with which one output token can be had
+    (`minimum`), and the tokens and searches that both were computed from."""
+
+    offer: Offer
+    input_bound: int
+    output_cap: int
+    searches: int
+    wanted: int
+    minimum: int
+
+    def lowered_cap(self, granted: int) -> int | None:
+        """The output cap that `granted` micro-credits pay for, or None where they pay for all of it."""
+        if granted >= self.wanted:
+            return None
+        return min(
+            self.output_cap,
+            affordable_output(self.offer.rates, self.input_bound, granted, self.searches),
+        )
+
+
+def quote(request: GenerationRequest, offer: Offer) -> Quote:
+    """Raises UnsupportedParameter for a web search that has no price."""
+    searches = 0
+    if request.web_search is not None:
+        if offer.rates.web_search is None:
+            raise UnsupportedParameter(
+                f"'web_search_options' is not available: the price of a web search with model "
+                f"'{request.model}' is not known here",
+                param="web_search_options",
+            )
+        searches = 1
+    bound = input_bound(request, offer.model)
+    cap = _output_cap(request, offer.model)
+    return Quote(
+        offer=offer,
+        input_bound=bound,
+        output_cap=cap,
+        searches=searches,
+        wanted=worst_case(offer.rates, bound, cap, searches),
+        minimum=worst_case(offer.rates, bound, 1, searches),
+    )
+
+
+def _output_cap(request: GenerationRequest, model: Model) -> int:
+    limit = model.max_output_tokens or model.context_window
+    if request.max_output_tokens is None:
+        return limit or _UNBOUNDED_OUTPUT
+    return request.max_output_tokens if limit is None else min(request.max_output_tokens, limit)
+
+
+class Meter:
+    """Counts what an answer has brought so far, for the case that its provider never says."""
+
+    __slots__ = ("_bytes",)
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    @property
+    def anything(self) -> bool:
+        return self._bytes > 0
+
+    @property
+    def tokens(self) -> int:
+        return estimate_output(self._bytes)
+
+    def note(self, event: Event) -> None:
+        match event:
+            case (
+                TextDelta(_, text) | ReasoningDelta(_, text) | RefusalDelta(_, text) | ArgumentsDelta(_, text)
+            ):
+                self._bytes += len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+            case PartStarted():
+                # A tool's name is output as well, and an image is nothing but its URL.
+                self._bytes += len(event.name or "") + len(event.url or "") // _BYTES_OF_MEDIA
+            case AudioDelta():
+                self._bytes += len(event.transcript) + len(event.data) // _BYTES_OF_MEDIA
+
+    def watch(self, events: Iterable[Event]) -> Iterator[Event]:
+        """The same events, counted on the way."""
+        for event in events:
+            self.note(event)
+            yield event
+
+
+def measured(request: GenerationRequest, reported: Usage | None, meter: Meter) -> tuple[Usage, bool]:
+    """What is charged, and whether it is an estimate. A provider's report wins, even when it says zero."""
+    if reported is not None:
+        return reported, False
+    return Usage(input=estimate_input(request), output=meter.tokens), True

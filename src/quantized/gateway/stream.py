@@ -1,0 +1,114 @@
+"""The pump of one stream: the provider's bytes through the translation to the client, and the money last."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from quantized.core.errors import Fault, LedgerUnavailable
+from quantized.core.events import Failed, Finished
+from quantized.core.ports import Clock, Outcome
+from quantized.core.request import GenerationRequest
+from quantized.core.usage import Bill, Usage
+from quantized.gateway.account import Account
+from quantized.gateway.dispatch import unavailable
+from quantized.gateway.journal import Journal
+from quantized.gateway.metering import measured
+from quantized.gateway.translation import Translation
+from quantized.surfaces.surface import Renderer
+from quantized.upstream.call import UpstreamFailure, UpstreamResponse
+
+_DRAIN_SECONDS = 1.0
+"""How long a provider may take to end a response whose answer is already whole, for the connection to be
+kept. Nobody waits for it: the client has its last frame by then."""
+
+
+class Stream:
+    """A stream that has begun. `pump` it once."""
+
+    def __init__(
+        self,
+        response: UpstreamResponse,
+        translation: Translation,
+        renderer: Renderer,
+        account: Account,
+        *,
+        request: GenerationRequest,
+        journal: Journal,
+        clock: Clock,
+        beginning: bytes,
+    ) -> None:
+        self._response = response
+        self._translation = translation
+        self._renderer = renderer
+        self._account = account
+        self._request = request
+        self._journal = journal
+        self._beginning = beginning
+        journal.first_byte_ms = clock.now_ms() - journal.started_at
+        if translation.started is not None:
+            journal.upstream_id = translation.started.id
+
+    async def pump(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        """Writes every frame, the last one after its charge is durable. A failure on the way is told inside
+        the stream, never raised. `write` returns when the client can take more."""
+        try:
+            await self._flow(write)
+            last = await self._end()
+        except BaseException:
+            # The client left, or we are at fault: what came until now is charged.
+            self._response.abort()
+            self._account.abandon("client_left", measured(self._request, None, self._translation.meter)[0])
+            raise
+        await write(last)
+
+    async def drain(self) -> None:
+        """Reads what the provider sends after the end of its answer, so that its connection can be used
+        again; closes it if that takes long."""
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while await self._response.next():
+                    pass
+        except (TimeoutError, UpstreamFailure):
+            pass
+        finally:
+            self._response.abort()
+
+    async def _flow(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        translation, response = self._translation, self._response
+        if self._beginning:
+            await write(self._beginning)
+        try:
+            while translation.terminal is None:
+                data = await response.next()
+                frames = translation.feed(data) if data else translation.close()
+                if frames:
+                    await write(frames)
+        except UpstreamFailure as failure:
+            await write(translation.break_off(unavailable(failure)))
+
+    async def _end(self) -> bytes:
+        """Settles, and renders the end."""
+        match self._translation.terminal:
+            case Finished(reason, usage, cost):
+                try:
+                    return self._renderer.finish(reason, await self._settle("completed", usage, cost))
+                except Fault as unsettled:
+                    return self._fail(unsettled, None)
+            case Failed(fault, usage, cost):
+                bill = None
+                if usage is None and not self._translation.meter.anything:
+                    await self._account.release(type(fault).__name__)
+                else:
+                    with suppress(LedgerUnavailable):
+                        bill = await self._settle("cut", usage, cost)
+                return self._fail(fault, bill)
+            case None:
+                raise AssertionError("the flow ended without a terminal event")
+
+    async def _settle(self, outcome: Outcome, reported: Usage | None, cost: int | None) -> Bill:
+        usage, estimated = measured(self._request, reported, self._translation.meter)
+        return await self._account.settle(outcome, usage, estimated, cost)
+
+    def _fail(self, fault: Fault, bill: Bill | None) -> bytes:
+        self._journal.note_fault(fault)
+        return self._renderer.fail(fault, bill)

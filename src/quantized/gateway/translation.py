@@ -1,0 +1,82 @@
+"""The stream machine between two languages: a provider's bytes in, a client's frames out.
+
+Where both speak the same language, a frame that holds nothing but the start of things and their deltas
+leaves as it came (the relay); every other frame, and every frame of another language, is rendered. Both
+roads read each frame with the same decoder, so they count the same and end the same: the relay saves the
+writing, not the reading.
+"""
+
+from collections.abc import Iterable
+from typing import get_args
+
+from quantized.core.errors import Fault
+from quantized.core.events import Delta, Event, Failed, Finished, Started, Terminal
+from quantized.gateway.metering import Meter
+from quantized.providers.provider import Decoder
+from quantized.surfaces.surface import Renderer
+
+_DELTAS = frozenset(get_args(Delta))
+
+
+class Translation:
+    """Pure: no I/O, no clock. After `terminal` is set nothing more comes out of it."""
+
+    __slots__ = ("_decoder", "_relays", "_renderer", "meter", "started", "terminal")
+
+    def __init__(self, decoder: Decoder, renderer: Renderer, *, relays: bool) -> None:
+        self._decoder = decoder
+        self._renderer = renderer
+        self._relays = relays
+        self.meter = Meter()
+        self.started: Started | None = None
+        self.terminal: Terminal | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Something has been understood: a part of an answer, or its end."""
+        return self.started is not None or self.terminal is not None
+
+    def feed(self, data: bytes) -> bytes:
+        out: list[bytes] = []
+        for payload, events in self._decoder.feed(data):
+            if self._relays and payload is not None:
+                for event in events:
+                    self._relayed(event)
+                if events:
+                    out.append(self._renderer.relay(payload))
+            else:
+                out.extend(self._rendered(events))
+            if self.terminal is not None:
+                break
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def close(self) -> bytes:
+        """The provider's bytes are over."""
+        if self.terminal is not None:
+            return b""
+        return b"".join(self._rendered(self._decoder.close()))
+
+    def break_off(self, fault: Fault) -> bytes:
+        """The provider's bytes are over because of `fault`, which says more than that they are over."""
+        rest = self.close()
+        if isinstance(self.terminal, Failed):
+            self.terminal = Failed(fault, self.terminal.usage, self.terminal.cost)
+        return rest
+
+    def _relayed(self, event: Event) -> None:
+        self.meter.note(event)
+        if type(event) not in _DELTAS:
+            if isinstance(event, Started):
+                self.started = event
+            # Seen, not said: the renderer has to know what is open when it writes the end.
+            self._renderer.feed(event)
+
+    def _rendered(self, events: Iterable[Event]) -> Iterable[bytes]:
+        for event in events:
+            if isinstance(event, Finished | Failed):
+                self.terminal = event
+                return
+            if isinstance(event, Started):
+                self.started = event
+            self.meter.note(event)
+            yield self._renderer.feed(event)
