@@ -1,0 +1,339 @@
+"""Settings from real files and given environments: what loads, and what is refused with which words."""
+
+from pathlib import Path
+
+import pytest
+
+from quantized.core.ports import Override
+from quantized.settings import ProviderSettings, Settings, SettingsError, Timeouts, load
+
+KEY = "sk-or-very-secret"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "quantized.toml"
+    path.write_text(text)
+    return path
+
+
+def mistakes(path: Path | None, environ: dict[str, str] | None = None) -> dict[str, str]:
+    with pytest.raises(SettingsError) as caught:
+        load(environ or {}, path)
+    for place, what in caught.value.mistakes:
+        assert place in str(caught.value)
+        assert what in str(caught.value)
+    places = [place for place, _ in caught.value.mistakes]
+    assert len(places) == len(set(places)), places
+    return dict(caught.value.mistakes)
+
+
+def test_nothing_at_all_gives_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load({}) == Settings()
+
+
+def test_the_default_file_is_read_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "port = 9000")
+    assert load({}).port == 9000
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        'host = "0.0.0.0"\nport = 1\n[timeouts]\nconnect = 1\nidle = 2.5\n[limits]\nbody_bytes = 2048',
+    )
+    settings = load(
+        {
+            "QUANTIZED_PORT": "9000",
+            "QUANTIZED_DEMO": "false",
+            "QUANTIZED_TIMEOUTS_CONNECT": "0.25",
+            "QUANTIZED_LIMITS_BODY_BYTES": "4096",
+            "QUANTIZED_CORS_ORIGINS": "https://a.example, http://localhost:3000",
+            "QUANTIZED_CATALOG_MARKUP": "1.25",
+        },
+        path,
+    )
+    assert (settings.host, settings.port, settings.demo) == ("0.0.0.0", 9000, False)
+    assert settings.timeouts == Timeouts(connect=0.25, idle=2.5)
+    assert settings.limits.body_bytes == 4096
+    assert settings.cors_origins == ("https://a.example", "http://localhost:3000")
+    assert settings.catalog.markup_bp == 12_500
+
+
+def test_a_variable_names_another_file(tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text("port = 9001")
+    assert load({"QUANTIZED_CONFIG": str(other)}).port == 9001
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    missing = tmp_path / "none.toml"
+    assert mistakes(None, {"QUANTIZED_CONFIG": str(missing)}) == {str(missing): "there is no such file"}
+    assert mistakes(missing) == {str(missing): "there is no such file"}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"port = ", "is not TOML"),
+        (b"\xff\xfe", "is not UTF-8 text"),
+        (b"x = " + b"[" * 100_000, "is not TOML"),
+        (b"port = " + b"9" * 5_000, "is not TOML"),
+        (b"key_cache_seconds = 1e99999999999999999999999", "is not TOML"),
+    ],
+)
+def test_a_file_that_is_not_toml(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "quantized.toml"
+    path.write_bytes(content)
+    assert mistakes(path)[str(path)].startswith(says)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    assert "cannot be read" in mistakes(tmp_path)[str(tmp_path)]
+    assert "cannot be read" in mistakes(None, {"QUANTIZED_CONFIG": "a\0b"})["a\0b"]
+
+
+def test_every_mistake_is_told_at_once_with_its_place(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+prot = 1
+host = 5
+[timeouts]
+connect = 0
+first_bite = 3
+[catalog]
+markup = 1.00001
+[catalog.overrides.nobody."a/b"]
+inptu = 1
+[providers.demo]
+[providers.openrouter]
+[providers."Big Server"]
+[providers.one]
+base_url = "ftp://x"
+api_key_env = "ONE_KEY"
+output_cap_field = "max"
+[providers.one.models."a/b"]
+rates = { input = 1 }
+[providers.one.models.c]
+free = true
+rates = { input = 1, output = -2 }
+[providers.two]
+""",
+    )
+    found = mistakes(
+        path,
+        {
+            "QUANTIZED_PORT": "70000",
+            "QUANTIZED_TIMEOUT_CONNECT": "3",
+            "QUANTIZED_LOG_LEVEL": "loud",
+            "QUANTIZED_DEFAULT_PROVIDER": "oen",
+        },
+    )
+    assert found == {
+        f"{path}: prot": "unknown setting; did you mean port?",
+        f"{path}: host": "must be an address or a host name, not 5",
+        f"{path}: [timeouts] connect": "must be a number of seconds above 0 and up to 86400, not 0",
+        f"{path}: [timeouts] first_bite": "unknown setting; did you mean first_byte?",
+        f"{path}: [catalog] markup": "must have at most 4 decimals, not 1.00001",
+        f"{path}: [catalog.overrides.nobody]": "unknown provider; known are demo, one, openrouter, two",
+        f'{path}: [catalog.overrides.nobody."a/b"] inptu': "unknown setting; did you mean input?",
+        f"{path}: [providers.demo]": "the name is that of the built-in demo; choose another",
+        f"{path}: [providers.openrouter]": (
+            "is set up by OPENROUTER_API_KEY and OPENROUTER_BASE_URL; rates by [catalog.overrides]"
+        ),
+        f'{path}: [providers."Big Server"]': (
+            "a name is lower-case letters, digits, _ and -, a letter or digit first"
+        ),
+        f"{path}: [providers.one] base_url": "must be an absolute http:// or https:// address",
+        f"{path}: [providers.one] api_key_env": (
+            "the variable ONE_KEY is not set; set it, or leave api_key_env out for a server without keys"
+        ),
+        f"{path}: [providers.one] output_cap_field": (
+            "must be one of max_tokens, max_completion_tokens, not 'max'"
+        ),
+        f'{path}: [providers.one.models."a/b"]': "rates must name input and output at least",
+        f"{path}: [providers.one.models.c]": "is free and has rates; leave one of them out",
+        f"{path}: [providers.one.models.c.rates] output": (
+            "must be credits per million tokens, from 0 to 1000000, with 6 decimals at most, not -2"
+        ),
+        f"{path}: [providers.two] base_url": "is missing; must be an absolute http:// or https:// address",
+        "QUANTIZED_PORT": "must be an integer from 0 to 65535, not 70000",
+        "QUANTIZED_TIMEOUT_CONNECT": "unknown variable; did you mean QUANTIZED_TIMEOUTS_CONNECT?",
+        "QUANTIZED_LOG_LEVEL": "must be one of debug, info, warning, error, not 'loud'",
+        "QUANTIZED_DEFAULT_PROVIDER": "unknown provider 'oen'; did you mean one?",
+    }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "port = true",
+        'port = "8080"',
+        "port = 80.0",
+        "port = 65536",
+        'host = ""',
+        'host = "a b"',
+        "demo = 1",
+        "key_cache_seconds = 5.1",
+        "key_cache_seconds = -1",
+        "key_cache_seconds = nan",
+        "keep_alive_seconds = inf",
+        "keep_alive_seconds = 1e-999999999",
+        "keep_alive_seconds = true",
+        "shutdown_seconds = 1979-05-27",
+        'cors_origins = "https://a.example"',
+        'cors_origins = ["https://a.example/"]',
+        'cors_origins = ["a.example"]',
+        'cors_origins = ["https://u:p@a.example"]',
+        'cors_origins = ["https://a.example:99999"]',
+        "cors_origins = [1]",
+        "timeouts = 3",
+        "providers = 3",
+        "catalog = []",
+        "catalog = { overrides = 1 }",
+        "catalog = { markup = 0 }",
+        "catalog = { markup = 1e-99999999 }",
+        "limits = { body_depth = 100000 }",
+        "retries = { attempts = -1 }",
+        'database_url = ""',
+    ],
+)
+def test_values_that_are_refused(tmp_path: Path, line: str) -> None:
+    assert len(mistakes(write(tmp_path, line))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("QUANTIZED_PORT", ""),
+        ("QUANTIZED_PORT", "tcp://10.0.0.1:8080"),
+        ("QUANTIZED_PORT", "８０８０"),
+        ("QUANTIZED_PORT", "9" * 5_000),
+        ("QUANTIZED_DEMO", "maybe"),
+        ("QUANTIZED_TIMEOUTS_IDLE", "1_000"),
+        ("QUANTIZED_TIMEOUTS_IDLE", "nan"),
+        ("QUANTIZED_TIMEOUTS_IDLE", "1e999"),
+        ("QUANTIZED_CORS_ORIGINS", "https://a.example,,"),
+        ("QUANTIZED_HOST", "\udcff"),
+        ("OPENROUTER_BASE_URL", "openrouter.ai"),
+        ("QUANTIZED_", "x"),
+    ],
+)
+def test_variables_that_are_refused(tmp_path: Path, name: str, text: str) -> None:
+    found = mistakes(write(tmp_path, ""), {name: text})
+    assert list(found) == [name]
+    assert all(line.encode() and len(line) < 400 for line in found.values())
+
+
+def test_openrouter_is_there_exactly_when_its_key_is_set(tmp_path: Path) -> None:
+    path = write(tmp_path, "")
+    assert load({}, path).providers == {}
+    assert load({"OPENROUTER_API_KEY": ""}, path).providers == {}
+    assert load({"OPENROUTER_API_KEY": KEY}, path).providers == {
+        "openrouter": ProviderSettings(base_url="https://openrouter.ai/api/v1", api_key=KEY)
+    }
+    elsewhere = load({"OPENROUTER_API_KEY": KEY, "OPENROUTER_BASE_URL": "http://[::1]:9/v1"}, path)
+    assert elsewhere.providers["openrouter"].base_url == "http://[::1]:9/v1"
+
+
+def test_a_default_provider_must_be_there(tmp_path: Path) -> None:
+    assert load({"OPENROUTER_API_KEY": KEY}, write(tmp_path, 'default_provider = "openrouter"'))
+    path = write(tmp_path, 'default_provider = "openrouter"')
+    assert mistakes(path) == {
+        f"{path}: default_provider": "is openrouter, whose key is not set; set OPENROUTER_API_KEY"
+    }
+    assert load({}, write(tmp_path, 'default_provider = "demo"')).default_provider == "demo"
+    assert len(mistakes(write(tmp_path, 'default_provider = "demo"\ndemo = false'))) == 1
+
+
+def test_a_server_of_ones_own(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+default_provider = "local-1"
+[providers.local-1]
+base_url = "https://llm.example.edu:8443/v1/"
+api_key_env = "QUANTIZED_LOCAL_KEY"
+output_cap_field = "max_completion_tokens"
+[providers.local-1.models."meta/llama"]
+native_id = "llama3:8b"
+context_window = 8192
+features = ["tool_calls"]
+rates = { input = 0.15, output = 1, cached_read = 0.000001, request = 0.000000000001, web_search = 0.01 }
+[providers.local-1.models."meta/free"]
+free = true
+[providers.local-1.models."meta/unpriced"]
+[catalog.overrides.local-1."meta/llama"]
+output = 2.5
+""",
+    )
+    settings = load({"QUANTIZED_LOCAL_KEY": KEY}, path)
+    provider = settings.providers["local-1"]
+    assert (provider.base_url, provider.api_key) == ("https://llm.example.edu:8443/v1/", KEY)
+    assert provider.output_cap_field == "max_completion_tokens"
+    llama = provider.models["meta/llama"]
+    assert (llama.native_id, llama.context_window, llama.features) == ("llama3:8b", 8192, ("tool_calls",))
+    assert llama.rates == Override(
+        input=150_000, output=1_000_000, cached_read=1, request=1, web_search=10_000_000_000
+    )
+    assert provider.models["meta/free"].rates == Override(**dict.fromkeys(Override.__struct_fields__, 0))
+    assert provider.models["meta/unpriced"].rates == Override()
+    assert settings.catalog.overrides == {"local-1": {"meta/llama": Override(output=2_500_000)}}
+
+
+def test_a_rate_is_exact_or_a_mistake(tmp_path: Path) -> None:
+    model = (
+        '[providers.x]\nbase_url = "http://x"\n[providers.x.models.m]\nrates = {{ input = {}, output = 0 }}'
+    )
+    for exact, kept in (
+        ("1000000", 10**12),
+        ("0.1", 100_000),
+        ("1e-6", 1),
+        ("1.50e1", 15_000_000),
+        ("0.0", 0),
+    ):
+        settings = load({}, write(tmp_path, model.format(exact)))
+        assert settings.providers["x"].models["m"].rates.input == kept
+    for inexact in ("0.0000001", "0.1000000000000000000000000000000001", "1000000.1", "-0.1", "nan", '"1"'):
+        assert len(mistakes(write(tmp_path, model.format(inexact)))) == 1
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        f'base_url = "https://user:{KEY}@x.example/v1"',
+        f'base_url = "https://x.example/v1?key={KEY}"',
+        f'base_url = "https://x.example/v1#{KEY}"',
+        f'base_url = "{KEY}"',
+        f'base_url = "https://{KEY}:port/"',
+        f'base_url = "https://x.example"\napi_key = "{KEY}"',
+        f'base_url = "https://x.example"\napi_key_env = "{KEY}"',
+        'base_url = "https://x.example"\napi_key_env = "BROKEN"',
+    ],
+)
+def test_a_secret_is_never_repeated(tmp_path: Path, provider: str) -> None:
+    environ = {
+        "BROKEN": f"{KEY}\n",
+        "OPENROUTER_API_KEY": f" {KEY}",
+        "OPENROUTER_BASE_URL": f"http://{KEY}@x",
+    }
+    path = write(tmp_path, f'database_url = "postgresql://u:{KEY} @h"\n[providers.x]\n{provider}')
+    with pytest.raises(SettingsError) as caught:
+        load(environ, path)
+    assert len(caught.value.mistakes) == 4
+    assert KEY not in str(caught.value)
+    assert KEY not in repr(caught.value)
+
+
+def test_settings_do_not_print_their_keys(tmp_path: Path) -> None:
+    from rich.pretty import pretty_repr
+
+    settings = load({"OPENROUTER_API_KEY": KEY}, write(tmp_path, ""))
+    for printed in (repr(settings), str(settings), pretty_repr(settings), repr(settings.providers)):
+        assert "openrouter.ai" in printed
+        assert KEY not in printed
+    assert repr(ProviderSettings("http://x")) == (
+        "ProviderSettings(base_url='http://x', api_key=None, models={}, output_cap_field='max_tokens')"
+    )
