@@ -1,6 +1,11 @@
-"""A model as the catalogue knows it, and its rates."""
+"""A model as the catalogue knows it, and its rates: the data, and how a price list becomes it."""
+
+from decimal import Decimal
+from fractions import Fraction
 
 from msgspec import Struct
+
+from quantized.core.ports import Override
 
 
 class Rates(Struct, frozen=True):
@@ -22,6 +27,52 @@ class Rates(Struct, frozen=True):
     request: int = 0
     web_search: int | None = None
     """None where the price of a search is not known; such a search is refused."""
+    tiers: tuple["Tier", ...] = ()
+    """Rates that replace these for a whole request with a long input, in ascending order of `from_input`."""
+
+
+class Tier(Struct, frozen=True):
+    """`rates` (which have no tiers of their own) hold when all input buckets together reach `from_input`."""
+
+    from_input: int
+    rates: Rates
+
+
+def complete(known: Override, tiers: tuple[Tier, ...] = ()) -> Rates | None:
+    """Rates for every bucket out of those that a price list names; None without input and output.
+
+    A bucket without a price of its own costs what its tokens would cost otherwise: cached reads, cache writes
+    and audio the input rate, cache writes for an hour the rate of the shorter ones, reasoning, audio and
+    images the output rate.
+    """
+    if known.input is None or known.output is None:
+        return None
+    cache_write = known.input if known.cache_write is None else known.cache_write
+    return Rates(
+        input=known.input,
+        output=known.output,
+        cached_read=known.input if known.cached_read is None else known.cached_read,
+        cache_write=cache_write,
+        cache_write_1h=cache_write if known.cache_write_1h is None else known.cache_write_1h,
+        input_audio=known.input if known.input_audio is None else known.input_audio,
+        reasoning=known.output if known.reasoning is None else known.reasoning,
+        output_audio=known.output if known.output_audio is None else known.output_audio,
+        output_image=known.output if known.output_image is None else known.output_image,
+        request=known.request or 0,
+        web_search=known.web_search,
+        tiers=tiers,
+    )
+
+
+def rate(usd: Decimal, per: int, micro_credits_per_usd: int) -> int:
+    """A price of `usd` dollars for `per` units as a rate, rounded up. Exact whatever the decimal's length.
+
+    Raises ValueError for what is no price: below zero, not a number, or beyond all reason (a million dollars
+    for one unit, more than 30 decimals).
+    """
+    if not usd.is_finite() or usd < 0 or usd >= 1_000_000 * per or (usd and usd.adjusted() < -30):
+        raise ValueError(f"not a price: {usd}")
+    return -(-Fraction(usd) * micro_credits_per_usd * 1_000_000 // per)
 
 
 class Modality(Struct, frozen=True):

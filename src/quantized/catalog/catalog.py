@@ -1,0 +1,78 @@
+"""The models that can be called and what they cost whom: in memory, replaced whole, provider by provider."""
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace as changed
+
+from quantized.catalog.model import Model, Offer
+from quantized.catalog.pricing import adjust, derive
+from quantized.core.ports import Override, Terms
+
+_LARGEST_CACHE = 20_000
+
+
+class _Shelf(Struct, frozen=True):
+    """One provider's models, in the order of its list, and every name each can be asked for by."""
+
+    models: tuple[Model, ...]
+    by_name: Mapping[str, Model]
+
+
+class Catalog:
+    """`markup_bp` and `overrides` (by provider, then by model id) are the operator's: they make a provider's
+    rates the catalogue's own, on which each licence type's terms build.
+
+    Not for several threads: it is read and replaced on the event loop.
+    """
+
+    def __init__(
+        self, *, markup_bp: int = 10_000, overrides: Mapping[str, Mapping[str, Override]] | None = None
+    ) -> None:
+        self._markup_bp = markup_bp
+        self._overrides = overrides or {}
+        self._shelves: dict[str, _Shelf] = {}
+        self._offers: dict[tuple[str, str, str], Offer | None] = {}
+
+    def replace(self, provider: str, models: Iterable[Model]) -> None:
+        """From now on `provider` has these models, at its own rates, and no others."""
+        overrides = self._overrides.get(provider, {})
+        shelf = tuple(
+            changed(model, rates=adjust(model.rates, self._markup_bp, overrides.get(model.id)))
+            for model in models
+        )
+        by_name = {model.native_id: model for model in shelf}
+        # A public name wins over another model's native one.
+        by_name.update((model.id, model) for model in shelf)
+        self._shelves[provider] = _Shelf(shelf, by_name)
+        self._offers.clear()
+
+    def find(self, provider: str, name: str, terms: Terms) -> Offer | None:
+        """The model with this public or native name at the licence's rates, or None: unknown or unpriced."""
+        shelf = self._shelves.get(provider)
+        model = None if shelf is None else shelf.by_name.get(name)
+        return None if model is None else self._offer(model, terms)
+
+    def unpriced(self, provider: str, name: str) -> bool:
+        """Whether the name is known here. Asked when `find` found nothing: then what lacks is the price."""
+        shelf = self._shelves.get(provider)
+        return shelf is not None and name in shelf.by_name
+
+    def offers(self, terms: Terms, provider: str | None = None) -> list[Offer]:
+        """All that a licence can call, of one provider or of all, in the order of the providers' lists."""
+        shelves = self._shelves.values() if provider is None else [self._shelves.get(provider)]
+        found = (self._offer(model, terms) for shelf in shelves if shelf for model in shelf.models)
+        return [offer for offer in found if offer is not None]
+
+    def _offer(self, model: Model, terms: Terms) -> Offer | None:
+        key = (terms.id, model.provider, model.id)
+        try:
+            return self._offers[key]
+        except KeyError:
+            pass
+        rates = derive(model.rates, terms, model.id)
+        offer = None if rates is None else Offer(model, rates)
+        if len(self._offers) >= _LARGEST_CACHE:
+            self._offers.clear()
+        self._offers[key] = offer
+        return offer
