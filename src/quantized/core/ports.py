@@ -73,6 +73,18 @@ class KeyStore(Protocol):
         """The key with this digest. Raises LedgerUnavailable when the database does not answer."""
 
 
+class LicenseStatus(Struct, frozen=True):
+    """A licence as its holder may read it. `used_micro_credits` + `available_micro_credits` is all that was
+    ever granted; available is None for an unlimited licence."""
+
+    institution_id: str
+    license_type_id: str
+    license_id: str
+    unique_id: str | None
+    used_micro_credits: int
+    available_micro_credits: int | None
+
+
 class HoldOrder(Struct, frozen=True):
     """A wish to set credits aside for one request: `wanted`, or what there is if that is at least `minimum`.
 

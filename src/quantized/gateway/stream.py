@@ -48,18 +48,18 @@ class Stream:
         if translation.started is not None:
             journal.upstream_id = translation.started.id
 
-    async def pump(self, write: Callable[[bytes], Awaitable[None]]) -> None:
-        """Writes every frame, the last one after its charge is durable. A failure on the way is told inside
-        the stream, never raised. `write` returns when the client can take more."""
+    async def pump(self, write: Callable[[bytes], Awaitable[None]]) -> bytes:
+        """Writes every frame but the last ones, which are returned once the charge they tell is durable.
+        A failure on the way is told inside the stream, never raised. `write` returns when the client can
+        take more."""
         try:
             await self._flow(write)
-            last = await self._end()
+            return await self._end()
         except BaseException:
             # The client left, or we are at fault: what came until now is charged.
             self._response.abort()
             self._account.abandon("client_left", measured(self._request, None, self._translation.meter)[0])
             raise
-        await write(last)
 
     async def drain(self) -> None:
         """Reads what the provider sends after the end of its answer, so that its connection can be used

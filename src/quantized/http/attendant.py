@@ -1,0 +1,76 @@
+"""Watching over a request while its handler waits for a provider.
+
+The server does not cancel a handler whose client has gone, so somebody has to listen for it.
+"""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from msgspec import Struct
+
+from quantized.http.event_stream import EventStream
+from quantized.http.messages import ClientLeft, Receive
+
+
+class Watch(Struct, frozen=True):
+    """Seconds: of silence before a comment keeps the connection alive; that a client may take nothing."""
+
+    keep_alive: float
+    stall: float
+
+
+class Attendant:
+    """`async with`: the body is cancelled when the client leaves or takes nothing for too long, and the
+    context then raises ClientLeft. With a stream, silence is filled with comments."""
+
+    __slots__ = ("_left", "_owner", "_receive", "_stream", "_task", "_watch")
+
+    def __init__(self, receive: Receive, watch: Watch, stream: EventStream | None = None) -> None:
+        self._receive = receive
+        self._watch = watch
+        self._stream = stream
+        self._left = False
+        self._owner: asyncio.Task[object] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._owner = asyncio.current_task()
+        self._task = asyncio.create_task(self._attend())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        if self._left and self._owner is not None:
+            # Ours, not somebody else's: the cancellation ends here.
+            self._owner.uncancel()
+            raise ClientLeft from error
+
+    async def _attend(self) -> None:
+        if self._stream is None:
+            await self._disconnect()
+        else:
+            await self._disconnect_or_stall(self._stream)
+        self._left = True
+        if self._owner is not None:
+            self._owner.cancel()
+
+    async def _disconnect(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _disconnect_or_stall(self, stream: EventStream) -> None:
+        listening = asyncio.ensure_future(self._disconnect())
+        try:
+            while stream.stalled < self._watch.stall:
+                pause = max(self._watch.keep_alive - stream.quiet, 0.001)
+                done, _ = await asyncio.wait((listening,), timeout=pause)
+                if done:
+                    return
+                if stream.quiet >= self._watch.keep_alive:
+                    await stream.keep_alive()
+        finally:
+            listening.cancel()

@@ -1,0 +1,110 @@
+"""Everything that is not hot, on a web framework: models, licence, health, the API's description."""
+
+from collections.abc import Awaitable, Callable
+
+from msgspec import Struct, json
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from quantized.auth.authenticate import Authenticator
+from quantized.catalog.catalog import Catalog
+from quantized.core.errors import Fault, ModelNotFound
+from quantized.core.ports import LicenseStatus
+from quantized.gateway.routing import PROVIDER_HEADER, provider_named
+from quantized.http.docs import docs_routes
+from quantized.providers.registry import Registry
+from quantized.surfaces.models import render_model, render_models
+from quantized.surfaces.surface import ErrorAnswer
+
+
+class ColdRooms(Struct, frozen=True):
+    """What the cold endpoints need. `ready` says why the gateway is not, or None where it is."""
+
+    authenticator: Authenticator
+    catalog: Catalog
+    registry: Registry
+    read_license: Callable[[str], Awaitable[LicenseStatus]]
+    ready: Callable[[], Awaitable[str | None]]
+    render_error: Callable[[Fault], ErrorAnswer]
+    openapi: bytes
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/health", self.health),
+                Route("/ready", self.readiness),
+                Route("/v1/models", self.models),
+                Route("/v1/models/{model:path}", self.model),
+                Route("/v1/license", self.license),
+                Route("/openapi.json", self.description),
+                *docs_routes(),
+            ],
+            exception_handlers={Fault: self._fault, HTTPException: self._http_exception},
+        )
+
+    async def health(self, request: Request) -> Response:
+        """The process answers."""
+        return _json({"status": "ok"})
+
+    async def readiness(self, request: Request) -> Response:
+        """The process can serve: the database answers and there are models to call."""
+        reason = await self.ready()
+        if reason is None:
+            return _json({"status": "ready"})
+        return _json({"status": "not ready", "reason": reason}, status=503)
+
+    async def models(self, request: Request) -> Response:
+        caller = await self.authenticator.authenticate(request.headers.get("authorization"))
+        forced = self._forced(request)
+        return _bytes(render_models(self.catalog.offers(caller.terms, forced)))
+
+    async def model(self, request: Request) -> Response:
+        caller = await self.authenticator.authenticate(request.headers.get("authorization"))
+        name: str = request.path_params["model"]
+        forced = self._forced(request)
+        providers = [forced] if forced else [row.provider.name for row in self.registry.unforced]
+        for provider in providers:
+            offer = self.catalog.find(provider, name, caller.terms)
+            if offer is not None:
+                return _bytes(render_model(offer))
+        raise ModelNotFound(name)
+
+    async def license(self, request: Request) -> Response:
+        caller = await self.authenticator.authenticate(request.headers.get("authorization"))
+        return _bytes(json.encode(await self.read_license(caller.license_id)))
+
+    async def description(self, request: Request) -> Response:
+        return _bytes(self.openapi)
+
+    def _forced(self, request: Request) -> str | None:
+        name = request.headers.get(PROVIDER_HEADER)
+        return None if name is None else provider_named(self.registry, name).provider.name
+
+    async def _fault(self, request: Request, fault: Exception) -> Response:
+        if not isinstance(fault, Fault):
+            raise fault
+        error = self.render_error(fault)
+        headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
+        return Response(error.body, error.status, headers, "application/json")
+
+    async def _http_exception(self, request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        what = f"{request.method} {request.url.path}"
+        message = {
+            404: f"{what} does not exist here; GET /docs shows what does",
+            405: f"{what} is not possible; allowed: {(error.headers or {}).get('Allow', 'POST')}",
+        }.get(error.status_code, error.detail)
+        body = {"error": {"message": message, "type": "invalid_request_error", "code": None, "param": None}}
+        return Response(json.encode(body), error.status_code, error.headers, "application/json")
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(json.encode(value), status, media_type="application/json")
+
+
+def _bytes(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
