@@ -3,18 +3,50 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-export PIP_DISABLE_PIP_VERSION_CHECK := 1
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .PHONY: serve test check format bench lock clean
 
-serve: $(VENV)/.runtime
-	@$(BIN)/quantized init --quiet-if-done
+serve: $(VENV)/runtime.stamp
+	@$(BIN)/quantized init
 	@exec $(BIN)/quantized serve
 
-test: $(VENV)/.dev
+test: $(VENV)/dev.stamp
 	$(BIN)/pytest -n auto
 
-check: $(VENV)/.dev
+check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Needs nginx, wrk and a C compiler on the machine (Debian: apt-get install nginx-light wrk gcc).
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m bench.run
+
+# Resolves the locks anew. Hashes of every platform's files are in them, the host of no index is.
+lock: $(VENV)/dev.stamp
+	$(PIP) uv
+	for set in runtime dev; do \
+	  $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header --quiet requirements/$$set.in --output-file requirements/$$set.lock || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/runtime.stamp: requirements/runtime.lock pyproject.toml | $(VENV)/bin/python
+	$(PIP) --require-hashes -r requirements/runtime.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.lock $(VENV)/runtime.stamp
+	$(PIP) --require-hashes -r requirements/dev.lock
+	@touch $@

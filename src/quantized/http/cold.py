@@ -45,11 +45,11 @@ class ColdRooms(Struct, frozen=True):
             exception_handlers={Fault: self._fault, HTTPException: self._http_exception},
         )
 
-    async def health(self, request: Request) -> Response:
+    async def health(self, _request: Request) -> Response:
         """The process answers."""
         return _json({"status": "ok"})
 
-    async def readiness(self, request: Request) -> Response:
+    async def readiness(self, _request: Request) -> Response:
         """The process can serve: the database answers and there are models to call."""
         reason = await self.ready()
         if reason is None:
@@ -76,14 +76,14 @@ class ColdRooms(Struct, frozen=True):
         caller = await self.authenticator.authenticate(request.headers.get("authorization"))
         return _bytes(json.encode(await self.read_license(caller.license_id)))
 
-    async def description(self, request: Request) -> Response:
+    async def description(self, _request: Request) -> Response:
         return _bytes(self.openapi)
 
     def _forced(self, request: Request) -> str | None:
         name = request.headers.get(PROVIDER_HEADER)
         return None if name is None else provider_named(self.registry, name).provider.name
 
-    async def _fault(self, request: Request, fault: Exception) -> Response:
+    async def _fault(self, _request: Request, fault: Exception) -> Response:
         if not isinstance(fault, Fault):
             raise fault
         error = self.render_error(fault)

@@ -24,9 +24,10 @@ _PAGE = """<!doctype html>
 </html>
 """
 
-_START = (
-    'SwaggerUIBundle({ url: "/openapi.json", dom_id: "#ui", deepLinking: true, tryItOutEnabled: true });\n'
-)
+_START = """SwaggerUIBundle({
+  url: "/openapi.json", dom_id: "#ui", deepLinking: true, tryItOutEnabled: true,
+});
+"""
 
 _SECURITY = {
     "content-security-policy": (
@@ -44,11 +45,11 @@ def _assets() -> Path:
     return Path(spec.origin).parent / "static"
 
 
-async def _page(request: Request) -> Response:
+async def _page(_request: Request) -> Response:
     return HTMLResponse(_PAGE, headers=_SECURITY)
 
 
-async def _start(request: Request) -> Response:
+async def _start(_request: Request) -> Response:
     return Response(_START, media_type="text/javascript", headers=_SECURITY)
 
 
@@ -56,7 +57,7 @@ def docs_routes() -> list[Route]:
     assets = _assets()
 
     def file(name: str) -> Route:
-        async def serve(request: Request) -> Response:
+        async def serve(_request: Request) -> Response:
             return FileResponse(assets / name, headers=_SECURITY)
 
         return Route(f"/docs/{name}", serve)

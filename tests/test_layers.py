@@ -1,0 +1,109 @@
+"""The layers of the house hold: who may import whom, and who alone touches the outside world."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "quantized"
+
+# Room -> the rooms it may import, beside itself. `catalog.model` is plain data and is open to those named.
+ALLOWED = {
+    "core": set(),
+    "wire": {"core"},
+    "surfaces": {"core", "wire", "catalog.model"},
+    "providers": {"core", "wire", "catalog.model", "upstream.call"},
+    "upstream": {"core", "providers.provider"},
+    "catalog": {"core", "settings"},
+    "auth": {"core"},
+    "ledger": {"core"},
+    "storage": {"core", "ledger"},
+    "gateway": {
+        "core",
+        "wire",
+        "catalog",
+        "providers.provider",
+        "providers.registry",
+        "surfaces.surface",
+        "upstream.call",
+    },
+    "http": {"core", "surfaces", "auth", "gateway", "catalog", "providers.registry"},
+    "settings": {"core"},
+    "logs": {"gateway.journal"},
+}
+
+# Module of the outside world -> the only rooms that may import it.
+SOLE_IMPORTERS = {
+    "starlette": {"http", "app"},
+    "uvicorn": {"app"},
+    "uvloop": {"app"},
+    "sqlite3": {"storage"},
+    "sqlalchemy": {"storage"},
+    "alembic": {"storage"},
+    "httptools": {"upstream"},
+    "httpx2": {"catalog"},
+    "time": {"app", "upstream"},
+    "click": {"cli"},
+    "rich": {"cli"},
+}
+
+
+def imports() -> Iterator[tuple[str, str, str]]:
+    """(file, its room, what it imports) for every import of the source, those inside functions too."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: relative import"
+                yield str(path), parts[0], node.module or ""
+            elif isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield str(path), parts[0], alias.name
+
+
+def test_rooms_import_only_the_rooms_below_them() -> None:
+    wrong = []
+    for path, room, name in imports():
+        if not name.startswith("quantized."):
+            continue
+        target = name.removeprefix("quantized.")
+        allowed = ALLOWED.get(room.removesuffix("_schema").removesuffix("_values"))
+        if allowed is None or target.split(".")[0].split("_")[0] == room.split("_")[0]:
+            continue  # app and cli know everyone; a room knows itself
+        if not any(target == each or target.startswith(f"{each}.") for each in allowed):
+            wrong.append(f"{path} ({room}) imports {target}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("outside", SOLE_IMPORTERS)
+def test_the_outside_world_has_one_importer_each(outside: str) -> None:
+    wrong = [
+        f"{path} imports {name}"
+        for path, room, name in imports()
+        if name.split(".")[0] == outside and room not in SOLE_IMPORTERS[outside]
+    ]
+    assert wrong == []
+
+
+def test_only_settings_and_the_command_line_read_the_environment() -> None:
+    readers = [
+        str(path.relative_to(SOURCE))
+        for path in SOURCE.rglob("*.py")
+        if "os.environ" in path.read_text() or "getenv" in path.read_text()
+    ]
+    assert all(reader.startswith(("cli/", "settings")) for reader in readers), readers
+
+
+def test_no_vendor_is_named_in_shared_code() -> None:
+    shared = ("core", "wire", "surfaces", "auth", "catalog", "gateway", "ledger", "storage", "upstream", "http")
+    vendors = ("openrouter", "anthropic", "bedrock", "gemini")
+    found = []
+    for room in shared:
+        for path in (SOURCE / room).rglob("*.py"):
+            tree = ast.parse(path.read_text())
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Compare):
+                    text = ast.unparse(node).lower()
+                    found += [f"{path}:{node.lineno}: {text}" for vendor in vendors if vendor in text]
+    assert found == []
