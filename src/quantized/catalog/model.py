@@ -1,9 +1,11 @@
 """A model as the catalogue knows it, and its rates: the data, and how a price list becomes it."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 
-from msgspec import Struct
+from msgspec import Struct, convert
+from msgspec.structs import asdict
 
 from quantized.core.ports import Override
 
@@ -62,6 +64,19 @@ def complete(known: Override, tiers: tuple[Tier, ...] = ()) -> Rates | None:
         web_search=known.web_search,
         tiers=tiers,
     )
+
+
+def dearest(alternatives: Iterable[Rates]) -> Rates:
+    """Rates that are nowhere below any of the alternatives, of which there is at least one; without tiers.
+
+    For prices that change with the hour of the day: a published rate cannot know the hour.
+    """
+    highest: dict[str, int] = {}
+    for rates in alternatives:
+        for name, found in asdict(rates).items():
+            if name != "tiers" and found is not None:
+                highest[name] = max(found, highest.get(name, 0))
+    return convert(highest, Rates)
 
 
 def rate(usd: Decimal, per: int, micro_credits_per_usd: int) -> int:

@@ -1,0 +1,187 @@
+"""Keeps the catalogue fresh from the providers' own lists of models, in the background.
+
+A start waits for the database at most, never for the network: the list that was kept last is good enough to
+begin with. A list that fails to come, or comes empty or as garbage, changes nothing.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+import msgspec
+from msgspec import Raw, Struct
+
+from quantized.catalog.catalog import Catalog
+from quantized.catalog.model import Model
+from quantized.core.errors import LedgerUnavailable
+from quantized.core.ports import Clock
+
+if TYPE_CHECKING:
+    import httpx2
+
+_log = logging.getLogger(__name__)
+
+_FIRST_RETRY = 5.0
+_JITTER = 0.1
+_LARGEST_LIST = 32 * 1024 * 1024
+
+
+class CatalogRows(Protocol):
+    """Where lists are kept: each row as its provider wrote it, by the model's id."""
+
+    def load(self, provider: str) -> Awaitable[Sequence[bytes]]:
+        """The rows kept last, in no particular order. Raises LedgerUnavailable."""
+
+    def replace(self, provider: str, rows: Sequence[bytes], fetched_at: int) -> Awaitable[None]:
+        """Keeps these rows and no others; each is a JSON object with an `id`. `fetched_at` is Unix time in
+        milliseconds. Raises LedgerUnavailable."""
+
+
+class ModelSource(Struct, frozen=True):
+    """A provider's list: `url` answers with `{"data": [{"id": …}, …]}`; `parse` makes a model of one element
+    of `data` and raises ValueError where it cannot."""
+
+    provider: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    parse: Callable[[bytes], Model]
+
+
+class UnusableList(Exception):
+    """A list came that nobody could work with."""
+
+
+class Refresher:
+    """`interval` and `timeout` in seconds: from one good list to the next, and for one whole fetch."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        sources: Sequence[ModelSource],
+        rows: CatalogRows,
+        clock: Clock,
+        *,
+        interval: float = 3_600.0,
+        timeout: float = 30.0,
+        first_retry: float = _FIRST_RETRY,
+        largest_list: int = _LARGEST_LIST,
+    ) -> None:
+        self._catalog = catalog
+        self._sources = sources
+        self._rows = rows
+        self._clock = clock
+        self._interval = interval
+        self._timeout = timeout
+        self._first_retry = first_retry
+        self._largest_list = largest_list
+
+    async def restore(self) -> None:
+        """Fills the catalogue with the lists kept last. Raises LedgerUnavailable."""
+        for source in self._sources:
+            rows = await self._rows.load(source.provider)
+            if not rows:
+                continue
+            try:
+                models = _parse(source, rows)
+            except UnusableList as error:
+                _log.warning("the stored models of %s cannot be used: %s", source.provider, error)
+            else:
+                self._catalog.replace(source.provider, models)
+                _log.info("%d models of %s from the database", len(models), source.provider)
+
+    async def run(self) -> None:
+        """Fetches every list now and again and again, until cancelled."""
+        if not self._sources:
+            return
+        client = await asyncio.to_thread(_client, self._timeout)
+        async with client, asyncio.TaskGroup() as group:
+            for source in self._sources:
+                group.create_task(self._keep_fresh(client, source))
+
+    async def _keep_fresh(self, client: "httpx2.AsyncClient", source: ModelSource) -> NoReturn:
+        retry = self._first_retry
+        while True:
+            if await self._refresh(client, source):
+                wait, retry = self._interval, self._first_retry
+            else:
+                wait, retry = min(retry, self._interval), retry * 2
+            # Many gateways started together should not all ask together.
+            await asyncio.sleep(wait * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311
+
+    async def _refresh(self, client: "httpx2.AsyncClient", source: ModelSource) -> bool:
+        try:
+            async with asyncio.timeout(self._timeout):
+                body = await _fetch(client, source, self._largest_list)
+            # A list is megabytes of JSON: parsed on the loop, it would hold up every stream for that long.
+            rows, models = await asyncio.to_thread(_read, source, body)
+        except (UnusableList, TimeoutError, OSError) as error:
+            _log.warning(
+                "the models of %s stay as they are: %s", source.provider, error or type(error).__name__
+            )
+            return False
+        self._catalog.replace(source.provider, models)
+        _log.info("%d models of %s, %d with a price", len(models), source.provider, _priced(models))
+        try:
+            await self._rows.replace(source.provider, rows, self._clock.now_ms())
+        except LedgerUnavailable as error:
+            _log.warning("the models of %s were not kept: %s", source.provider, error.cause)
+        return True
+
+
+class _List(Struct, frozen=True):
+    data: list[Raw]
+
+
+def _client(timeout: float) -> "httpx2.AsyncClient":
+    # An import of 0.2 s and a certificate store, which a start should not wait for.
+    import httpx2  # noqa: PLC0415
+
+    return httpx2.AsyncClient(timeout=timeout, follow_redirects=True, trust_env=False)
+
+
+async def _fetch(client: "httpx2.AsyncClient", source: ModelSource, largest: int) -> bytes:
+    import httpx2  # noqa: PLC0415 - already imported by `_client`
+
+    try:
+        async with client.stream("GET", source.url, headers=dict(source.headers)) as response:
+            if response.status_code != 200:
+                raise UnusableList(f"HTTP status {response.status_code}")
+            body = bytearray()
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > largest:
+                    raise UnusableList(f"longer than {largest} bytes")
+    except httpx2.HTTPError as error:
+        raise UnusableList(f"{type(error).__name__}: {error}") from error
+    return bytes(body)
+
+
+def _read(source: ModelSource, body: bytes) -> tuple[list[bytes], list[Model]]:
+    try:
+        rows = [bytes(row) for row in msgspec.json.decode(body, type=_List).data]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnusableList(f"not a list of models: {error}") from error
+    return rows, _parse(source, rows)
+
+
+def _parse(source: ModelSource, rows: Sequence[bytes]) -> list[Model]:
+    """The models of the rows that describe one. A list of which more than half is noise is noise."""
+    models = []
+    first: ValueError | None = None
+    for row in rows:
+        try:
+            models.append(source.parse(row))
+        except ValueError as error:
+            first = first or error
+    unread = len(rows) - len(models)
+    if not models or unread > len(models):
+        raise UnusableList(f"{unread} of {len(rows)} rows are no models: {first or 'the list is empty'}")
+    if unread:
+        _log.warning("%d rows of %s are no models, the first: %s", unread, source.provider, first)
+    return models
+
+
+def _priced(models: Sequence[Model]) -> int:
+    return sum(model.rates is not None for model in models)
