@@ -16,7 +16,7 @@ written to a cache nor audio, `output` the completion tokens that are neither re
 `from_input_tokens`; the entry with the largest such number applies.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -26,7 +26,7 @@ _Number = int | msgspec.Raw
 _Cost = dict[str, "_Number | list[_Cost] | None"]
 
 
-def render_models(offers: Sequence[Offer]) -> bytes:
+def render_models(offers: Iterable[Offer]) -> bytes:
     """The JSON body of `GET /v1/models`."""
     return msgspec.json.encode({"object": "list", "data": [_entry(offer) for offer in offers]})
 

@@ -5,7 +5,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from quantized.core.errors import Fault
-from quantized.core.events import Event
+from quantized.core.events import Event, FinishReason
 from quantized.core.fold import Answer
 from quantized.core.request import GenerationRequest
 from quantized.core.usage import Bill
@@ -31,7 +31,7 @@ class Renderer(Protocol):
     def relay(self, payload: bytes) -> bytes:
         """The provider's own payload as a frame of ours; only where the languages are the same."""
 
-    def finish(self, reason: str, bill: Bill) -> bytes:
+    def finish(self, reason: FinishReason, bill: Bill) -> bytes:
         """A proper end: what the answer still owes, the usage with its credits, the end mark."""
 
     def fail(self, fault: Fault, bill: Bill | None) -> bytes:

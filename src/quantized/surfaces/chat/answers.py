@@ -1,0 +1,211 @@
+"""What a caller of chat completions reads: the answer, its chunks and its errors."""
+
+from typing import Literal
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from quantized.core.events import FinishReason
+from quantized.core.usage import Bill
+
+
+class PromptTokensDetails(Struct, frozen=True):
+    """Of `prompt_tokens`. `cache_write_tokens` contains `cache_write_1h_tokens`, told where there are any."""
+
+    cached_tokens: int
+    cache_write_tokens: int
+    audio_tokens: int
+    cache_write_1h_tokens: int | UnsetType = UNSET
+
+
+class CompletionTokensDetails(Struct, frozen=True):
+    """Of `completion_tokens`. `image_tokens` is told where there are any."""
+
+    reasoning_tokens: int
+    audio_tokens: int
+    image_tokens: int | UnsetType = UNSET
+
+
+class Usage(Struct, frozen=True):
+    """Counts in tokens, credits in micro-credits. `credits_remaining` is null for an unlimited licence.
+
+    `web_searches` is told where there were any; `estimated` where the provider reported no usage and the
+    counts are the gateway's own.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    credits_used: int
+    credits_remaining: int | None
+    prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails
+    web_searches: int | UnsetType = UNSET
+    estimated: bool | UnsetType = UNSET
+
+
+class FunctionCall(Struct, frozen=True):
+    """`arguments` is JSON text as the model wrote it."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(Struct, frozen=True):
+    id: str
+    function: FunctionCall
+    type: Literal["function"] = "function"
+
+
+class GeneratedImageUrl(Struct, frozen=True):
+    url: str
+
+
+class GeneratedImage(Struct, frozen=True):
+    """`index` counts the images of the message."""
+
+    image_url: GeneratedImageUrl
+    index: int
+    type: Literal["image_url"] = "image_url"
+
+
+class Audio(Struct, frozen=True):
+    """`data` is base64. The `id` is empty, and `expires_at` 0, where the provider keeps nothing."""
+
+    id: str
+    data: str
+    transcript: str
+    expires_at: int
+
+
+class Message(Struct, frozen=True):
+    """`content` is null where the model said nothing but did something else, such as calling a tool."""
+
+    content: str | None
+    refusal: str | None
+    role: Literal["assistant"] = "assistant"
+    reasoning: str | UnsetType = UNSET
+    reasoning_details: list[Raw] | UnsetType = UNSET
+    tool_calls: list[ToolCall] | UnsetType = UNSET
+    annotations: list[Raw] | UnsetType = UNSET
+    images: list[GeneratedImage] | UnsetType = UNSET
+    audio: Audio | UnsetType = UNSET
+
+
+class Logprobs(Struct, frozen=True):
+    content: list[Raw] | None
+    refusal: list[Raw] | None
+
+
+class Choice(Struct, frozen=True):
+    index: int
+    message: Message
+    finish_reason: FinishReason
+    logprobs: Logprobs | None
+
+
+class ChatCompletion(Struct, frozen=True):
+    """`created` is Unix time in seconds."""
+
+    id: str
+    model: str
+    choices: list[Choice]
+    usage: Usage
+    created: int
+    system_fingerprint: str | None
+    object: Literal["chat.completion"] = "chat.completion"
+
+
+class FunctionDelta(Struct, frozen=True):
+    arguments: str
+    name: str | UnsetType = UNSET
+
+
+class ToolCallDelta(Struct, frozen=True):
+    """`index` counts the tool calls of the message; `id`, `type` and the name come with the first."""
+
+    index: int
+    function: FunctionDelta
+    id: str | UnsetType = UNSET
+    type: Literal["function"] | UnsetType = UNSET
+
+
+class AudioDelta(Struct, frozen=True):
+    """`id` and `expires_at` come once, the rest in pieces."""
+
+    id: str | UnsetType = UNSET
+    data: str | UnsetType = UNSET
+    transcript: str | UnsetType = UNSET
+    expires_at: int | UnsetType = UNSET
+
+
+class Delta(Struct, frozen=True):
+    """What one chunk adds to the message."""
+
+    role: Literal["assistant"] | UnsetType = UNSET
+    content: str | UnsetType = UNSET
+    refusal: str | UnsetType = UNSET
+    reasoning: str | UnsetType = UNSET
+    reasoning_details: list[Raw] | UnsetType = UNSET
+    tool_calls: list[ToolCallDelta] | UnsetType = UNSET
+    annotations: list[Raw] | UnsetType = UNSET
+    images: list[GeneratedImage] | UnsetType = UNSET
+    audio: AudioDelta | UnsetType = UNSET
+
+
+class ChunkChoice(Struct, frozen=True):
+    delta: Delta
+    index: int = 0
+    finish_reason: FinishReason | None = None
+    logprobs: Logprobs | None = None
+
+
+class ChatCompletionChunk(Struct, frozen=True):
+    """One piece of a streamed answer. `usage` comes in the last one, whose `choices` are empty."""
+
+    id: str
+    model: str
+    choices: list[ChunkChoice]
+    created: int
+    system_fingerprint: str | None
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    usage: Usage | UnsetType = UNSET
+
+
+class Error(Struct, frozen=True):
+    """`param` is the path of the field at fault, where it is one."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorResponse(Struct, frozen=True):
+    """`usage` only in a stream that broke: what was charged for the part that came."""
+
+    error: Error
+    usage: Usage | UnsetType = UNSET
+
+
+def usage_of(bill: Bill) -> Usage:
+    used = bill.usage
+    return Usage(
+        prompt_tokens=used.input_total,
+        completion_tokens=used.output_total,
+        total_tokens=used.input_total + used.output_total,
+        credits_used=bill.credits_used,
+        credits_remaining=bill.credits_remaining,
+        prompt_tokens_details=PromptTokensDetails(
+            cached_tokens=used.cached_read,
+            cache_write_tokens=used.cache_write + used.cache_write_1h,
+            audio_tokens=used.input_audio,
+            cache_write_1h_tokens=used.cache_write_1h or UNSET,
+        ),
+        completion_tokens_details=CompletionTokensDetails(
+            reasoning_tokens=used.reasoning,
+            audio_tokens=used.output_audio,
+            image_tokens=used.output_image or UNSET,
+        ),
+        web_searches=used.web_searches or UNSET,
+        estimated=bill.estimated or UNSET,
+    )

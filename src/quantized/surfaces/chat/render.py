@@ -1,0 +1,117 @@
+"""A whole answer and its bill to the JSON body that a caller reads."""
+
+from msgspec import UNSET, Raw, UnsetType
+from msgspec.json import Decoder, Encoder
+
+from quantized.core import parts
+from quantized.core.fold import Answer
+from quantized.core.request import GenerationRequest
+from quantized.core.usage import Bill
+from quantized.surfaces.chat.answers import (
+    Audio,
+    ChatCompletion,
+    Choice,
+    FunctionCall,
+    GeneratedImage,
+    GeneratedImageUrl,
+    Logprobs,
+    Message,
+    ToolCall,
+    usage_of,
+)
+from quantized.surfaces.chat.history import REASONING_DETAILS
+
+_ENCODER = Encoder()
+_BLOCKS = Decoder(list[Raw])
+
+
+def render(request: GenerationRequest, answer: Answer, bill: Bill) -> bytes:
+    choice = Choice(
+        index=0,
+        message=_message(answer, shows_reasoning=shows_reasoning(request)),
+        finish_reason=answer.finish,
+        logprobs=logprobs_of(answer.logprobs_content, answer.logprobs_refusal),
+    )
+    return _ENCODER.encode(
+        ChatCompletion(
+            id=answer.id,
+            model=answer.model,
+            choices=[choice],
+            usage=usage_of(bill),
+            created=answer.created,
+            system_fingerprint=answer.fingerprint,
+        )
+    )
+
+
+def shows_reasoning(request: GenerationRequest) -> bool:
+    """Whether the caller wants to read the reasoning; its blocks repeat it, so they go the same way."""
+    return request.reasoning is None or request.reasoning.exclude is not True
+
+
+def reasoning_blocks(seals: tuple[parts.Seal, ...]) -> list[Raw]:
+    """The blocks that go to a caller and come back from it. Seals of other kinds stay with the gateway."""
+    blocks: list[Raw] = []
+    for seal in seals:
+        if seal.kind == REASONING_DETAILS:
+            if seal.payload.startswith(b"["):
+                blocks.extend(_BLOCKS.decode(seal.payload))
+            else:
+                blocks.append(Raw(seal.payload))
+    return blocks
+
+
+def logprobs_of(content: tuple[Raw, ...], refusal: tuple[Raw, ...]) -> Logprobs | None:
+    if not content and not refusal:
+        return None
+    return Logprobs(list(content) or None, list(refusal) or None)
+
+
+def _message(answer: Answer, *, shows_reasoning: bool) -> Message:
+    """The parts of a kind run together in their order: the language has one field for each kind."""
+    texts: list[str] = []
+    annotations: list[Raw] = []
+    refusals: list[str] = []
+    thoughts: list[str] = []
+    seals: list[parts.Seal] = []
+    calls: list[ToolCall] = []
+    images: list[GeneratedImage] = []
+    spoken: list[parts.OutputAudio] = []
+    for part in answer.parts:
+        match part:
+            case parts.OutputText(text, noted):
+                texts.append(text)
+                annotations.extend(noted)
+            case parts.ToolCall(call_id, name, arguments):
+                calls.append(ToolCall(call_id, FunctionCall(name, arguments)))
+            case parts.Reasoning(thought, sealed):
+                if shows_reasoning:
+                    thoughts.append(thought or "")
+                    seals.extend(sealed)
+            case parts.Refusal(text):
+                refusals.append(text)
+            case parts.OutputImage(url):
+                images.append(GeneratedImage(GeneratedImageUrl(url), len(images)))
+            case parts.OutputAudio():
+                spoken.append(part)
+    return Message(
+        content="".join(texts) if texts else None,
+        refusal="".join(refusals) if refusals else None,
+        reasoning="".join(thoughts) or UNSET,
+        reasoning_details=reasoning_blocks(tuple(seals)) or UNSET,
+        tool_calls=calls or UNSET,
+        annotations=annotations or UNSET,
+        images=images or UNSET,
+        audio=_audio(spoken),
+    )
+
+
+def _audio(spoken: list[parts.OutputAudio]) -> Audio | UnsetType:
+    if not spoken:
+        return UNSET
+    return Audio(
+        id=next((one.id for one in spoken if one.id), ""),
+        data="".join([one.data for one in spoken]),
+        transcript="".join([one.transcript for one in spoken]),
+        expires_at=next((one.expires_at for one in spoken if one.expires_at is not None), 0),
+    )

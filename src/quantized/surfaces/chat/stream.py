@@ -1,0 +1,152 @@
+"""Events to chat completions chunks, as server-sent events.
+
+Where the gateway relays the provider's own frames, only `Started`, `PartStarted` and `PartFinished` are fed
+and what they render is thrown away; frames that cannot be relayed are fed and rendered, among the others. So
+nothing here depends on having seen the deltas that came before.
+"""
+
+from msgspec import UNSET, Raw
+from msgspec.json import Encoder
+
+from quantized.core import events
+from quantized.core.errors import Fault
+from quantized.core.events import Event, FinishReason
+from quantized.core.request import GenerationRequest
+from quantized.core.usage import Bill
+from quantized.surfaces.chat.answers import (
+    AudioDelta,
+    ChatCompletionChunk,
+    ChunkChoice,
+    Delta,
+    FunctionDelta,
+    GeneratedImage,
+    GeneratedImageUrl,
+    ToolCallDelta,
+    Usage,
+    usage_of,
+)
+from quantized.surfaces.chat.errors import error_body
+from quantized.surfaces.chat.render import logprobs_of, reasoning_blocks, shows_reasoning
+
+_ENCODER = Encoder()
+_DONE = b"data: [DONE]\n\n"
+
+
+class ChatRenderer:
+    def __init__(self, request: GenerationRequest) -> None:
+        self._shows_reasoning = shows_reasoning(request)
+        self._started: events.Started | None = None
+        self._calls: dict[int, int] = {}
+        self._images = 0
+        self._audio_id_told = False
+        self._audio_expiry_told = False
+        self._annotations: list[Raw] = []
+
+    def feed(self, event: Event) -> bytes:
+        frame = b""
+        match event:
+            case events.TextDelta(_, text):
+                frame = self._delta(Delta(content=text))
+            case events.ArgumentsDelta(index, text):
+                frame = self._call(ToolCallDelta(self._calls[index], FunctionDelta(text)))
+            case events.ReasoningDelta(_, text):
+                if self._shows_reasoning:
+                    frame = self._delta(Delta(reasoning=text))
+            case events.RefusalDelta(_, text):
+                frame = self._delta(Delta(refusal=text))
+            case events.LogprobsDelta(content, refusal):
+                frame = self._chunk(ChunkChoice(Delta(), logprobs=logprobs_of(content, refusal)))
+            case events.Sealed(_, seal):
+                blocks = reasoning_blocks((seal,)) if self._shows_reasoning else []
+                if blocks:
+                    frame = self._delta(Delta(reasoning_details=blocks))
+            case events.AudioDelta():
+                frame = self._audio(event)
+            case events.Annotated(_, annotation):
+                # Citations have no index to add them up by, so they go out together, in one chunk.
+                self._annotations.append(annotation)
+            case events.Started():
+                self._started = event
+                frame = self._delta(Delta(role="assistant"))
+            case events.PartStarted():
+                frame = self._begin(event)
+            case events.PartFinished():
+                pass
+            case events.Finished() | events.Failed():
+                raise ValueError("the terminal event is told by finish and fail")
+        return frame
+
+    def relay(self, payload: bytes) -> bytes:
+        return b"data: " + payload + b"\n\n"
+
+    def finish(self, reason: FinishReason, bill: Bill) -> bytes:
+        owed = b""
+        if self._annotations:
+            owed = self._delta(Delta(annotations=self._annotations))
+        return b"".join(
+            (
+                owed,
+                self._chunk(ChunkChoice(Delta(), finish_reason=reason)),
+                self._frame([], usage_of(bill)),
+                _DONE,
+            )
+        )
+
+    def fail(self, fault: Fault, bill: Bill | None) -> bytes:
+        """One error chunk and no end mark, so that nobody takes it for the end of an answer."""
+        return b"data: " + error_body(fault, bill) + b"\n\n"
+
+    def _begin(self, start: events.PartStarted) -> bytes:
+        match start.kind:
+            case "text":
+                # So that a text of no words is an empty text and not none.
+                return self._delta(Delta(content=""))
+            case "tool_call":
+                position = self._calls[start.index] = len(self._calls)
+                function = FunctionDelta("", start.name or "")
+                return self._call(ToolCallDelta(position, function, start.id or "", "function"))
+            case "refusal":
+                return self._delta(Delta(refusal=""))
+            case "image":
+                image = GeneratedImage(GeneratedImageUrl(start.url or ""), self._images)
+                self._images += 1
+                return self._delta(Delta(images=[image]))
+            case "reasoning" | "audio":
+                return b""
+
+    def _audio(self, piece: events.AudioDelta) -> bytes:
+        """Clients add up what they read, so the id and the expiry are told once."""
+        tells_id = piece.id is not None and not self._audio_id_told
+        tells_expiry = piece.expires_at is not None and not self._audio_expiry_told
+        self._audio_id_told |= tells_id
+        self._audio_expiry_told |= tells_expiry
+        delta = AudioDelta(
+            id=piece.id if tells_id and piece.id is not None else UNSET,
+            data=piece.data or UNSET,
+            transcript=piece.transcript or UNSET,
+            expires_at=piece.expires_at if tells_expiry and piece.expires_at is not None else UNSET,
+        )
+        return self._delta(Delta(audio=delta))
+
+    def _call(self, call: ToolCallDelta) -> bytes:
+        return self._delta(Delta(tool_calls=[call]))
+
+    def _delta(self, delta: Delta) -> bytes:
+        return self._chunk(ChunkChoice(delta))
+
+    def _chunk(self, choice: ChunkChoice) -> bytes:
+        return self._frame([choice], None)
+
+    def _frame(self, choices: list[ChunkChoice], usage: Usage | None) -> bytes:
+        started = self._started
+        if started is None:
+            raise ValueError("an answer cannot be told before it started")
+        chunk = ChatCompletionChunk(
+            id=started.id,
+            model=started.model,
+            choices=choices,
+            created=started.created,
+            system_fingerprint=started.fingerprint,
+            usage=UNSET if usage is None else usage,
+        )
+        return b"data: " + _ENCODER.encode(chunk) + b"\n\n"
