@@ -1,0 +1,1 @@
+"""The Chat Completions language as an upstream speaks it. A language, not a vendor."""

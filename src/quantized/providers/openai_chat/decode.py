@@ -1,0 +1,286 @@
+"""A Chat Completions answer, streamed or whole, to events."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import DecodeError, ValidationError
+from msgspec.json import encode
+
+from quantized.core.errors import Fault, ProviderUnavailable
+from quantized.core.events import (
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    LogprobsDelta,
+    Started,
+    TextDelta,
+)
+from quantized.core.usage import Usage
+from quantized.providers.openai_chat.assembly import Assembly, Unreadable
+from quantized.providers.openai_chat.errors import fault_of_error
+from quantized.providers.openai_chat.schema import Choice, Chunk, Logprobs, decode_chunk
+from quantized.providers.openai_chat.template import Template
+from quantized.providers.openai_chat.usage import read_usage
+from quantized.wire.sse import SseSplitter
+
+REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
+    "model_context_window_exceeded": "length",
+    "tool_calls": "tool_calls",
+    "tool_call": "tool_calls",
+    "tool_use": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+    "refusal": "content_filter",
+    "safety": "content_filter",
+    "recitation": "content_filter",
+    "sensitive": "content_filter",
+}
+"""What servers say, in lower case, to what OpenAI says. Whatever is not here (`error`, `network_error`,
+`abort`, a word nobody has heard of) is a failure: to call it a stop would be to make it up."""
+
+_DONE = b"[DONE]"
+
+
+class _Ending(Exception):
+    """The answer is over, and not well."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+
+
+class Telling:
+    """What one answer has told so far, whether it comes in frames or in one body."""
+
+    def __init__(self, provider: str, model: str, searches: int) -> None:
+        self._provider = provider
+        self._model = model
+        self._searches = searches
+        self.assembly = Assembly(provider)
+        self.started = False
+        self._reason: str | None = None
+        self._usage: Usage | None = None
+        self._cost: int | None = None
+
+    def note(self, chunk: Chunk, events: list[Event]) -> None:
+        """Appends to `events` all that `chunk` tells but its end. Raises _Ending for an error in it,
+        Unreadable."""
+        if chunk.usage is not None:
+            self._note_usage(chunk.usage)
+        if not self.started and chunk.choices:
+            events.append(self._start(chunk))
+        for choice in chunk.choices or ():
+            # Only one answer was asked for.
+            if not choice.index:
+                self._choice(choice, events)
+        if chunk.error is not None:
+            raise _Ending(self._error(chunk.error))
+
+    def end(self, complaint: str | None) -> list[Event]:
+        """The proper end, unless there is something to complain about."""
+        reason = REASONS.get((self._reason or "").lower())
+        if complaint is None and reason is None:
+            complaint = f"finish_reason {self._reason!r}" if self._reason else "no finish_reason"
+        if complaint is None and self.assembly.nameless:
+            complaint = "a tool call without a name"
+        if complaint is not None or reason is None:
+            return self.fail(self._unavailable(complaint or ""))
+        return [*self.assembly.finish(), Finished(reason, self._usage, self._cost)]
+
+    def fail(self, fault: Fault) -> list[Event]:
+        return [*self.assembly.finish(), Failed(fault, self._usage, self._cost)]
+
+    def broken(self, what: str) -> list[Event]:
+        return self.fail(self._unavailable(what))
+
+    def _unavailable(self, what: str) -> ProviderUnavailable:
+        return ProviderUnavailable(cause=f"{self._provider}: broken answer: {what}", retryable=True)
+
+    def _start(self, chunk: Chunk) -> Started:
+        self.started = True
+        stream_id = str(chunk.id or "")
+        self.assembly.begin(stream_id)
+        created = int(chunk.created or 0)
+        return Started(stream_id, chunk.model or self._model, created, chunk.system_fingerprint)
+
+    def _choice(self, choice: Choice, events: list[Event]) -> None:
+        delta = choice.delta or choice.message
+        if delta is not None:
+            self.assembly.add(delta, events)
+        if choice.logprobs is not None:
+            _note_logprobs(choice.logprobs, events)
+        if choice.finish_reason:
+            self._reason = choice.finish_reason
+        if choice.error is not None:
+            raise _Ending(self._error(choice.error))
+
+    def _error(self, error: Any) -> Fault:
+        return fault_of_error(self._provider, self._model, encode(error))
+
+    def _note_usage(self, told: Any) -> None:
+        """The last word wins: where usage comes more than once, it is counted from the beginning."""
+        try:
+            usage, cost = read_usage(told, self._searches)
+        except ValidationError as error:
+            raise Unreadable(f"usage: {error}") from error
+        self._usage = usage or self._usage
+        self._cost = cost if cost is not None else self._cost
+
+
+def _note_logprobs(logprobs: Logprobs, events: list[Event]) -> None:
+    if logprobs.content or logprobs.refusal:
+        events.append(LogprobsDelta(tuple(logprobs.content or ()), tuple(logprobs.refusal or ())))
+
+
+class StreamDecoder:
+    """A stream of Chat Completions chunks.
+
+    A proper end takes a `finish_reason` and then `[DONE]`; after that nothing is read. A frame that cannot
+    be read is skipped and counted, and an answer that lost a frame cannot end well: what could be read has
+    been told by then, and the end is a failure.
+    """
+
+    def __init__(self, provider: str, model: str, *, searches: int = 0) -> None:
+        self._splitter = SseSplitter()
+        self._telling = Telling(provider, model, searches)
+        self._template = Template()
+        self._provider = provider
+        self._model = model
+        self._ended = False
+        self._relays = False
+        self.malformed = 0
+        """Frames that were skipped because nobody could read them."""
+
+    def feed(self, data: bytes) -> list[tuple[bytes | None, tuple[Event, ...]]]:
+        out: list[tuple[bytes | None, tuple[Event, ...]]] = []
+        for event, payload in self._splitter.feed(data):
+            if self._ended:
+                return out
+            if payload == _DONE:
+                out.append((None, self._end(self._telling.end(self._complaint()))))
+            elif event == b"error":
+                out.append((None, self._end(self._telling.fail(self._error(payload)))))
+            else:
+                out.append(self._frame(payload))
+        if self._splitter.overflowed and not self._ended:
+            out.append((None, self._end(self._telling.broken("a frame without end"))))
+        return out
+
+    def close(self) -> tuple[Event, ...]:
+        if self._ended:
+            return ()
+        left = self._splitter.close()
+        if left == b"data: " + _DONE:
+            # Only the blank line after the end mark is missing, and nothing with it.
+            return self._end(self._telling.end(self._complaint()))
+        if not self._telling.started and left.startswith(b"{"):
+            return self._end(self._telling.fail(self._error(left)))
+        return self._end(self._telling.broken("ended without its end mark"))
+
+    def _complaint(self) -> str | None:
+        return f"{self.malformed} unreadable frames" if self.malformed else None
+
+    def _error(self, payload: bytes) -> Fault:
+        return fault_of_error(self._provider, self._model, payload)
+
+    def _end(self, events: list[Event]) -> tuple[Event, ...]:
+        self._ended = True
+        return tuple(events)
+
+    def _frame(self, payload: bytes) -> tuple[bytes | None, tuple[Event, ...]]:
+        index = self._telling.assembly.text_part
+        text = self._template.read(payload)
+        if text is not None and index is not None:
+            return payload if self._relays else None, (TextDelta(index, text),)
+        try:
+            chunk = decode_chunk(payload)
+        except DecodeError:
+            self.malformed += 1
+            return None, ()
+        told = self._careful(chunk, payload)
+        match told:
+            case (_, (TextDelta(_, text),)) if _is_plain_text(chunk):
+                self._template.learn(payload, text)
+        return told
+
+    def _careful(self, chunk: Chunk, payload: bytes) -> tuple[bytes | None, tuple[Event, ...]]:
+        telling = self._telling
+        first = not telling.started
+        events: list[Event] = []
+        try:
+            telling.note(chunk, events)
+        except _Ending as ending:
+            return None, self._end([*events, *telling.fail(ending.fault)])
+        except Unreadable:
+            self.malformed += 1
+            return None, tuple(events)
+        if first and telling.started:
+            self._relays = _is_first_as_ours(chunk, payload)
+        if not chunk.choices and chunk.usage is None and _is_error(payload):
+            return None, self._end(telling.fail(self._error(payload)))
+        return payload if self._relays and self._is_plain(chunk, payload) else None, tuple(events)
+
+    def _is_plain(self, chunk: Chunk, payload: bytes) -> bool:
+        """Nothing but the beginning of things and their deltas, said as we would say it."""
+        choices = chunk.choices
+        return (
+            choices is not None
+            and len(choices) == 1
+            and not choices[0].index
+            and choices[0].finish_reason is None
+            and choices[0].message is None
+            and chunk.usage is None
+            and self._telling.assembly.faithful
+            and b"\n" not in payload
+        )
+
+
+def _is_plain_text(chunk: Chunk) -> bool:
+    """The frame of one TextDelta holds nothing else that is ours to note."""
+    choices = chunk.choices
+    return (
+        choices is not None
+        and len(choices) == 1
+        and choices[0].finish_reason is None
+        and chunk.usage is None
+        and choices[0].delta is not None
+        and isinstance(choices[0].delta.content, str)
+    )
+
+
+def _is_first_as_ours(chunk: Chunk, payload: bytes) -> bool:
+    """The stream's frames name what a caller expects in each, so they can be handed on."""
+    named = bool(chunk.id) and bool(chunk.model) and bool(chunk.created)
+    return named and b'"chat.completion.chunk"' in payload and b'"role"' in payload
+
+
+def _is_error(payload: bytes) -> bool:
+    """Some servers send the error as the frame itself, marked by `object` alone."""
+    return b'"object":"error"' in payload.replace(b'": "', b'":"')
+
+
+def decode_body(provider: str, model: str, body: bytes, *, searches: int = 0) -> Iterable[Event]:
+    """One JSON body. An answer that is not one is a Failed event."""
+    telling = Telling(provider, model, searches)
+    events: list[Event] = []
+    try:
+        chunk = decode_chunk(body)
+        telling.note(chunk, events)
+    except _Ending as ending:
+        return [*events, *telling.fail(ending.fault)]
+    except (DecodeError, Unreadable) as error:
+        return [*events, *telling.broken(f"unreadable body: {error}")]
+    if not telling.started:
+        if _is_error(body):
+            return telling.fail(fault_of_error(provider, model, body))
+        return telling.broken("no choices")
+    return [*events, *telling.end(None)]

@@ -1,0 +1,202 @@
+"""What a server says when it will not answer, to a fault: what the caller may read, what only the log may.
+
+An error comes as an HTTP status with a body, as `error` inside a body or a frame that began with a 200, or as
+`choices[0].error`. Its `code` may be a number or a word.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import DecodeError, Struct
+from msgspec.json import decode, encode
+
+from quantized.core.errors import Fault, ModelNotFound, ProviderUnavailable, RejectedByProvider
+
+_LONGEST_MESSAGE = 500
+_LONGEST_CAUSE = 2_000
+
+_RETRYABLE = frozenset({408, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+_OUR_ACCOUNT = frozenset({401, 402, 403, 407})
+_CALLERS_INPUT = frozenset({400, 413, 415, 422})
+
+_WORDS = {
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "too_many_requests": 429,
+    "insufficient_quota": 402,
+    "invalid_api_key": 401,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "model_not_found": 404,
+    "not_found_error": 404,
+    "context_length_exceeded": 400,
+    "invalid_request_error": 400,
+    "invalid_prompt": 400,
+    "content_filter": 403,
+    "content_policy_violation": 403,
+    "overloaded_error": 529,
+    "server_error": 502,
+    "timeout": 408,
+}
+"""What a word in place of a status, in `code` or `type`, amounts to."""
+
+_MODERATED = re.compile(r"moderat|flagged|content[ _]?(policy|filter)|safety|guideline", re.IGNORECASE)
+_UNKNOWN_MODEL = re.compile(
+    r"(not a valid model|model.{0,200}(not (be )?found|does ?n.t exist|does not exist|is unknown)"
+    r"|(unknown|no such|invalid) model\b|no endpoints found for)",
+    re.IGNORECASE | re.DOTALL,
+)
+_PARAMETERS = re.compile(r"no endpoints found that (can handle|support)", re.IGNORECASE)
+
+_SECRETS = re.compile(
+    r"\b(sk|pk|rk|key|org|proj|user|asst)[-_][A-Za-z0-9*._-]{6,}|\bBearer\s+\S+", re.IGNORECASE
+)
+_INTERNALS = re.compile(
+    r"https?://\S+"
+    r"|\b(?:www\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:ai|com|net|org|io|dev|local|internal)\b(?:/\S*)?"
+    r"|\b(?:req|request|gen|chatcmpl|trace)[-_][A-Za-z0-9_-]{6,}"
+    r"|\(?\b(?:request|trace|generation)[ _-]?id:?\s*['\"]?[\w-]{6,}['\"]?\)?"
+    r"|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b",
+    re.IGNORECASE,
+)
+_NAMES = re.compile(
+    r"\b(open ?router|open ?ai|azure|anthropic|google(?: ai studio| vertex)?|vertex(?: ai)?|bedrock|amazon"
+    r"|aws|deep ?infra|together(?: ai)?|fireworks|groq|cerebras|mistral(?: ai)?|novita|nebius|hyperbolic"
+    r"|lambda|ollama|vllm|llama\.cpp|lm studio|litellm|cloudflare|cohere|xai|perplexity)(?:'s)?\b",
+    re.IGNORECASE,
+)
+
+
+class _Said(Struct, frozen=True):
+    """One error, as told. `status` is None where neither a number nor a known word was given."""
+
+    message: str
+    status: int | None
+    code: str | None
+    param: str | None
+    moderated: bool
+
+
+def fault_of_status(provider: str, model: str, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
+    """The fault behind an HTTP status other than 200."""
+    said = _read(body)
+    cause = f"{provider}: HTTP {status}: {said.message or _text(body)}"
+    return _fault(said, status, model, cause, _retry_after(headers))
+
+
+def fault_of_error(provider: str, model: str, error: bytes) -> Fault:
+    """The fault behind an error object (JSON text) that came with a 200."""
+    said = _read(error)
+    cause = f"{provider}: error in the answer: {said.message or _text(error)}"
+    return _fault(said, said.status or 0, model, cause, None)
+
+
+def _fault(said: _Said, status: int, model: str, cause: str, retry_after: float | None) -> Fault:
+    cause = _SECRETS.sub("…", cause)[:_LONGEST_CAUSE]
+    if status == 403 and (said.moderated or _MODERATED.search(said.message)):
+        return _rejected(said, "content_filter", cause)
+    if status in _OUR_ACCOUNT:
+        return ProviderUnavailable(cause=cause, alert=True)
+    if status in {400, 404} and _PARAMETERS.search(said.message):
+        return _rejected(said, "unsupported_parameter", cause)
+    if status in {400, 404} and (said.code == "model_not_found" or _UNKNOWN_MODEL.search(said.message)):
+        return ModelNotFound(model, cause=cause)
+    if status in _CALLERS_INPUT:
+        return _rejected(said, said.code, cause)
+    retryable = status in _RETRYABLE
+    # What is left and not passing (a path that is not there, a redirect) is how we are set up.
+    return ProviderUnavailable(
+        cause=cause, retry_after=retry_after, retryable=retryable, alert=300 <= status < 500 and not retryable
+    )
+
+
+def _rejected(said: _Said, code: str | None, cause: str) -> RejectedByProvider:
+    return RejectedByProvider(clean(said.message), param=said.param, code=code, cause=cause)
+
+
+def clean(message: str) -> str:
+    """A server's sentence without its names, addresses, ids and secrets; at most 500 characters."""
+    message = _SECRETS.sub("…", message[: 4 * _LONGEST_MESSAGE])
+    message = _NAMES.sub("the provider", _INTERNALS.sub("…", message))
+    message = " ".join("".join(c if c.isprintable() else " " for c in message).split())
+    if len(message) > _LONGEST_MESSAGE:
+        message = message[: _LONGEST_MESSAGE - 1] + "…"
+    return message or "The provider rejected the request"
+
+
+def _read(body: bytes) -> _Said:
+    try:
+        error: Any = decode(body)
+    except DecodeError:
+        return _Said("", None, None, None, moderated=False)
+    if isinstance(error, list) and error:
+        error = error[0]
+    if isinstance(error, dict) and error.get("error"):
+        error = error["error"]
+    if isinstance(error, str):
+        return _Said(error, None, None, None, moderated=False)
+    if not isinstance(error, dict):
+        return _Said("", None, None, None, moderated=False)
+    return _from_object(error)
+
+
+def _from_object(error: dict[str, Any]) -> _Said:
+    message, code, kind, param = (error.get(name) for name in ("message", "code", "type", "param"))
+    metadata = error.get("metadata")
+    if not isinstance(metadata, dict):
+        metadata = {}
+    if not isinstance(message, str) or not message:
+        detail = error.get("detail")
+        message = detail if isinstance(detail, str) else encode(detail).decode() if detail else ""
+    reason = _reason_behind(metadata.get("raw"))
+    if reason:
+        message = f"{message}: {reason}" if message else reason
+    return _Said(
+        message=message,
+        status=_status(code) or _status(kind) or _status(error.get("status")),
+        code=code if isinstance(code, str) and not code.isdigit() else None,
+        param=param if isinstance(param, str) and len(param) <= 100 else None,
+        moderated="flagged_input" in metadata or "reasons" in metadata,
+    )
+
+
+def _reason_behind(raw: Any) -> str:
+    """A router hands on what the server behind it said, as JSON text in `metadata.raw`."""
+    if not isinstance(raw, str):
+        return ""
+    try:
+        inner = decode(raw)
+    except DecodeError:
+        return raw
+    if isinstance(inner, dict) and isinstance(inner.get("error"), dict):
+        inner = inner["error"]
+    message = inner.get("message") if isinstance(inner, dict) else None
+    return message if isinstance(message, str) else ""
+
+
+def _status(code: Any) -> int | None:
+    if isinstance(code, bool):
+        return None
+    if isinstance(code, int):
+        return code if 300 <= code < 600 else None
+    if isinstance(code, str):
+        return int(code) if code.isdigit() and len(code) == 3 else _WORDS.get(code.lower())
+    return None
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds. A date in `Retry-After` is left unread: to turn it into a wait takes a clock."""
+    for name, unit in (("retry-after-ms", 1_000.0), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name, "")) / unit
+        except ValueError:
+            continue
+        if 0 <= seconds < float("inf"):
+            return seconds
+    return None
+
+
+def _text(body: bytes) -> str:
+    return body[:_LONGEST_CAUSE].decode("utf-8", "replace")

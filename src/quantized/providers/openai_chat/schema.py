@@ -1,0 +1,78 @@
+"""What a Chat Completions server may say. Open and tolerant: servers add, omit and null as they please."""
+
+from typing import Any
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+
+class FunctionDelta(Struct, frozen=True, gc=False):
+    """`arguments` is JSON text; some servers send the object itself."""
+
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None
+
+
+class ToolCallDelta(Struct, frozen=True):
+    index: int | None = None
+    id: str | None = None
+    function: FunctionDelta | None = None
+
+
+class AudioPiece(Struct, frozen=True, gc=False):
+    id: str | None = None
+    data: str | None = None
+    transcript: str | None = None
+    expires_at: int | None = None
+
+
+class ImageUrl(Struct, frozen=True, gc=False):
+    url: str
+
+
+class ImagePiece(Struct, frozen=True, gc=False):
+    image_url: ImageUrl
+
+
+class Delta(Struct, frozen=True):
+    """A piece of the message, or, in a JSON body, all of it: the fields are the same."""
+
+    content: str | list[Any] | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    reasoning_details: list[Raw] | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
+    function_call: FunctionDelta | None = None
+    annotations: list[Raw] | None = None
+    images: list[ImagePiece] | None = None
+    audio: AudioPiece | None = None
+
+
+class Logprobs(Struct, frozen=True):
+    content: list[Raw] | None = None
+    refusal: list[Raw] | None = None
+
+
+class Choice(Struct, frozen=True):
+    index: int | None = 0
+    delta: Delta | None = None
+    message: Delta | None = None
+    finish_reason: str | None = None
+    logprobs: Logprobs | None = None
+    error: Any = None
+
+
+class Chunk(Struct, frozen=True):
+    """One frame of a stream, or a whole body."""
+
+    id: str | int | None = None
+    model: str | None = None
+    created: int | float | None = None
+    system_fingerprint: str | None = None
+    choices: list[Choice] | None = None
+    usage: Any = None
+    error: Any = None
+
+
+decode_chunk = Decoder(Chunk).decode

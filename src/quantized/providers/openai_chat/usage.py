@@ -1,0 +1,107 @@
+"""Reported usage, whose counts overlap, to the house's disjoint buckets; reported cost to pico-dollars."""
+
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct, convert
+
+from quantized.core.usage import Usage
+
+Count = int | float | None
+
+
+class _PromptDetails(Struct, frozen=True, gc=False):
+    cached_tokens: Count = None
+    cache_write_tokens: Count = None
+    audio_tokens: Count = None
+
+
+class _CompletionDetails(Struct, frozen=True, gc=False):
+    reasoning_tokens: Count = None
+    audio_tokens: Count = None
+    image_tokens: Count = None
+
+
+class _ServerTools(Struct, frozen=True, gc=False):
+    web_search_requests: Count = None
+
+
+class _Reported(Struct, frozen=True):
+    prompt_tokens: Count = None
+    completion_tokens: Count = None
+    total_tokens: Count = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+    prompt_cache_hit_tokens: Count = None
+    server_tool_use_details: _ServerTools | None = None
+    server_tool_use: _ServerTools | None = None
+    cost: Decimal | None = None
+
+
+_NO_PROMPT, _NO_COMPLETION = _PromptDetails(), _CompletionDetails()
+_PICO = Decimal(10) ** 12
+
+
+def read_usage(told: Any, searches: int = 0) -> tuple[Usage | None, int | None]:
+    """(usage, cost in pico-dollars) of a `usage` object; each None where it is not told. `searches` is the
+    number of web searches where the server does not tell it.
+
+    Reported totals win over reported details: a detail that does not fit into its total is cut to it.
+    Raises msgspec.ValidationError when it is not such an object.
+    """
+    reported = convert(told, _Reported)
+    cost = reported.cost
+    pico = (
+        int((cost * _PICO).to_integral_value())
+        if cost is not None and cost.is_finite() and cost >= 0
+        else None
+    )
+    if reported.prompt_tokens is None and reported.completion_tokens is None:
+        return None, pico
+    return _disjoint(reported, searches), pico
+
+
+def _disjoint(reported: _Reported, searches: int) -> Usage:
+    prompt, completion = _count(reported.prompt_tokens), _count(reported.completion_tokens)
+    inputs = reported.prompt_tokens_details or _NO_PROMPT
+    outputs = reported.completion_tokens_details or _NO_COMPLETION
+    cached = _count(inputs.cached_tokens) or _count(reported.prompt_cache_hit_tokens)
+    written, reasoned = _count(inputs.cache_write_tokens), _count(outputs.reasoning_tokens)
+
+    # Servers differ in what their two counts leave out; the total tells. A surplus that is just the cache
+    # means a prompt counted without it; any other is thinking that was not counted as completion.
+    surplus = max(0, _count(reported.total_tokens) - prompt - completion)
+    if surplus and surplus == cached + written:
+        prompt += surplus
+    elif surplus:
+        completion += surplus
+        reasoned = max(reasoned, surplus)
+
+    cached, rest = _take(cached, prompt)
+    written, rest = _take(written, rest)
+    heard, fresh = _take(_count(inputs.audio_tokens), rest)
+    spoken, rest = _take(_count(outputs.audio_tokens), completion)
+    drawn, rest = _take(_count(outputs.image_tokens), rest)
+    reasoned, visible = _take(reasoned, rest)
+    tools = reported.server_tool_use_details or reported.server_tool_use
+    return Usage(
+        input=fresh,
+        cached_read=cached,
+        cache_write=written,
+        input_audio=heard,
+        output=visible,
+        reasoning=reasoned,
+        output_audio=spoken,
+        output_image=drawn,
+        web_searches=searches if tools is None else _count(tools.web_search_requests),
+    )
+
+
+def _count(value: Count) -> int:
+    return max(0, int(value)) if value is not None else 0
+
+
+def _take(wanted: int, available: int) -> tuple[int, int]:
+    """(what is taken, what is left)."""
+    taken = min(wanted, available)
+    return taken, available - taken
