@@ -1,0 +1,119 @@
+"""One TCP or TLS connection to an origin. It serves one exchange after the other."""
+
+import asyncio
+from math import inf
+from typing import Protocol, cast
+
+from quantized.upstream.deadlines import Sweeper
+from quantized.upstream.request import Origin
+
+
+class Listener(Protocol):
+    """The exchange that a connection is serving. Each call comes from the event loop."""
+
+    def received(self, data: bytes) -> None: ...
+
+    def ended(self) -> None:
+        """The server has closed its side, and meant to."""
+
+    def lost(self, cause: str) -> None:
+        """The connection is gone."""
+
+    def writable(self) -> None:
+        """All that was written has left for the kernel."""
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+
+    def abort(self) -> None: ...
+
+
+class Keeper(Protocol):
+    """Whoever owns the connections."""
+
+    def opened(self, connection: "Connection") -> None: ...
+
+    def lost(self, connection: "Connection") -> None: ...
+
+    def free(self, connection: "Connection") -> None:
+        """Its exchange is over and it is fit for another."""
+
+
+class Connection(asyncio.Protocol):
+    """The transport's side of an exchange: bytes in, bytes out, flow control, and the current deadline.
+
+    Bytes or an end that come while no exchange listens close the connection.
+    """
+
+    transport: asyncio.Transport
+
+    def __init__(self, origin: Origin, keeper: Keeper, sweeper: Sweeper) -> None:
+        self.origin = origin
+        self.keeper = keeper
+        self._sweeper = sweeper
+        self._now = asyncio.get_running_loop().time
+        self.deadline = inf
+        self.listener: Listener | None = None
+        self.writing_paused = False
+
+    def attach(self, transport: asyncio.Transport) -> None:
+        """Speaks through `transport` from now on."""
+        self.transport = transport
+        # Writing counts as paused until the last byte has left, so that "sent" means sent.
+        transport.set_write_buffer_limits(high=1, low=0)
+
+    def expect_within(self, seconds: float, at_most: float = inf) -> None:
+        """Sets the deadline: so many seconds from now, but not beyond `at_most` in the loop's time."""
+        self.deadline = deadline = min(self._now() + seconds, at_most)
+        self._sweeper.wake_by(deadline)
+
+    def abort(self) -> None:
+        """Closes at once. Tells the listener nothing."""
+        self.listener = None
+        self.deadline = inf
+        self.transport.abort()
+
+    def close(self) -> None:
+        """Closes at once, and aborts the exchange that is under way."""
+        if self.listener is None:
+            self.abort()
+        else:
+            self.listener.abort()
+
+    def expire(self) -> None:
+        """Called when the deadline has passed."""
+        if self.listener is None:
+            self.abort()
+        else:
+            self.listener.expire()
+
+    # Called by the transport.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.attach(cast("asyncio.Transport", transport))
+        self.keeper.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.listener is None:
+            self.abort()
+        else:
+            self.listener.received(data)
+
+    def eof_received(self) -> None:
+        if self.listener is not None:
+            self.listener.ended()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        listener, self.listener = self.listener, None
+        self.deadline = inf
+        self.keeper.lost(self)
+        if listener is not None:
+            listener.lost("the connection was closed" if exc is None else f"the connection was lost: {exc}")
+
+    def pause_writing(self) -> None:
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        self.writing_paused = False
+        if self.listener is not None:
+            self.listener.writable()
