@@ -1,4 +1,4 @@
-"""The providers that this gateway has, by name: rows, never branches."""
+"""The configured providers by name."""
 
 from collections.abc import Iterable
 
@@ -9,33 +9,38 @@ from quantized.upstream.call import Upstream
 
 
 class Registered(Struct, frozen=True):
-    """A provider and the way to reach it. `by_model_name`: it answers for its own models without being
-    forced, after the default provider had its turn."""
+    """A provider and the way to it. `by_model`: its models are reached by their names, whatever the default
+    provider is."""
 
     provider: Provider
     upstream: Upstream
-    by_model_name: bool = False
+    by_model: bool = False
 
 
 class Registry:
-    """Fixed once built. `default` names the provider that answers when none is forced; it need not exist."""
+    """`default` names the provider that is asked when a caller forces none; it need not be configured."""
 
-    def __init__(self, rows: Iterable[Registered], default: str) -> None:
-        """Raises ValueError for two providers of one name."""
-        self._rows: dict[str, Registered] = {}
-        for row in rows:
-            if row.provider.name in self._rows:
-                raise ValueError(f"two providers are named {row.provider.name!r}")
-            self._rows[row.provider.name] = row
-        first = [self._rows[default]] if default in self._rows else []
-        self.unforced: tuple[Registered, ...] = tuple(
-            first + [row for row in self._rows.values() if row.by_model_name and row.provider.name != default]
-        )
-        """Who is asked, in this order, for a model when no provider is forced."""
+    def __init__(self, registered: Iterable[Registered], default: str) -> None:
+        """Raises ValueError where two have the same name."""
+        self._by_name: dict[str, Registered] = {}
+        for one in registered:
+            if one.provider.name in self._by_name:
+                raise ValueError(f"two providers are named {one.provider.name!r}")
+            self._by_name[one.provider.name] = one
+        first = self._by_name.get(default)
+        rest = (one for one in self._by_name.values() if one.by_model and one is not first)
+        self._unforced = (*(() if first is None else (first,)), *rest)
+
+    def get(self, name: str) -> Registered | None:
+        return self._by_name.get(name)
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(sorted(self._rows))
+        """In alphabetical order."""
+        return tuple(sorted(self._by_name))
 
-    def get(self, name: str) -> Registered | None:
-        return self._rows.get(name)
+    @property
+    def unforced(self) -> tuple[Registered, ...]:
+        """Who is asked for a model, in this order, when the caller forces no provider: the default, so that
+        it is never shadowed, and then those that are reached by model name."""
+        return self._unforced

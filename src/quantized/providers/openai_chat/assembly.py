@@ -97,8 +97,38 @@ class Assembly:
             self._content(delta.content, events)
         if delta.refusal:
             events.append(RefusalDelta(self._part("refusal", events), delta.refusal))
-        for annotation in delta.annotations or ():
-            events.append(Annotated(self._part("text", events), annotation))
+        for call in delta.tool_calls or ():
+            self._call(call, events)
+        if delta.function_call is not None:
+            # The language's older way to call one function.
+            self._call(ToolCallDelta(function=delta.function_call), events)
+        if delta.annotations or delta.images or delta.audio is not None:
+            # Callers add up what they read, and these they can add up only as we number and spread them.
+            self.faithful = False
+            self._attached(delta, events)
+
+    @property
+    def text_part(self) -> int | None:
+        """The index of the text part, once there is one."""
+        return self._open.get("text")
+
+    def add(self, delta: Delta, events: list[Event]) -> None:
+        """Appends to `events` what the delta tells. Raises Unreadable where a rest of it tells us nothing."""
+        self.faithful = True
+        thought = delta.reasoning
+        if thought is None and delta.reasoning_content is not None:
+            thought = delta.reasoning_content
+            self.faithful = False
+        if thought:
+            events.append(ReasoningDelta(self._part("reasoning", events), thought))
+        if delta.reasoning_details:
+            payload = b"[" + b",".join(map(bytes, delta.reasoning_details)) + b"]"
+            index = self._part("reasoning", events)
+            events.append(Sealed(index, Seal(self._provider, DETAILS, payload)))
+        if delta.content:
+            self._content(delta.content, events)
+        if delta.refusal:
+            events.append(RefusalDelta(self._part("refusal", events), delta.refusal))
         for call in delta.tool_calls or ():
             self._call(call, events)
         if delta.function_call is not None:
@@ -150,6 +180,14 @@ class Assembly:
                 events.append(TextDelta(self._part("text", events), piece.text))
             else:
                 raise Unreadable(f"content of type {piece.type[:64]!r}")
+
+    def _attached(self, delta: Delta, events: list[Event]) -> None:
+        for annotation in delta.annotations or ():
+            events.append(Annotated(self._part("text", events), annotation))
+        for image in delta.images or ():
+            self._image(image, events)
+        if delta.audio is not None:
+            self._audio(delta.audio, events)
 
     def _image(self, image: ImagePiece, events: list[Event]) -> None:
         start = PartStarted(self._next, "image", url=image.image_url.url)

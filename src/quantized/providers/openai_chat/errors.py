@@ -47,6 +47,7 @@ _UNKNOWN_MODEL = re.compile(
     r"|(unknown|no such|invalid) model\b|no endpoints found for)",
     re.IGNORECASE | re.DOTALL,
 )
+_MODEL_ID = re.compile(r"[`'\"]([^`'\"\s]+)[`'\"]|([\w.-]+/[\w.:@-]*\w)|^(\S+) is not a valid model")
 _PARAMETERS = re.compile(r"no endpoints found that (can handle|support)", re.IGNORECASE)
 
 _SECRETS = re.compile(
@@ -79,11 +80,11 @@ class _Said(Struct, frozen=True):
     moderated: bool
 
 
-def fault_of_status(provider: str, model: str, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
+def fault_of_status(provider: str, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     """The fault behind an HTTP status other than 200."""
     said = _read(body)
     cause = f"{provider}: HTTP {status}: {said.message or _text(body)}"
-    return _fault(said, status, model, cause, _retry_after(headers))
+    return _fault(said, status, None, cause, _retry_after(headers))
 
 
 def fault_of_error(provider: str, model: str, error: bytes) -> Fault:
@@ -93,7 +94,7 @@ def fault_of_error(provider: str, model: str, error: bytes) -> Fault:
     return _fault(said, said.status or 0, model, cause, None)
 
 
-def _fault(said: _Said, status: int, model: str, cause: str, retry_after: float | None) -> Fault:
+def _fault(said: _Said, status: int, model: str | None, cause: str, retry_after: float | None) -> Fault:
     cause = _SECRETS.sub("…", cause)[:_LONGEST_CAUSE]
     if status == 403 and (said.moderated or _MODERATED.search(said.message)):
         return _rejected(said, "content_filter", cause)
@@ -102,7 +103,7 @@ def _fault(said: _Said, status: int, model: str, cause: str, retry_after: float 
     if status in {400, 404} and _PARAMETERS.search(said.message):
         return _rejected(said, "unsupported_parameter", cause)
     if status in {400, 404} and (said.code == "model_not_found" or _UNKNOWN_MODEL.search(said.message)):
-        return ModelNotFound(model, cause=cause)
+        return ModelNotFound(model or _model_in(said.message), cause=cause)
     if status in _CALLERS_INPUT:
         return _rejected(said, said.code, cause)
     retryable = status in _RETRYABLE
@@ -110,6 +111,12 @@ def _fault(said: _Said, status: int, model: str, cause: str, retry_after: float 
     return ProviderUnavailable(
         cause=cause, retry_after=retry_after, retryable=retryable, alert=300 <= status < 500 and not retryable
     )
+
+
+def _model_in(message: str) -> str:
+    """The model that a sentence is about; servers quote its id, or it is the word with the slash."""
+    named = _MODEL_ID.search(message)
+    return next(filter(None, named.groups()))[:200] if named else "requested"
 
 
 def _rejected(said: _Said, code: str | None, cause: str) -> RejectedByProvider:
