@@ -33,20 +33,23 @@ def sqlite_path(url: str) -> Path:
     return Path(name)
 
 
-def connect(url: str, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-    """A connection in autocommit mode that any one thread at a time may use. Creates the file (0600) and its
-    folder (0700) where they are missing.
+def connect(url: str, *, busy_seconds: float = BUSY_SECONDS, create: bool = True) -> sqlite3.Connection:
+    """A connection in autocommit mode that any one thread at a time may use. With `create`, makes the file
+    (0600) and its folder (0700) where they are missing.
 
     Raises DatabaseUnusable.
     """
     path = sqlite_path(url)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite gives the files beside the database (-wal, -shm) the mode of the database itself.
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        if create:
+            _create(path)
         connection = sqlite3.connect(
-            path, timeout=busy_seconds, isolation_level=None, check_same_thread=False, cached_statements=256
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=busy_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
         )
     except (OSError, sqlite3.Error) as error:
         raise DatabaseUnusable(f"cannot open {path}: {error}") from error
@@ -58,3 +61,10 @@ def connect(url: str, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connecti
         connection.close()
         raise DatabaseUnusable(f"cannot use {path}: {error}") from error
     return connection
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # SQLite gives the files beside the database (-wal, -shm) the mode of the database itself.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -1,0 +1,53 @@
+"""Statements over many rows at once.
+
+The sqlite3 module gives up the interpreter's lock for every row that a statement steps over, and in a busy
+process may wait milliseconds to get it back. So a batch writes each table in a few statements of many rows,
+and reads with one that returns a single row of JSON. Sizes are powers of two, so that few shapes of a
+statement exist and stay compiled.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+
+Value = str | int | bytes | None
+Row = Sequence[Value]
+
+LARGEST = 64
+"""Rows in one statement; times the columns of the widest table, well below SQLite's bound of variables."""
+
+
+def chunks(rows: Sequence[Row]) -> Iterator[tuple[int, list[Value]]]:
+    """The rows in groups of LARGEST, 32, 16, … 1, each as (count, its values one after another)."""
+    start, size = 0, LARGEST
+    while start < len(rows):
+        while size > len(rows) - start:
+            size //= 2
+        yield size, [value for row in rows[start : start + size] for value in row]
+        start += size
+
+
+def padded(ids: Sequence[str]) -> Iterator[list[str]]:
+    """The ids for an `IN (…)`, in groups whose size is a power of two; the last id may repeat."""
+    for start in range(0, len(ids), LARGEST):
+        group = list(ids[start : start + LARGEST])
+        size = 1 << (len(group) - 1).bit_length()
+        yield group + group[-1:] * (size - len(group))
+
+
+@cache
+def marks(count: int, width: int) -> str:
+    """`(?, ?), (?, ?)`: `count` rows of `width` values."""
+    row = "(" + ", ".join("?" * width) + ")"
+    return ", ".join([row] * count)
+
+
+def insertion(table: str, columns: Sequence[str]) -> Callable[[int], str]:
+    """An INSERT of so many whole rows."""
+    head = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608  names of ours, no values
+    width = len(columns)
+
+    @cache
+    def statement(count: int) -> str:
+        return head + marks(count, width)
+
+    return statement

@@ -1,0 +1,122 @@
+"""What requests read about keys and licences: never on the event loop, and never behind a writer."""
+
+import asyncio
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from quantized.core.errors import LedgerUnavailable
+from quantized.core.ports import Caller, KeyRecord, Override, Terms
+from quantized.storage.sqlite import DatabaseUnusable, connect, sqlite_path
+
+T = TypeVar("T")
+
+_FIND = (
+    "SELECT k.digest, k.active, k.expires_at, l.active, t.institution_id, t.id, l.id, k.id, k.user_id,"
+    " t.markup_bp, t.overrides"
+    " FROM api_key AS k JOIN license AS l ON l.id = k.license_id"
+    " JOIN license_type AS t ON t.id = l.license_type_id WHERE k.digest = ?"
+)
+_STATUS = (
+    "SELECT t.institution_id, t.id, l.id, l.unique_id, l.used,"
+    " CASE WHEN l.unlimited THEN NULL ELSE l.granted - l.used END"
+    " FROM license AS l JOIN license_type AS t ON t.id = l.license_type_id WHERE l.id = ?"
+)
+
+
+class LicenseStatus(Struct, frozen=True):
+    """What a licence's holder may know of it. Amounts in micro-credits; `available` does not deduct what
+    requests under way hold, and is None for an unlimited licence."""
+
+    institution_id: str
+    license_type_id: str
+    license_id: str
+    unique_id: str | None
+    used: int
+    available: int | None
+
+
+class SqlKeyStore:
+    """`core.ports.KeyStore` on SQLite, with a connection and a thread of its own.
+
+    Every method raises LedgerUnavailable when the database does not answer within `patience` seconds.
+    """
+
+    def __init__(self, url: str, *, patience: float = 1.8) -> None:
+        """Raises DatabaseUnusable for a URL that cannot work."""
+        sqlite_path(url)
+        self._url = url
+        self._patience = patience
+        self._connection: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(1, "keys")
+
+    async def find(self, digest: bytes) -> KeyRecord | None:
+        row = await self._ask(lambda connection: connection.execute(_FIND, (digest,)).fetchone())
+        return None if row is None else _key_record(row)
+
+    async def read_license(self, license_id: str) -> LicenseStatus | None:
+        """The licence as it is now; None where there is none with this id."""
+        row = await self._ask(lambda connection: connection.execute(_STATUS, (license_id,)).fetchone())
+        return None if row is None else LicenseStatus(*row)
+
+    async def check(self) -> None:
+        """Returns when the database answers, for a readiness check."""
+        await self._ask(lambda connection: connection.execute("SELECT id FROM license LIMIT 1").fetchone())
+
+    def close(self) -> None:
+        self._thread.submit(self._disconnect)
+        self._thread.shutdown()
+
+    async def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._patience):
+                return await loop.run_in_executor(self._thread, self._answer, question)
+        except TimeoutError as error:
+            raise LedgerUnavailable(cause="the database did not answer in time") from error
+
+    def _answer(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            if self._connection is None:
+                self._connection = connect(self._url, create=False)
+            return question(self._connection)
+        except (sqlite3.Error, DatabaseUnusable) as error:
+            self._disconnect()
+            raise LedgerUnavailable(cause=f"{type(error).__name__}: {error}") from error
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _key_record(
+    row: tuple[bytes, int, int | None, int, str, str, str, str, str | None, int, str],
+) -> KeyRecord:
+    (
+        digest, active, expires_at, license_active, institution_id, license_type_id, license_id, key_id,
+        user_id, markup_bp, overrides,
+    ) = row  # fmt: skip
+    terms = _terms(markup_bp, overrides)
+    return KeyRecord(
+        digest=digest,
+        active=bool(active),
+        expires_at=expires_at,
+        license_active=bool(license_active),
+        caller=Caller(institution_id, license_type_id, license_id, key_id, terms, user_id),
+    )
+
+
+def _terms(markup_bp: int, overrides: str) -> Terms:
+    # Named by their content: whoever changes them, and however often, the name is never one too old.
+    version = hashlib.sha256(overrides.encode()).hexdigest()[:24]
+    try:
+        rates = msgspec.json.decode(overrides, type=dict[str, Override])
+    except msgspec.MsgspecError as error:
+        raise LedgerUnavailable(cause=f"a licence type's rates cannot be read: {error}") from error
+    return Terms(f"{markup_bp}-{version}", markup_bp, rates)

@@ -1,0 +1,200 @@
+"""The ledger's statements on SQLite: one transaction for a whole batch, in a handful of steps."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+from msgspec.structs import astuple
+
+from quantized.core.errors import LedgerUnavailable
+from quantized.core.usage import Usage
+from quantized.storage.bulk import Row, chunks, insertion, marks, padded
+from quantized.storage.records import (
+    Changes,
+    EntryRow,
+    HoldRow,
+    LicenseRow,
+    Needs,
+    OpenHold,
+    Rejected,
+    Rows,
+    Settlement,
+)
+from quantized.storage.sqlite import DatabaseUnusable, connect, sqlite_path
+
+T = TypeVar("T")
+
+WRITER_BUSY_SECONDS = 1.0
+"""Less than anybody waits for the ledger, so that whoever waits sees more than one try."""
+
+_HOLD_COLUMNS = (
+    "id", "license_id", "amount", "state", "taken_at", "expires_at", "request_id", "key_id", "provider",
+    "model",
+)  # fmt: skip
+_USAGE_COLUMNS = (
+    "hold_id", "request_id", "license_id", "key_id", "user_id", "surface", "provider", "model", "upstream_id",
+    *Usage.__struct_fields__,
+    "price", "charged", "overrun", "remaining", "estimated", "provider_cost", "outcome",
+    "started_at", "first_byte_ms", "duration_ms", "created_at",
+)  # fmt: skip
+
+_insert_holds = insertion("hold", _HOLD_COLUMNS)
+_insert_entries = insertion("ledger_entry", EntryRow.__struct_fields__)
+_insert_usage = insertion("usage_record", _USAGE_COLUMNS)
+
+_SELECT_LICENSES = (
+    "SELECT json_group_array(json_array(id, unlimited, active, granted, used, held, entries))"
+    " FROM license WHERE id IN "
+)
+_SELECT_HOLDS = (
+    "SELECT json_group_array(json_array("
+    "h.id, h.license_id, h.amount, h.state, u.charged, u.overrun, u.remaining))"
+    " FROM hold AS h LEFT JOIN usage_record AS u ON u.hold_id = h.id WHERE h.id IN "
+)
+_SELECT_ENTRIES = (
+    f"SELECT json_group_array(json_array({', '.join(EntryRow.__struct_fields__)}))"  # noqa: S608  names of ours
+    " FROM ledger_entry WHERE id IN "
+)
+_SELECT_EXPIRED = (
+    f"SELECT {', '.join(OpenHold.__struct_fields__)} FROM hold"  # noqa: S608  names of ours
+    " WHERE state = 'open' AND expires_at <= ? ORDER BY expires_at LIMIT ?"
+)
+_END_HOLDS = "UPDATE hold SET state = ?, reason = ?, ended_at = ? WHERE state = 'open' AND id IN "
+_UPDATE_LICENSES = (
+    "UPDATE license SET granted = v.column2, used = v.column3, held = v.column4, entries = v.column5"
+    " FROM (VALUES (?)) AS v WHERE license.id = v.column1"
+)
+
+
+class SqliteLedgerStore:
+    """`storage.records.LedgerStore` over one connection, opened when first needed and again after a failure.
+
+    It never creates the file: an empty database in place of a lost one would serve nobody's money.
+    """
+
+    def __init__(self, url: str, *, busy_seconds: float = WRITER_BUSY_SECONDS) -> None:
+        """Raises DatabaseUnusable for a URL that cannot work."""
+        self._url = url
+        self._path = sqlite_path(url)
+        self._busy_seconds = busy_seconds
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._durable = True
+
+    def transact(
+        self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int, durable: bool
+    ) -> None:
+        self._attempt(lambda connection: self._transact(connection, needs, decide, now_ms, durable))
+
+    def expired_holds(self, now_ms: int, limit: int) -> list[OpenHold]:
+        rows = self._attempt(
+            lambda connection: connection.execute(_SELECT_EXPIRED, (now_ms, limit)).fetchall()
+        )
+        return [OpenHold(*row) for row in rows]
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return work(self._open())
+        except (
+            sqlite3.IntegrityError,
+            sqlite3.DataError,
+            sqlite3.ProgrammingError,
+            ValueError,
+            OverflowError,
+        ) as error:
+            raise Rejected(str(error)) from error
+        except (sqlite3.Error, DatabaseUnusable, OSError) as error:
+            self.close()
+            raise LedgerUnavailable(cause=f"{type(error).__name__}: {error}") from error
+
+    def _open(self) -> sqlite3.Connection:
+        # A file that was moved away takes writes as if nothing had happened, and nobody ever sees them again.
+        found = os.stat(self._path)  # noqa: PTH116  half the cost of Path.stat, once in every batch
+        file = (found.st_dev, found.st_ino)
+        if self._connection is not None and file != self._file:
+            self.close()
+        if self._connection is None:
+            self._connection = connect(self._url, busy_seconds=self._busy_seconds, create=False)
+            self._file = file
+            self._durable = True
+        return self._connection
+
+    def _transact(
+        self,
+        connection: sqlite3.Connection,
+        needs: Needs,
+        decide: Callable[[Rows], Changes],
+        now_ms: int,
+        durable: bool,
+    ) -> None:
+        if durable != self._durable:
+            # NORMAL leaves the log unsynced; the next FULL commit syncs all of it.
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            _write(connection, decide(_read(connection, needs)), now_ms)
+            connection.execute("COMMIT")
+        except BaseException:
+            # Some failures (a full disk) have already rolled back.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _select(connection: sqlite3.Connection, statement: str, ids: Sequence[str], of: type[T]) -> list[T]:
+    found: list[T] = []
+    for group in padded(ids):
+        (text,) = connection.execute(statement + marks(1, len(group)), group).fetchone()
+        found += msgspec.json.decode(text, type=list[of], strict=False)  # type: ignore[valid-type]
+    return found
+
+
+def _read(connection: sqlite3.Connection, needs: Needs) -> Rows:
+    holds = {row.id: row for row in _select(connection, _SELECT_HOLDS, needs.hold_ids, HoldRow)}
+    license_ids = {*needs.license_ids, *(row.license_id for row in holds.values())}
+    return Rows(
+        licenses={row.id: row for row in _select(connection, _SELECT_LICENSES, [*license_ids], LicenseRow)},
+        holds=holds,
+        entries={row.id: row for row in _select(connection, _SELECT_ENTRIES, needs.entry_ids, EntryRow)},
+    )
+
+
+def _write(connection: sqlite3.Connection, changes: Changes, now_ms: int) -> None:
+    _insert(connection, _insert_holds, [
+        (
+            o.id, o.license_id, amount, "open", o.taken_at, o.expires_at, o.request_id, o.key_id, o.provider,
+            o.model,
+        )
+        for o, amount in changes.holds
+    ])  # fmt: skip
+    for (state, reason), ids in changes.ended.items():
+        for group in padded(ids):
+            connection.execute(_END_HOLDS + marks(1, len(group)), (state, reason, now_ms, *group))
+    _insert(connection, _insert_entries, [astuple(entry) for entry in changes.entries])
+    _insert(connection, _insert_usage, [_usage_row(settlement) for settlement in changes.settlements])
+    licenses = [(row.id, row.granted, row.used, row.held, row.entries) for row in changes.licenses.values()]
+    for count, values in chunks(licenses):
+        connection.execute(_UPDATE_LICENSES.replace("(?)", marks(count, 5)), values)
+
+
+def _insert(connection: sqlite3.Connection, statement: Callable[[int], str], rows: Sequence[Row]) -> None:
+    for count, values in chunks(rows):
+        connection.execute(statement(count), values)
+
+
+def _usage_row(settlement: Settlement) -> Row:
+    c, receipt = settlement.charge, settlement.receipt
+    return (
+        c.hold_id, c.request_id, c.license_id, c.key_id, c.user_id, c.surface, c.provider, c.model,
+        c.upstream_id, *astuple(c.usage),
+        c.price, receipt.charged, receipt.overrun, receipt.remaining, c.estimated, c.provider_cost, c.outcome,
+        c.started_at, c.first_byte_ms, c.duration_ms, settlement.at,
+    )  # fmt: skip
