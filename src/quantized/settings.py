@@ -124,20 +124,22 @@ def variable(section: str, key: str) -> str:
     return f"QUANTIZED_{section}_{key}".upper() if section else f"QUANTIZED_{key}".upper()
 
 
-def load(environ: Mapping[str, str], path: Path | None = None) -> Settings:
+def load(environ: Mapping[str, str], path: Path | None = None, *, need_keys: bool = True) -> Settings:
     """Settings from `environ` over the file at `path`.
 
     Without `path` the file is what `QUANTIZED_CONFIG` names, or else `quantized.toml` in the working
-    directory if it is there. Raises SettingsError.
+    directory if it is there. Without `need_keys` a provider's key may be missing: who administers licences
+    from a shell need not hold the secrets that the gateway runs with. Raises SettingsError.
     """
-    return _Loading(environ, path).settings()
+    return _Loading(environ, path, need_keys=need_keys).settings()
 
 
 class _Loading:
     """One reading of file and environment, with the mistakes found on the way."""
 
-    def __init__(self, environ: Mapping[str, str], path: Path | None) -> None:
+    def __init__(self, environ: Mapping[str, str], path: Path | None, *, need_keys: bool) -> None:
         self.environ = environ
+        self.need_keys = need_keys
         self.mistakes = Mistakes()
         self.key_variables: set[str] = set()
         named = path if path is not None else environ.get("QUANTIZED_CONFIG")
@@ -271,10 +273,11 @@ class _Loading:
     def _api_key(self, place: str, name: str) -> str | None:
         self.key_variables.add(name)
         if not self.environ.get(name):
-            self.mistakes.add(
-                place,
-                f"the variable {name} is not set; set it, or leave api_key_env out for a server without keys",
-            )
+            if self.need_keys:
+                self.mistakes.add(
+                    place,
+                    f"the variable {name} is not set; set it, or leave api_key_env out if no key is needed",
+                )
             return None
         return self._judge_api_key(name)
 
@@ -332,6 +335,8 @@ class _Loading:
         """What can be judged only once everything has been read."""
         chosen = top.get("default_provider")
         callable_now = {*providers, *([_DEMO] if top.get("demo", True) else [])}
+        if not self.need_keys:
+            callable_now.add(_OPENROUTER)
         if chosen is not None and chosen not in callable_now:
             name = variable("", "default_provider")
             place = name if name in self.environ else self._place("", "default_provider")

@@ -148,7 +148,7 @@ rates = { input = 1, output = -2 }
         ),
         f"{path}: [providers.one] base_url": "must be an absolute http:// or https:// address",
         f"{path}: [providers.one] api_key_env": (
-            "the variable ONE_KEY is not set; set it, or leave api_key_env out for a server without keys"
+            "the variable ONE_KEY is not set; set it, or leave api_key_env out if no key is needed"
         ),
         f"{path}: [providers.one] output_cap_field": (
             "must be one of max_tokens, max_completion_tokens, not 'max'"
@@ -337,3 +337,13 @@ def test_settings_do_not_print_their_keys(tmp_path: Path) -> None:
     assert repr(ProviderSettings("http://x")) == (
         "ProviderSettings(base_url='http://x', api_key=None, models={}, output_cap_field='max_tokens')"
     )
+
+
+def test_who_administers_needs_no_keys(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        'default_provider = "openrouter"\n[providers.x]\nbase_url = "http://x"\napi_key_env = "X_KEY"',
+    )
+    assert len(mistakes(path)) == 2
+    settings = load({}, path, need_keys=False)
+    assert settings.providers == {"x": ProviderSettings(base_url="http://x")}

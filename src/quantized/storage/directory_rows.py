@@ -1,0 +1,255 @@
+"""The rows of the directory as it hands them out, and how each is found and written.
+
+Every function works inside its caller's transaction.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Column, Connection, Row, Select, Table, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from quantized.core.ports import Override
+from quantized.storage import schema
+
+_SHORTEST_PREFIX = 4
+_MOST_CANDIDATES = 5
+
+
+class DirectoryFault(Exception):
+    """What was asked cannot be done; the message says why, for an administrator."""
+
+
+class NotFound(DirectoryFault):
+    def __init__(self, what: str, reference: str) -> None:
+        super().__init__(f"there is no {what} {reference!r}")
+        self.what = what
+
+
+class Ambiguous(DirectoryFault):
+    """`candidates` are ids, a few of them where there are many."""
+
+    def __init__(self, what: str, reference: str, candidates: list[str]) -> None:
+        super().__init__(f"more than one {what} is called {reference!r}: {', '.join(candidates)}")
+
+
+class AlreadyExists(DirectoryFault):
+    pass
+
+
+class Institution(Struct, frozen=True):
+    id: str
+    alias: str
+    name: str
+    created_at: int
+
+
+class LicenseType(Struct, frozen=True):
+    """`default_credits` (micro-credits) and `unlimited` are what its licences begin with."""
+
+    id: str
+    institution_id: str
+    alias: str
+    name: str
+    markup_bp: int
+    overrides: Mapping[str, Override]
+    default_credits: int | None
+    unlimited: bool
+    created_at: int
+    updated_at: int
+
+
+class License(Struct, frozen=True):
+    """Amounts in micro-credits. `held` is set aside for requests under way."""
+
+    id: str
+    institution_id: str
+    license_type_id: str
+    unique_id: str | None
+    name: str
+    unlimited: bool
+    active: bool
+    created_at: int
+    granted: int
+    used: int
+    held: int
+
+    @property
+    def remaining(self) -> int | None:
+        """None for an unlimited licence."""
+        return None if self.unlimited else self.granted - self.used
+
+
+class Key(Struct, frozen=True):
+    """A key without its secret, which is nowhere."""
+
+    id: str
+    license_id: str
+    prefix: str
+    name: str
+    active: bool
+    expires_at: int | None
+    user_id: str | None
+    created_at: int
+    rotated_from: str | None
+
+
+Found = TypeVar("Found", Institution, LicenseType, License, Key)
+
+institutions = select(schema.institution)
+license_types = select(schema.license_type)
+licenses = select(schema.license, schema.license_type.c.institution_id).join(schema.license_type)
+keys = select(schema.api_key)
+
+
+def read_institution(row: Row[Any]) -> Institution:
+    return Institution(row.id, row.alias, row.name, row.created_at)
+
+
+def read_license_type(row: Row[Any]) -> LicenseType:
+    return LicenseType(
+        id=row.id,
+        institution_id=row.institution_id,
+        alias=row.alias,
+        name=row.name,
+        markup_bp=row.markup_bp,
+        overrides=msgspec.json.decode(row.overrides, type=dict[str, Override]),
+        default_credits=row.default_credits,
+        unlimited=row.unlimited,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def read_license(row: Row[Any]) -> License:
+    return License(
+        id=row.id,
+        institution_id=row.institution_id,
+        license_type_id=row.license_type_id,
+        unique_id=row.unique_id,
+        name=row.name,
+        unlimited=row.unlimited,
+        active=row.active,
+        created_at=row.created_at,
+        granted=row.granted,
+        used=row.used,
+        held=row.held,
+    )
+
+
+def read_key(row: Row[Any]) -> Key:
+    return Key(
+        id=row.id,
+        license_id=row.license_id,
+        prefix=row.prefix,
+        name=row.name,
+        active=row.active,
+        expires_at=row.expires_at,
+        user_id=row.user_id,
+        created_at=row.created_at,
+        rotated_from=row.rotated_from,
+    )
+
+
+def read_all(
+    connection: Connection, statement: Select[Any], read: Callable[[Row[Any]], Found]
+) -> list[Found]:
+    return [read(row) for row in connection.execute(statement)]
+
+
+def find_institution(connection: Connection, reference: str) -> Institution:
+    alias = schema.institution.c.alias
+    return _find(connection, institutions, read_institution, alias, "institution", reference)
+
+
+def find_license_type(connection: Connection, reference: str) -> LicenseType:
+    """`reference` may also be `institution/alias`: an alias is unique within one institution only."""
+    statement = license_types
+    institution, slash, alias = reference.partition("/")
+    if slash:
+        owner = find_institution(connection, institution)
+        statement = statement.where(schema.license_type.c.institution_id == owner.id)
+    column = schema.license_type.c.alias
+    return _find(connection, statement, read_license_type, column, "licence type", alias or institution)
+
+
+def find_license(connection: Connection, reference: str) -> License:
+    return _find(connection, licenses, read_license, schema.license.c.unique_id, "licence", reference)
+
+
+def find_key(connection: Connection, reference: str) -> Key:
+    return _find(connection, keys, read_key, schema.api_key.c.prefix, "key", reference)
+
+
+def _find(
+    connection: Connection,
+    statement: Select[Any],
+    read: Callable[[Row[Any]], Found],
+    alias: Column[Any],
+    what: str,
+    reference: str,
+) -> Found:
+    """The one row that `reference` means: by its id, else by its alias, else by how its id begins."""
+    id_column = alias.table.c.id
+    conditions = [id_column == reference, alias == reference]
+    if len(reference) >= _SHORTEST_PREFIX:
+        conditions.append(func.substr(id_column, 1, len(reference)) == reference)
+    for condition in conditions:
+        found = read_all(
+            connection, statement.where(condition).order_by(id_column).limit(_MOST_CANDIDATES), read
+        )
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise Ambiguous(what, reference, [row.id for row in found])
+    raise NotFound(what, reference)
+
+
+def insert_institution(connection: Connection, alias: str, name: str, now: int) -> Institution:
+    row = Institution(str(uuid4()), alias, name, now)
+    _insert(connection, schema.institution, f"an institution {alias!r}", msgspec.structs.asdict(row))
+    return row
+
+
+def insert_license_type(connection: Connection, row: LicenseType) -> LicenseType:
+    values = {**msgspec.structs.asdict(row), "overrides": encode_overrides(row.overrides)}
+    _insert(connection, schema.license_type, f"a licence type {row.alias!r} of this institution", values)
+    return row
+
+
+def insert_license(connection: Connection, row: License) -> License:
+    values = msgspec.structs.asdict(row)
+    del values["institution_id"]
+    _insert(connection, schema.license, f"a licence {row.unique_id!r} of this type", values)
+    return row
+
+
+def insert_key(connection: Connection, row: Key, digest: bytes) -> Key:
+    values = {**msgspec.structs.asdict(row), "digest": digest}
+    _insert(connection, schema.api_key, "this key", values)
+    return row
+
+
+def _insert(connection: Connection, table: Table, what: str, values: Mapping[str, object]) -> None:
+    try:
+        connection.execute(insert(table).values(values))
+    except IntegrityError as error:
+        # Ids are minted and parents were just read in the same transaction, so it is the alias that is taken.
+        raise AlreadyExists(f"there is already {what}") from error
+
+
+def set_columns(connection: Connection, table: Table, id_: str, **values: object) -> None:
+    connection.execute(update(table).where(table.c.id == id_).values(**values))
+
+
+def encode_overrides(overrides: Mapping[str, Override]) -> str:
+    """JSON without the rates that stay the catalogue's."""
+    return msgspec.json.encode(
+        {
+            model: {name: rate for name, rate in msgspec.structs.asdict(rates).items() if rate is not None}
+            for model, rates in overrides.items()
+        }
+    ).decode()

@@ -1,0 +1,194 @@
+"""What was used: usage records one by one, or added up. Statements that only read."""
+
+from collections.abc import Iterator
+from typing import Any, Literal, get_args
+
+from msgspec import Struct
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Engine,
+    Integer,
+    Label,
+    Row,
+    Select,
+    Table,
+    cast,
+    desc,
+    func,
+    select,
+)
+
+from quantized.storage.engine import reading
+from quantized.storage.faults import database_errors
+from quantized.storage.schema import api_key, usage_record
+from quantized.storage.schema import license as license_table
+
+Grouping = Literal["day", "model", "key", "license"]
+GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
+
+_DAY_MS = 86_400_000
+
+
+class UsageFilter(Struct, frozen=True):
+    """What to count. Ids are whole; times are Unix milliseconds, `since` included, `until` not."""
+
+    license_id: str | None = None
+    key_id: str | None = None
+    model: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+class UsageTotal(Struct, frozen=True):
+    """One group's sum. `group` is the day's beginning (Unix milliseconds, UTC), a model's name, or the id of
+    a key or licence, whose `label` says what it is called. Amounts are micro-credits, the rest are tokens."""
+
+    group: str | int
+    label: str
+    requests: int
+    input: int
+    output: int
+    charged: int
+    overrun: int
+    estimated: int
+    """Requests whose tokens we counted ourselves."""
+
+
+class UsageEntry(Struct, frozen=True):
+    """One request. `input` and `output` are all tokens of their side, `cached_read` and `reasoning` a part of
+    them; amounts are micro-credits, times Unix milliseconds."""
+
+    created_at: int
+    request_id: str
+    license_id: str
+    key_id: str
+    user_id: str | None
+    provider: str
+    model: str
+    surface: str
+    outcome: str
+    input: int
+    cached_read: int
+    output: int
+    reasoning: int
+    charged: int
+    overrun: int
+    estimated: bool
+    first_byte_ms: int | None
+    duration_ms: int
+
+
+_columns = usage_record.c
+_input = (
+    _columns.input
+    + _columns.cached_read
+    + _columns.cache_write
+    + _columns.cache_write_1h
+    + _columns.input_audio
+)
+_output = _columns.output + _columns.reasoning + _columns.output_audio + _columns.output_image
+
+
+def usage_totals(engine: Engine, by: Grouping, wanted: UsageFilter) -> list[UsageTotal]:
+    """Sums by group: days in their order, all else by what was charged, the most first.
+
+    Raises DatabaseUnusable.
+    """
+    with database_errors(), reading(engine) as connection:
+        return [_total(row) for row in connection.execute(_where(_totals(by), wanted))]
+
+
+def usage_entries(engine: Engine, wanted: UsageFilter) -> Iterator[UsageEntry]:
+    """Each request, the oldest first, read as they are asked for. Raises DatabaseUnusable."""
+    statement = select(
+        _columns.created_at,
+        _columns.request_id,
+        _columns.license_id,
+        _columns.key_id,
+        _columns.user_id,
+        _columns.provider,
+        _columns.model,
+        _columns.surface,
+        _columns.outcome,
+        _input.label("input"),
+        _columns.cached_read,
+        _output.label("output"),
+        _columns.reasoning,
+        _columns.charged,
+        _columns.overrun,
+        _columns.estimated,
+        _columns.first_byte_ms,
+        _columns.duration_ms,
+    ).order_by(_columns.created_at, _columns.hold_id)
+    with database_errors(), reading(engine) as connection:
+        for row in connection.execute(_where(statement, wanted)):
+            yield UsageEntry(*row)
+
+
+def _totals(by: Grouping) -> Select[Any]:
+    sums = (
+        func.count().label("requests"),
+        _sum(_input).label("input"),
+        _sum(_output).label("output"),
+        _sum(_columns.charged).label("charged"),
+        _sum(_columns.overrun).label("overrun"),
+        _sum(cast(_columns.estimated, Integer)).label("estimated"),
+    )
+    match by:
+        case "day":
+            day = (_columns.created_at // _DAY_MS) * _DAY_MS
+            return select(day.label("group"), *sums).group_by("group").order_by("group")
+        case "model":
+            model = _columns.model
+            return select(model.label("group"), *sums).group_by(model).order_by(desc("charged"), model)
+        case "key":
+            return _by_owner(_columns.key_id, api_key, api_key.c.prefix, sums)
+        case "license":
+            return _by_owner(_columns.license_id, license_table, license_table.c.unique_id, sums)
+
+
+def _by_owner(
+    group: Column[Any], table: Table, alias: Column[Any], sums: tuple[Label[Any], ...]
+) -> Select[Any]:
+    return (
+        select(group.label("group"), alias.label("alias"), table.c.name.label("name"), *sums)
+        .outerjoin_from(usage_record, table, table.c.id == group)
+        .group_by(group, alias, table.c.name)
+        .order_by(desc("charged"), group)
+    )
+
+
+def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
+    # PostgreSQL adds big integers up to a numeric; it fits one again.
+    return cast(func.sum(column), BigInteger)
+
+
+def _total(row: Row[Any]) -> UsageTotal:
+    fields = row._mapping
+    label = " ".join(filter(None, (fields.get("alias"), fields.get("name"))))
+    return UsageTotal(
+        group=row.group,
+        label=label,
+        requests=row.requests,
+        input=row.input,
+        output=row.output,
+        charged=row.charged,
+        overrun=row.overrun,
+        estimated=row.estimated,
+    )
+
+
+def _where(statement: Select[Any], wanted: UsageFilter) -> Select[Any]:
+    if wanted.license_id is not None:
+        statement = statement.where(_columns.license_id == wanted.license_id)
+    if wanted.key_id is not None:
+        statement = statement.where(_columns.key_id == wanted.key_id)
+    if wanted.model is not None:
+        statement = statement.where(_columns.model == wanted.model)
+    if wanted.since is not None:
+        statement = statement.where(_columns.created_at >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(_columns.created_at < wanted.until)
+    return statement
