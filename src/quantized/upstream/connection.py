@@ -65,7 +65,8 @@ class Connection(asyncio.Protocol):
     def expect_within(self, seconds: float, at_most: float = inf) -> None:
         """Sets the deadline: so many seconds from now, but not beyond `at_most` in the loop's time."""
         self.deadline = deadline = min(self._now() + seconds, at_most)
-        self._sweeper.wake_by(deadline)
+        if deadline < self._sweeper.wakes_at:
+            self._sweeper.wake_by(deadline)
 
     def abort(self) -> None:
         """Closes at once. Tells the listener nothing."""

@@ -25,19 +25,19 @@ class Expiring(Protocol):
 class Sweeper:
     """Watches the deadlines of `members`, which its owner adds to and takes from as it likes.
 
-    Deadlines may move later without a word. Whoever moves one earlier says so by `wake_by`.
+    Deadlines may move later without a word. Whoever moves one earlier than `wakes_at` says so by `wake_by`.
     """
 
     def __init__(self, members: Collection[Expiring]) -> None:
         self._members = members
         self._timer: asyncio.TimerHandle | None = None
-        self._wakes_at = inf
+        self.wakes_at = inf
 
     def wake_by(self, deadline: float) -> None:
         """Makes sure that there is a sweep at `deadline` at the latest."""
-        if deadline < self._wakes_at:
+        if deadline < self.wakes_at:
             self.stop()
-            self._wakes_at = deadline
+            self.wakes_at = deadline
             self._timer = asyncio.get_running_loop().call_at(deadline, self._sweep)
 
     def stop(self) -> None:
@@ -45,11 +45,11 @@ class Sweeper:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._wakes_at = inf
+        self.wakes_at = inf
 
     def _sweep(self) -> None:
         self._timer = None
-        self._wakes_at = inf
+        self.wakes_at = inf
         now = asyncio.get_running_loop().time()
         for member in tuple(self._members):
             if member.deadline <= now + _EARLY:

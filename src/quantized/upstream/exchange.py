@@ -41,7 +41,6 @@ class Exchange:
 
     def __init__(
         self,
-        connection: Connection,
         message: Message,
         patience: Patience,
         *,
@@ -50,7 +49,7 @@ class Exchange:
     ) -> None:
         """`total_at`, in the loop's time, ends everything. Beyond `buffer_bytes` unread, reading pauses."""
         self._loop = asyncio.get_running_loop()
-        self._connection: Connection | None = connection
+        self._connection: Connection | None = None
         self._message = message
         self._patience = patience
         self._total_at = total_at
@@ -62,7 +61,6 @@ class Exchange:
         self._answered = False
         self._reading_paused = False
         self._unread = 0
-        connection.listener = self
 
     @property
     def status(self) -> int:
@@ -72,37 +70,36 @@ class Exchange:
     def headers(self) -> Mapping[str, str]:
         return self._message.headers
 
-    async def send(self, head: bytes, body: bytes) -> None:
+    async def send(self, connection: Connection, head: bytes, body: bytes) -> None:
         """Returns when the response's head has arrived. Raises UpstreamFailure."""
+        self._connection = connection
+        connection.listener = self
         message = self._message
         if len(body) <= _PIECE:
-            await self._write(head + body)
+            self._write(connection, head + body)
+            if connection.writing_paused:
+                await self._drain(connection)
         else:
-            await self._write(head)
-            await self._write_pieces(body)
+            self._write(connection, head)
+            await self._write_pieces(connection, body)
         self._sending = False
         self._sent = not self._is_over()
         self._expect_within(self._patience.idle if message.has_head else self._patience.first_byte)
-        while not message.has_head and self._failure is None:
+        while not message.has_head:
+            if self._failure is not None:
+                raise self._failure
             await self._wait()
-        if self._failure is not None and not message.has_head:
-            raise self._failure
         self._answered = True
 
     async def next(self) -> bytes:
-        while True:
-            if self._message.chunks:
-                return self._take()
-            if self._failure is not None:
-                raise self._failure
-            if self._message.complete:
-                return b""
+        while not self._message.chunks and not self._ended():
             await self._wait()
+        return self._take()
 
     async def read(self, limit: int) -> bytes:
         pieces = []
         size = 0
-        while piece := await self.next():
+        while piece := self._take() or await self.next():
             size += len(piece)
             if size > limit:
                 self.abort()
@@ -124,25 +121,34 @@ class Exchange:
         """Whether nobody wants the rest of the request: the exchange has ended, or the server has refused."""
         return self._connection is None or (self._message.has_head and self._message.status >= 300)
 
-    async def _write(self, data: bytes | memoryview) -> None:
-        connection = self._connection
-        if connection is None or connection.transport.is_closing():
-            return
-        connection.transport.write(data)
+    def _write(self, connection: Connection, data: bytes | memoryview) -> None:
+        if not connection.transport.is_closing():
+            connection.transport.write(data)
+
+    async def _drain(self, connection: Connection) -> None:
+        """Until all that was written has left, or nobody wants it any more."""
         while connection.writing_paused and not self._is_over():
             self._expect_within(self._patience.idle)
             await self._wait()
 
-    async def _write_pieces(self, body: bytes) -> None:
+    async def _write_pieces(self, connection: Connection, body: bytes) -> None:
         view = memoryview(body)
         for start in range(0, len(body), _PIECE):
+            await self._drain(connection)
             # One turn of the loop, in which it reads what has arrived: to write to a server that has answered
             # and closed would lose its answer to the error.
             self._loop.call_soon(self._wake)
             await self._wait()
             if self._is_over():
                 return
-            await self._write(view[start : start + _PIECE])
+            self._write(connection, view[start : start + _PIECE])
+        await self._drain(connection)
+
+    def _ended(self) -> bool:
+        """Whether the response has come to its proper end. Raises the failure it ended with instead."""
+        if self._failure is not None:
+            raise self._failure
+        return self._message.complete
 
     def _take(self) -> bytes:
         self._unread = 0
@@ -212,7 +218,7 @@ class Exchange:
             self._complete(connection)
         elif message.has_head:
             self._unread += len(data)
-            if self._unread > self._buffer_bytes:
+            if self._unread > self._buffer_bytes and message.chunks:
                 self._pause_reading(connection)
             elif not self._sending:
                 connection.expect_within(self._patience.idle, self._total_at)

@@ -75,9 +75,9 @@ class Message:
                 self.keep_alive = False  # the response is whole, what follows it is nobody's
             elif self.fault is None:
                 self.fault = f"not a proper HTTP response: {error}"
-        if not self.has_head:
+        if not had_head:
             self._count_head(len(data))
-        elif had_head and not self.complete:
+        elif not self.complete:
             self._count_barren(len(data), pieces)
         if self.over:
             del self._parser
@@ -109,16 +109,17 @@ class Message:
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
-        if self._head_bytes > self._limit and self.fault is None:
-            self.fault = self._too_long()
+        if self._head_bytes <= self._limit or self.fault is not None:
+            return
+        # What came last may have been body for the most part: then the fields themselves tell.
+        fields = sum(len(name) + len(value) + 4 for name, value in self.headers.items())
+        if fields > self._limit or not self.has_head:
+            self.fault = f"the response's head is longer than {self._limit} bytes"
 
     def _count_barren(self, size: int, pieces: int) -> None:
         self._barren = self._barren + size if len(self.chunks) == pieces else 0
         if self._barren > self._limit and self.fault is None:
             self.fault = f"chunk extensions or trailers of more than {self._limit} bytes"
-
-    def _too_long(self) -> str:
-        return f"the response's head is longer than {self._limit} bytes"
 
     # Called by the parser. An exception raised here stops it.
 
@@ -137,8 +138,6 @@ class Message:
     def on_headers_complete(self) -> None:
         self.status = status = self._parser.get_status_code()
         headers = self.headers
-        if sum(map(len, headers)) + sum(map(len, headers.values())) > self._limit:
-            self._refuse(self._too_long())
         length = headers.get("content-length")
         coding = headers.get("transfer-encoding")
         if status < 200:

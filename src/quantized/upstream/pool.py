@@ -124,8 +124,8 @@ class Pool:
         total_at: float,
     ) -> Exchange:
         message = Message(self._header_bytes, any_coding=head.any_coding)
-        exchange = Exchange(connection, message, patience, total_at=total_at, buffer_bytes=self._buffer_bytes)
-        await exchange.send(framed(head, call.method, call.body), call.body)
+        exchange = Exchange(message, patience, total_at=total_at, buffer_bytes=self._buffer_bytes)
+        await exchange.send(connection, framed(head, call.method, call.body), call.body)
         return exchange
 
     # Called by the connections.
