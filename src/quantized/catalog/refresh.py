@@ -32,10 +32,10 @@ class CatalogRows(Protocol):
     """Where lists are kept: each row as its provider wrote it, by the model's id."""
 
     def load(self, provider: str) -> Awaitable[Sequence[bytes]]:
-        """The rows kept last, in no particular order. Raises LedgerUnavailable."""
+        """The rows kept last, in their order. Raises LedgerUnavailable."""
 
-    def replace(self, provider: str, rows: Sequence[bytes], fetched_at: int) -> Awaitable[None]:
-        """Keeps these rows and no others; each is a JSON object with an `id`. `fetched_at` is Unix time in
+    def replace(self, provider: str, rows: Sequence[tuple[str, bytes]], fetched_at: int) -> Awaitable[None]:
+        """Keeps these rows, each with its model's id, and no others. `fetched_at` is Unix time in
         milliseconds. Raises LedgerUnavailable."""
 
 
@@ -84,7 +84,7 @@ class Refresher:
             if not rows:
                 continue
             try:
-                models = _parse(source, rows)
+                models, _ = _parse(source, rows)
             except UnusableList as error:
                 _log.warning("the stored models of %s cannot be used: %s", source.provider, error)
             else:
@@ -115,10 +115,10 @@ class Refresher:
             async with asyncio.timeout(self._timeout):
                 body = await _fetch(client, source, self._largest_list)
             # A list is megabytes of JSON: parsed on the loop, it would hold up every stream for that long.
-            rows, models = await asyncio.to_thread(_read, source, body)
-        except (UnusableList, TimeoutError, OSError) as error:
+            models, rows = await asyncio.to_thread(_read, source, body)
+        except (UnusableList, TimeoutError, OSError, RecursionError) as error:
             _log.warning(
-                "the models of %s stay as they are: %s", source.provider, error or type(error).__name__
+                "the models of %s stay as they are: %s", source.provider, str(error) or type(error).__name__
             )
             return False
         self._catalog.replace(source.provider, models)
@@ -158,29 +158,37 @@ async def _fetch(client: "httpx2.AsyncClient", source: ModelSource, largest: int
     return bytes(body)
 
 
-def _read(source: ModelSource, body: bytes) -> tuple[list[bytes], list[Model]]:
+def _read(source: ModelSource, body: bytes) -> tuple[list[Model], list[tuple[str, bytes]]]:
     try:
-        rows = [bytes(row) for row in msgspec.json.decode(body, type=_List).data]
+        rows = msgspec.json.decode(body, type=_List).data
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnusableList(f"not a list of models: {error}") from error
-    return rows, _parse(source, rows)
+    return _parse(source, [bytes(row) for row in rows])
 
 
-def _parse(source: ModelSource, rows: Sequence[bytes]) -> list[Model]:
-    """The models of the rows that describe one. A list of which more than half is noise is noise."""
-    models = []
+def _parse(source: ModelSource, rows: Sequence[bytes]) -> tuple[list[Model], list[tuple[str, bytes]]]:
+    """The models of the rows that describe one, and those rows with the models' ids.
+
+    A list of which more than half is noise is noise. Of two rows with one id the first counts.
+    """
+    understood: dict[str, tuple[Model, bytes]] = {}
     first: ValueError | None = None
+    unread = 0
     for row in rows:
         try:
-            models.append(source.parse(row))
+            model = source.parse(row)
         except ValueError as error:
             first = first or error
-    unread = len(rows) - len(models)
-    if not models or unread > len(models):
+            unread += 1
+        else:
+            understood.setdefault(model.id, (model, row))
+    if not understood or unread > len(rows) // 2:
         raise UnusableList(f"{unread} of {len(rows)} rows are no models: {first or 'the list is empty'}")
     if unread:
         _log.warning("%d rows of %s are no models, the first: %s", unread, source.provider, first)
-    return models
+    return [model for model, _ in understood.values()], [
+        (model_id, row) for model_id, (_, row) in understood.items()
+    ]
 
 
 def _priced(models: Sequence[Model]) -> int:

@@ -4,8 +4,9 @@ Prices are decimal strings in dollars for one token, request, search or image. W
 
 - A negative price (`openrouter/auto` and other routers: it depends), an unreadable one, or a price for
   something that is not known here leaves the model without a known price.
-- `internal_reasoning`, `input_cache_*`, `audio`, `audio_output` and `image_output` of "0" or absent mean no
-  price of their own: those tokens cost the input or output rate, as `catalog.model.complete` says.
+- `internal_reasoning`, `input_cache_*`, `audio`, `audio_output` and `image_output` are no prices of their own
+  where they are absent, "0" or the plain price repeated: those tokens cost the input or output rate, as
+  `catalog.model.complete` says, also where that one is overridden.
 - A write to a cache cannot be cheaper than plain input. Where it is listed so, what is listed is the storage
   alone, and the rate is the input's and the storage's together.
 - `image` tells what a typical image's tokens cost. They are among the prompt tokens already, at the input
@@ -28,7 +29,7 @@ from msgspec import Raw, Struct
 from quantized.catalog.model import Modality, Model, Rates, Tier, complete, dearest, rate
 from quantized.core.ports import Override
 
-_PER_TOKEN = {
+_RATES = {
     "prompt": "input",
     "completion": "output",
     "input_cache_read": "cached_read",
@@ -40,6 +41,15 @@ _PER_TOKEN = {
     "image_output": "output_image",
     "request": "request",
     "web_search": "web_search",
+}
+_PLAIN = {
+    "input_cache_read": "prompt",
+    "input_cache_write": "prompt",
+    "input_cache_write_1h": "prompt",
+    "audio": "prompt",
+    "internal_reasoning": "completion",
+    "audio_output": "completion",
+    "image_output": "completion",
 }
 _UNMETERED = frozenset({"image", "image_token", "input_audio_cache", "discount"})
 _CONDITIONS = frozenset({"min_prompt_tokens", "utc_start", "utc_end", "utc_days"})
@@ -138,7 +148,7 @@ class _Override(Struct, frozen=True):
 
 def _rates(pricing: Mapping[str, Raw], micro_credits_per_usd: int) -> Rates | None:
     try:
-        base = _prices({key: raw for key, raw in pricing.items() if key != "overrides"})
+        base = _own(_prices({key: raw for key, raw in pricing.items() if key != "overrides"}))
         overrides = [_override(raw) for raw in _listed_overrides(pricing.get("overrides"))]
         return msgspec.structs.replace(
             _rates_from(0, base, overrides, micro_credits_per_usd),
@@ -185,9 +195,16 @@ def _override(raw: dict[str, Raw]) -> _Override:
 def _prices(raw: Mapping[str, Raw]) -> _Prices:
     prices = {key: _price(value) for key, value in raw.items() if bytes(value) != b"null"}
     for key, price in prices.items():
-        if price < 0 or (price > 0 and key not in _PER_TOKEN and key not in _UNMETERED):
+        if price < 0 or (price > 0 and key not in _RATES and key not in _UNMETERED):
             raise _NoPrice
     return prices
+
+
+def _own(prices: _Prices) -> _Prices:
+    """Without the prices that only repeat the plain one, so that those follow it where it is overridden."""
+    return {
+        key: price for key, price in prices.items() if key not in _PLAIN or price != prices.get(_PLAIN[key])
+    }
 
 
 def _price(raw: Raw) -> Decimal:
@@ -209,9 +226,9 @@ def _flat_rates(prices: _Prices, micro_credits_per_usd: int) -> Rates:
     if prices.get("image_token", 0) > prompt or (prompt == 0 and prices.get("image", 0) > 0):
         raise _NoPrice
     known = {
-        name: price
-        for key, name in _PER_TOKEN.items()
-        if (price := prices.get(key)) or (price is not None and name in ("input", "output"))
+        name: prices[key]
+        for key, name in _RATES.items()
+        if key in prices and (prices[key] or key in ("prompt", "completion"))
     }
     for write in ("cache_write", "cache_write_1h"):
         if write in known and known[write] < prompt:
