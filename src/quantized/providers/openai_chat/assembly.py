@@ -69,6 +69,7 @@ class Assembly:
         self._open: dict[PartKind, int] = {}
         self._calls: list[_Slot] = []
         self._by_index: dict[int, _Slot] = {}
+        self._out_of_order = False
         self.faithful = True
 
     def begin(self, stream_id: str) -> None:
@@ -106,38 +107,6 @@ class Assembly:
             # Callers add up what they read, and these they can add up only as we number and spread them.
             self.faithful = False
             self._attached(delta, events)
-
-    @property
-    def text_part(self) -> int | None:
-        """The index of the text part, once there is one."""
-        return self._open.get("text")
-
-    def add(self, delta: Delta, events: list[Event]) -> None:
-        """Appends to `events` what the delta tells. Raises Unreadable where a rest of it tells us nothing."""
-        self.faithful = True
-        thought = delta.reasoning
-        if thought is None and delta.reasoning_content is not None:
-            thought = delta.reasoning_content
-            self.faithful = False
-        if thought:
-            events.append(ReasoningDelta(self._part("reasoning", events), thought))
-        if delta.reasoning_details:
-            payload = b"[" + b",".join(map(bytes, delta.reasoning_details)) + b"]"
-            index = self._part("reasoning", events)
-            events.append(Sealed(index, Seal(self._provider, DETAILS, payload)))
-        if delta.content:
-            self._content(delta.content, events)
-        if delta.refusal:
-            events.append(RefusalDelta(self._part("refusal", events), delta.refusal))
-        for call in delta.tool_calls or ():
-            self._call(call, events)
-        if delta.function_call is not None:
-            # The language's older way to call one function.
-            self._call(ToolCallDelta(function=delta.function_call), events)
-        for image in delta.images or ():
-            self._image(image, events)
-        if delta.audio is not None:
-            self._audio(delta.audio, events)
 
     @property
     def nameless(self) -> bool:
@@ -204,6 +173,7 @@ class Assembly:
         arguments = self._arguments(function)
         if slot.part is None and not function.name:
             slot.held += arguments
+            self._out_of_order = True
             self.faithful = False
             return
         if slot.part is None:
@@ -211,6 +181,8 @@ class Assembly:
             arguments = slot.held + arguments
         elif function.name or call.id:
             # Said again: a caller would add it to the first.
+            self.faithful = False
+        if self._out_of_order:
             self.faithful = False
         if arguments:
             events.append(ArgumentsDelta(slot.part, arguments))
@@ -235,7 +207,7 @@ class Assembly:
         if slot is None:
             slot = self._new_slot(call)
             self._by_index[call.index] = slot
-        if call.index >= len(self._calls) or self._calls[call.index] is not slot:
+        if not 0 <= call.index < len(self._calls) or self._calls[call.index] is not slot:
             self.faithful = False
         return slot
 
