@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from msgspec import Raw, Struct
-from msgspec.json import decode, encode
+from msgspec import Struct
+from msgspec.json import encode
 
 from quantized.providers.demo_schema import Filler
 
@@ -38,7 +38,7 @@ _MEDIA = {"image_url": "image", "input_audio": "recording", "file": "file"}
 
 class Function(Struct, frozen=True):
     name: str
-    parameters: Raw | None = None
+    parameters: dict[str, Any] | None = None
 
 
 class Tool(Struct, frozen=True):
@@ -223,9 +223,9 @@ def _places(prompt: str) -> list[str]:
 
 
 def _arguments(tool: Function, prompt: str, place: str) -> str:
-    schema = decode(tool.parameters) if tool.parameters is not None else {}
-    filler = Filler(schema if isinstance(schema, dict) else {}, place=place, topic=_topic(prompt))
-    value = filler.fill() if schema else {}
+    if not tool.parameters:
+        return "{}"
+    value = Filler(tool.parameters, place=place, topic=_topic(prompt)).fill()
     return encode(value if isinstance(value, dict) else {}).decode()
 
 

@@ -39,22 +39,25 @@ class Filler:
     def _value(self, schema: Any, name: str, depth: int) -> Any:
         self._made += 1
         schema = self._resolved(schema)
+        value: Any = None
+        step = _numeric(schema.get("multipleOf"))
         fixed = _fixed(schema)
-        if fixed:
-            return fixed[0]
-        match _kind(schema):
+        match "fixed" if fixed else _kind(schema):
+            case "fixed":
+                value = fixed[0]
             case "object":
-                return self._object(schema, depth)
+                value = self._object(schema, depth)
             case "array":
-                return self._array(schema, name, depth)
+                value = self._array(schema, name, depth)
             case "string":
-                return self._string(schema, name)
+                value = self._string(schema, name)
             case "integer":
-                return _number(schema, _numeric(schema.get("multipleOf")) or 1)
+                value = _number(schema, step or 1)
             case "number":
-                return _number(schema, _numeric(schema.get("multipleOf")))
-            case kind:
-                return True if kind == "boolean" else None
+                value = _number(schema, step)
+            case "boolean":
+                value = True
+        return value
 
     def _resolved(self, schema: Any) -> Mapping[str, Any]:
         """With references followed, alternatives chosen and conjunctions merged."""
