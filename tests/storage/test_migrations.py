@@ -129,8 +129,8 @@ def test_entries_cannot_be_changed_or_removed(url: str) -> None:
     with closing(connect(url)) as connection:
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute(
-            "INSERT INTO ledger_entry (id, license_id, seq, kind, amount, created_at)"
-            " VALUES ('e', 'l', 1, 'grant', 5, 0)"
+            "INSERT INTO ledger_entry (license_id, seq, id, kind, amount, created_at)"
+            " VALUES ('l', 1, 'e', 'grant', 5, 0)"
         )
         for statement in ("UPDATE ledger_entry SET amount = 6", "DELETE FROM ledger_entry"):
             with pytest.raises(sqlite3.IntegrityError, match="append-only"):

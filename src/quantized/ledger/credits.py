@@ -37,5 +37,5 @@ def _adjust(url: str, adjustment: Adjustment, now_ms: int) -> int | None:
 
     needs = Needs(license_ids=[adjustment.license_id], entry_ids=[adjustment.id])
     with closing(SqliteLedgerStore(url)) as store:
-        store.transact(needs, decide, now_ms=now_ms, durable=True)
+        store.transact(needs, decide, now_ms=now_ms)
     return balances[0]

@@ -242,9 +242,7 @@ def _commit(store: LedgerStore, verbs: list[Verb], now_ms: int) -> list[Result]:
         results.extend(apply(book, verb) for verb in verbs)
         return book.changes
 
-    # A hold must outlive this process, a charge also the machine.
-    durable = any(isinstance(verb, Charge) for verb in verbs)
-    store.transact(_needs(verbs), decide, now_ms=now_ms, durable=durable)
+    store.transact(_needs(verbs), decide, now_ms=now_ms)
     return results
 
 

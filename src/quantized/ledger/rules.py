@@ -147,14 +147,8 @@ class Book:
         if adjustment.amount < 0 and not account.unlimited and _free(account) + adjustment.amount < 0:
             raise InsufficientCredits(cause=f"{_free(account)} free, {-adjustment.amount} to take away")
         account.granted += adjustment.amount
-        self._rows.entries[adjustment.id] = self._enter(
-            account,
-            adjustment.id,
-            adjustment.kind,
-            adjustment.amount,
-            reason=adjustment.reason,
-            actor=adjustment.actor,
-        )
+        entry = self._enter(account, adjustment.kind, adjustment.amount, adjustment=adjustment)
+        self._rows.entries[adjustment.id] = entry
         return account.balance
 
     def _end(self, hold: HoldRow, account: LicenseRow, state: HoldState, reason: str | None) -> None:
@@ -164,33 +158,31 @@ class Book:
         self._touch(account)
 
     def _enter_charge(self, account: LicenseRow, charge: Charge, receipt: Receipt) -> None:
-        self._enter(account, f"charge-{charge.hold_id}", "charge", -receipt.charged, charge=charge)
+        self._enter(account, "charge", -receipt.charged, charge=charge)
         if receipt.overrun:
-            self._enter(account, f"overrun-{charge.hold_id}", "overrun", receipt.overrun, charge=charge)
+            self._enter(account, "overrun", receipt.overrun, charge=charge)
 
     def _enter(
         self,
         account: LicenseRow,
-        entry_id: str,
         kind: EntryKind,
         amount: int,
         *,
         charge: Charge | None = None,
-        reason: str | None = None,
-        actor: str | None = None,
+        adjustment: Adjustment | None = None,
     ) -> EntryRow:
         account.entries += 1
         entry = EntryRow(
-            id=entry_id,
             license_id=account.id,
             seq=account.entries,
+            id=adjustment.id if adjustment else None,
             kind=kind,
             amount=amount,
             balance_after=account.balance,
             hold_id=charge.hold_id if charge else None,
             request_id=charge.request_id if charge else None,
-            reason=reason,
-            actor=actor,
+            reason=adjustment.reason if adjustment else None,
+            actor=adjustment.actor if adjustment else None,
             estimated=charge is not None and charge.estimated,
             created_at=self._now,
         )

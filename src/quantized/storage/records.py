@@ -43,9 +43,9 @@ class HoldRow(Struct, array_like=True):
 class EntryRow(Struct, frozen=True, array_like=True):
     """One line of a licence's statement; see `storage.schema.ledger_entry`."""
 
-    id: str
     license_id: str
     seq: int
+    id: str | None
     kind: EntryKind
     amount: int
     balance_after: int | None
@@ -110,12 +110,10 @@ class Rejected(Exception):
 class LedgerStore(Protocol):
     """One database's side of the ledger. Blocking; one thread at a time."""
 
-    def transact(
-        self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int, durable: bool
-    ) -> None:
-        """Reads, decides and writes in one transaction that nobody else's writes come between.
+    def transact(self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int) -> None:
+        """Reads, decides and writes in one transaction that nobody else's writes come between. What was
+        written outlives the machine when this returns.
 
-        `durable`: what was written outlives the machine when this returns; otherwise it outlives the process.
         Raises LedgerUnavailable when the database does not take it, Rejected when it never will, and whatever
         `decide` raises; nothing was written then.
         """

@@ -97,8 +97,8 @@ api_key = Table(
     Column("rotated_from", Text, ForeignKey("api_key.id")),
 )
 
-# The rows of `hold` and `ledger_entry` are short and found by their text id alone, so SQLite keeps them in
-# the id's own tree instead of two.
+# Rows that are found by their primary key and arrive nearly in its order live in the key's own tree: SQLite
+# then writes one page less for each (WITHOUT ROWID).
 hold = Table(
     "hold",
     metadata,
@@ -127,13 +127,14 @@ hold = Table(
 
 # Append-only. `amount` is signed and is what the entry does to the balance, but for one kind: an `overrun`
 # is what was consumed beyond the balance, positive, and moves nothing. `balance_after` is granted - used,
-# NULL for an unlimited licence. `seq` numbers a licence's entries from 1.
+# NULL for an unlimited licence. `seq` numbers a licence's entries from 1. `id` is what whoever wrote the
+# entry minted for it, so that it counts once; a charge and its overrun have the hold's id for that.
 ledger_entry = Table(
     "ledger_entry",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("license_id", Text, ForeignKey("license.id"), nullable=False),
-    Column("seq", BigInteger, nullable=False),
+    Column("license_id", Text, ForeignKey("license.id"), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Text),
     Column("kind", Text, nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("balance_after", BigInteger),
@@ -143,8 +144,15 @@ ledger_entry = Table(
     Column("actor", Text),
     Column("estimated", Boolean, nullable=False, server_default=false()),
     Column("created_at", BigInteger, nullable=False),
-    UniqueConstraint("license_id", "seq"),
     CheckConstraint("kind IN ('grant', 'charge', 'overrun', 'adjustment')", "kind"),
+    CheckConstraint("id IS NOT NULL OR hold_id IS NOT NULL", "named"),
+    Index(
+        "ix_ledger_entry_id",
+        "id",
+        unique=True,
+        sqlite_where=text("id IS NOT NULL"),
+        postgresql_where=text("id IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -154,7 +162,7 @@ usage_record = Table(
     "usage_record",
     metadata,
     Column("hold_id", Text, ForeignKey("hold.id"), primary_key=True),
-    Column("request_id", Text, nullable=False, index=True),
+    Column("request_id", Text, nullable=False),
     Column("license_id", Text, ForeignKey("license.id"), nullable=False),
     Column("key_id", Text, nullable=False),
     Column("user_id", Text),
@@ -185,6 +193,7 @@ usage_record = Table(
     Column("created_at", BigInteger, nullable=False, index=True),
     CheckConstraint("charged >= 0 AND overrun >= 0 AND charged + overrun = price", "price"),
     Index("ix_usage_record_license_id_created_at", "license_id", "created_at"),
+    sqlite_with_rowid=False,
 )
 
 # A provider's own list of models as we understood it; `data` is JSON.

@@ -102,9 +102,9 @@ def _create_ledger() -> None:
     )
     op.create_table(
         "ledger_entry",
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("license_id", sa.Text, sa.ForeignKey("license.id"), nullable=False),
-        sa.Column("seq", sa.BigInteger, nullable=False),
+        sa.Column("license_id", sa.Text, sa.ForeignKey("license.id"), primary_key=True),
+        sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("id", sa.Text),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("amount", sa.BigInteger, nullable=False),
         sa.Column("balance_after", sa.BigInteger),
@@ -114,9 +114,17 @@ def _create_ledger() -> None:
         sa.Column("actor", sa.Text),
         sa.Column("estimated", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("created_at", sa.BigInteger, nullable=False),
-        sa.UniqueConstraint("license_id", "seq"),
         sa.CheckConstraint("kind IN ('grant', 'charge', 'overrun', 'adjustment')", "kind"),
+        sa.CheckConstraint("id IS NOT NULL OR hold_id IS NOT NULL", "named"),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_ledger_entry_id",
+        "ledger_entry",
+        ["id"],
+        unique=True,
+        sqlite_where=sa.text("id IS NOT NULL"),
+        postgresql_where=sa.text("id IS NOT NULL"),
     )
 
 
@@ -154,8 +162,8 @@ def _create_usage() -> None:
         sa.Column("duration_ms", sa.BigInteger, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.CheckConstraint("charged >= 0 AND overrun >= 0 AND charged + overrun = price", "price"),
+        sqlite_with_rowid=False,
     )
-    op.create_index("ix_usage_record_request_id", "usage_record", ["request_id"])
     op.create_index("ix_usage_record_created_at", "usage_record", ["created_at"])
     op.create_index("ix_usage_record_license_id_created_at", "usage_record", ["license_id", "created_at"])
 
