@@ -16,9 +16,9 @@ ALLOWED = {
     "providers": {"core", "wire", "catalog.model", "upstream.call"},
     "upstream": {"core", "providers.provider"},
     "catalog": {"core", "settings"},
-    "auth": {"core"},
-    "ledger": {"core"},
-    "storage": {"core", "ledger"},
+    "auth": {"core", "storage"},
+    "ledger": {"core", "storage"},
+    "storage": {"core"},
     "gateway": {
         "core",
         "wire",

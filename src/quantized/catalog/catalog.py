@@ -58,6 +58,10 @@ class Catalog:
         shelf = self._shelves.get(provider)
         return shelf is not None and name in shelf.by_name
 
+    def stocked(self, provider: str) -> bool:
+        """Whether this provider's models are known at all: its list may be on its way yet."""
+        return provider in self._shelves
+
     def offers(self, terms: Terms, provider: str | None = None) -> list[Offer]:
         """All that a licence can call, of one provider or of all, in the order of the providers' lists."""
         shelves = self._shelves.values() if provider is None else [self._shelves.get(provider)]

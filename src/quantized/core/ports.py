@@ -75,7 +75,7 @@ class KeyStore(Protocol):
 
 class LicenseStatus(Struct, frozen=True):
     """A licence as its holder may read it. `used_micro_credits` + `available_micro_credits` is all that was
-    ever granted; available is None for an unlimited licence."""
+    ever granted: what requests under way hold is still available. None for an unlimited licence."""
 
     institution_id: str
     license_type_id: str

@@ -18,6 +18,10 @@ _GRACE_MS = 60_000
 """What a hold outlives the longest request by, before the sweeper takes it for forgotten."""
 
 
+CLIENT_LEFT = "the client left"
+"""The message of a cancellation that says so; any other means that we are stopping."""
+
+
 class Account:
     """Holds, settles or releases for one request. The first end that is said is the one that counts here;
     the ledger sees to it that it is the only one anywhere."""
@@ -58,9 +62,9 @@ class Account:
         """Raises InsufficientCredits, LedgerUnavailable."""
         try:
             return await self._ledger.hold(self._order)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as stop:
             # The order is on its way and nobody will wait for it: its end follows it.
-            self.abandon("client_left", None)
+            self.abandon(stop, None)
             raise
 
     async def settle(self, outcome: Outcome, usage: Usage, estimated: bool, cost: int | None) -> Bill:
@@ -90,10 +94,11 @@ class Account:
         except Fault as fault:
             self._report(fault)
 
-    def abandon(self, outcome: Outcome, usage: Usage | None) -> None:
+    def abandon(self, because: BaseException, usage: Usage | None) -> None:
         """Says the end without waiting for it: a charge for the (estimated) usage, or a release."""
         if self._ended:
             return
+        outcome: Outcome = "client_left" if because.args == (CLIENT_LEFT,) else "cut"
         saying: Awaitable[Receipt | None]
         if usage is None:
             self._ended = True

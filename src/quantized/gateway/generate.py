@@ -101,12 +101,10 @@ class Generation:
                 clock=gateway.clock,
                 journal=self._journal,
             )
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as stop:
             # Once a request was under way the provider has worked on it, and counts at least the input.
             under_way = self._journal.tries > 0
-            self._account.abandon(
-                "client_left", measured(self._request, None, Meter())[0] if under_way else None
-            )
+            self._account.abandon(stop, measured(self._request, None, Meter())[0] if under_way else None)
             raise
         except BaseException as error:
             await self._account.release(type(error).__name__)

@@ -19,4 +19,4 @@ class RetryPolicy(Struct, frozen=True):
             return None
         if fault.retry_after is not None:
             return fault.retry_after if fault.retry_after <= self.longest_wait else None
-        return min(self.first_wait * 2 ** (tries - 1), self.longest_wait)
+        return min(self.first_wait * float(2 ** (tries - 1)), self.longest_wait)

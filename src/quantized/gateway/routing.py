@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from quantized.catalog.catalog import Catalog
 from quantized.catalog.model import Offer
-from quantized.core.errors import ModelNotFound, ModelNotPriced, UnknownProvider
+from quantized.core.errors import ModelNotFound, ModelNotPriced, ProviderUnavailable, UnknownProvider
 from quantized.core.ports import Terms
 from quantized.providers.registry import Registered, Registry
 
@@ -33,7 +33,8 @@ def choose(registry: Registry, catalog: Catalog, model: str, forced: str | None,
     """The forced provider's model or nothing; else the default provider's, else that of a provider which is
     reached by the names of its models alone.
 
-    Raises UnknownProvider, ModelNotFound, ModelNotPriced.
+    Raises UnknownProvider, ModelNotFound, ModelNotPriced; ProviderUnavailable while a provider's list of
+    models has not arrived.
     """
     candidates = registry.unforced if forced is None else (provider_named(registry, forced),)
     for registered in candidates:
@@ -47,6 +48,11 @@ def choose(registry: Registry, catalog: Catalog, model: str, forced: str | None,
                 "GET /v1/models lists the models that can.",
                 param="model",
                 code="model_not_priced",
+            )
+    for registered in candidates:
+        if not catalog.stocked(registered.provider.name):
+            raise ProviderUnavailable(
+                cause=f"the models of {registered.provider.name} are not known yet", alert=True
             )
     tried = ", ".join(candidate.provider.name for candidate in candidates) or "no provider is configured"
     raise ModelNotFound(model, cause=f"not in the catalogue of: {tried}")

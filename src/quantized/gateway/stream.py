@@ -55,10 +55,10 @@ class Stream:
         try:
             await self._flow(write)
             return await self._end()
-        except BaseException:
+        except BaseException as error:
             # The client left, or we are at fault: what came until now is charged.
             self._response.abort()
-            self._account.abandon("client_left", measured(self._request, None, self._translation.meter)[0])
+            self._account.abandon(error, measured(self._request, None, self._translation.meter)[0])
             raise
 
     async def drain(self) -> None:

@@ -9,6 +9,7 @@ from typing import Self
 
 from msgspec import Struct
 
+from quantized.gateway.account import CLIENT_LEFT
 from quantized.http.event_stream import EventStream
 from quantized.http.messages import ClientLeft, Receive
 
@@ -56,7 +57,7 @@ class Attendant:
             await self._disconnect_or_stall(self._stream)
         self._left = True
         if self._owner is not None:
-            self._owner.cancel()
+            self._owner.cancel(CLIENT_LEFT)
 
     async def _disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -11,7 +11,8 @@ from starlette.routing import Route
 
 from quantized.auth.authenticate import Authenticator
 from quantized.catalog.catalog import Catalog
-from quantized.core.errors import Fault, ModelNotFound
+from quantized.catalog.model import Offer
+from quantized.core.errors import Fault, ModelNotFound, Unauthenticated
 from quantized.core.ports import LicenseStatus
 from quantized.gateway.routing import PROVIDER_HEADER, provider_named
 from quantized.http.docs import docs_routes
@@ -26,7 +27,7 @@ class ColdRooms(Struct, frozen=True):
     authenticator: Authenticator
     catalog: Catalog
     registry: Registry
-    read_license: Callable[[str], Awaitable[LicenseStatus]]
+    read_license: Callable[[str], Awaitable[LicenseStatus | None]]
     ready: Callable[[], Awaitable[str | None]]
     render_error: Callable[[Fault], ErrorAnswer]
     openapi: bytes
@@ -58,15 +59,17 @@ class ColdRooms(Struct, frozen=True):
 
     async def models(self, request: Request) -> Response:
         caller = await self.authenticator.authenticate(request.headers.get("authorization"))
-        forced = self._forced(request)
-        return _bytes(render_models(self.catalog.offers(caller.terms, forced)))
+        offers: dict[str, Offer] = {}
+        for provider in self._providers(request):
+            for offer in self.catalog.offers(caller.terms, provider):
+                # The first provider that would be asked for a model is the one whose rates count.
+                offers.setdefault(offer.model.id, offer)
+        return _bytes(render_models(tuple(offers.values())))
 
     async def model(self, request: Request) -> Response:
         caller = await self.authenticator.authenticate(request.headers.get("authorization"))
         name: str = request.path_params["model"]
-        forced = self._forced(request)
-        providers = [forced] if forced else [row.provider.name for row in self.registry.unforced]
-        for provider in providers:
+        for provider in self._providers(request):
             offer = self.catalog.find(provider, name, caller.terms)
             if offer is not None:
                 return _bytes(render_model(offer))
@@ -74,14 +77,19 @@ class ColdRooms(Struct, frozen=True):
 
     async def license(self, request: Request) -> Response:
         caller = await self.authenticator.authenticate(request.headers.get("authorization"))
-        return _bytes(json.encode(await self.read_license(caller.license_id)))
+        status = await self.read_license(caller.license_id)
+        if status is None:
+            raise Unauthenticated(cause=f"licence {caller.license_id} is gone")
+        return _bytes(json.encode(status))
 
     async def description(self, _request: Request) -> Response:
         return _bytes(self.openapi)
 
-    def _forced(self, request: Request) -> str | None:
+    def _providers(self, request: Request) -> list[str]:
+        """Who would be asked for a model, in order: the one that is forced, or those that need not be."""
         name = request.headers.get(PROVIDER_HEADER)
-        return None if name is None else provider_named(self.registry, name).provider.name
+        rows = self.registry.unforced if name is None else (provider_named(self.registry, name),)
+        return [row.provider.name for row in rows]
 
     async def _fault(self, _request: Request, fault: Exception) -> Response:
         if not isinstance(fault, Fault):

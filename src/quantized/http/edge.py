@@ -32,6 +32,12 @@ class Edge:
         self._hot = hot
         self._cold = cold
         self._clock = clock
+        self._running: set[asyncio.Task[object]] = set()
+
+    async def drained(self) -> None:
+        """Returns when every request that the server cancelled has ended."""
+        if self._running:
+            await asyncio.wait(self._running)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,6 +46,10 @@ class Edge:
         now = self._clock.now_ms()
         journal = Journal(request_id=mint_id("req", now), started_at=now, surface=scope["path"])
         headers = [(b"x-request-id", journal.request_id.encode())]
+        task = asyncio.current_task()
+        if task is not None:
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
         endpoint = self._hot.get(scope["path"]) if scope["method"] == "POST" else None
         try:
             if endpoint is not None:

@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from quantized.core.errors import LedgerUnavailable
-from quantized.core.ports import Caller, KeyRecord, Override, Terms
+from quantized.core.ports import Caller, KeyRecord, LicenseStatus, Override, Terms
 from quantized.storage.sqlite import DatabaseUnusable, connect, sqlite_path
 
 T = TypeVar("T")
@@ -27,18 +26,6 @@ _STATUS = (
     " CASE WHEN l.unlimited THEN NULL ELSE l.granted - l.used END"
     " FROM license AS l JOIN license_type AS t ON t.id = l.license_type_id WHERE l.id = ?"
 )
-
-
-class LicenseStatus(Struct, frozen=True):
-    """What a licence's holder may know of it. Amounts in micro-credits; `available` does not deduct what
-    requests under way hold, and is None for an unlimited licence."""
-
-    institution_id: str
-    license_type_id: str
-    license_id: str
-    unique_id: str | None
-    used: int
-    available: int | None
 
 
 class SqlKeyStore:
