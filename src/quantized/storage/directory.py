@@ -15,7 +15,8 @@ from quantized.core.ids import mint_id
 from quantized.core.ports import Override
 from quantized.storage import directory_rows as rows
 from quantized.storage import schema
-from quantized.storage.directory_rows import DirectoryFault, Institution, Key, License, LicenseType, NotFound
+from quantized.storage.directory_faults import DirectoryFault, NotFound
+from quantized.storage.directory_rows import Institution, Key, License, LicenseType
 from quantized.storage.engine import reading
 from quantized.storage.faults import database_errors
 
@@ -154,16 +155,12 @@ class Directory:
         *,
         unique_id: str | None = None,
         name: str | None = None,
-        unlimited: bool | None = None,
+        unlimited: bool = False,
     ) -> License:
-        """A licence without credits, which the ledger alone can grant. `unlimited` None: as its type says.
-
-        Raises AlreadyExists.
-        """
+        """A licence without credits, which the ledger alone can grant. Raises AlreadyExists."""
         with self._writing() as connection:
             parent = rows.find_license_type(connection, license_type)
-            forever = parent.unlimited if unlimited is None else unlimited
-            row = _new_license(parent, unique_id, name or unique_id or "", forever, now)
+            row = _new_license(parent, unique_id, name or unique_id or "", unlimited, now)
             return rows.insert_license(connection, row)
 
     def licenses(self, *, institution: str | None = None, license_type: str | None = None) -> list[License]:
@@ -228,7 +225,7 @@ class Directory:
         """
         with self._writing() as connection:
             old = rows.find_key(connection, reference)
-            if not old.active or (old.expires_at is not None and old.expires_at <= now):
+            if not old.works(now):
                 raise DirectoryFault(
                     f"key {old.id} is deactivated or has expired; create another instead of rotating it"
                 )

@@ -14,30 +14,10 @@ from sqlalchemy.exc import IntegrityError
 
 from quantized.core.ports import Override
 from quantized.storage import schema
+from quantized.storage.directory_faults import AlreadyExists, Ambiguous, NotFound
 
 _SHORTEST_PREFIX = 4
 _MOST_CANDIDATES = 5
-
-
-class DirectoryFault(Exception):
-    """What was asked cannot be done; the message says why, for an administrator."""
-
-
-class NotFound(DirectoryFault):
-    def __init__(self, what: str, reference: str) -> None:
-        super().__init__(f"there is no {what} {reference!r}")
-        self.what = what
-
-
-class Ambiguous(DirectoryFault):
-    """`candidates` are ids, a few of them where there are many."""
-
-    def __init__(self, what: str, reference: str, candidates: list[str]) -> None:
-        super().__init__(f"more than one {what} is called {reference!r}: {', '.join(candidates)}")
-
-
-class AlreadyExists(DirectoryFault):
-    pass
 
 
 class Institution(Struct, frozen=True):
@@ -95,6 +75,10 @@ class Key(Struct, frozen=True):
     user_id: str | None
     created_at: int
     rotated_from: str | None
+
+    def works(self, now: int) -> bool:
+        """Whether the key itself is accepted; its licence has a say, too."""
+        return self.active and (self.expires_at is None or now < self.expires_at)
 
 
 Found = TypeVar("Found", Institution, LicenseType, License, Key)

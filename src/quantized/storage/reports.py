@@ -42,8 +42,9 @@ class UsageFilter(Struct, frozen=True):
 
 
 class UsageTotal(Struct, frozen=True):
-    """One group's sum. `group` is the day's beginning (Unix milliseconds, UTC), a model's name, or the id of
-    a key or licence, whose `label` says what it is called. Amounts are micro-credits, the rest are tokens."""
+    """One group's sum. `group` is a model's name or the id of a key or licence, and `label` what that is
+    called; for a day it is the day's beginning in Unix milliseconds (UTC). Amounts are micro-credits, the
+    rest are tokens."""
 
     group: str | int
     label: str

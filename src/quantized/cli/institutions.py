@@ -1,0 +1,57 @@
+"""`quantized institution`."""
+
+import click
+
+from quantized.cli.arguments import ALIAS, NAME
+from quantized.cli.directory import open_directory
+from quantized.cli.output import show, show_all
+from quantized.cli.records import DatabaseGroup
+from quantized.cli.shell import Shell, json_option, pass_shell
+from quantized.cli.views import institution_record
+
+
+@click.group(cls=DatabaseGroup)
+def institution() -> None:
+    """Institutions: whoever hands out licences."""
+
+
+@institution.command()
+@click.argument("alias", type=ALIAS)
+@click.option("--name", type=NAME, help="What people call it; the alias unless given.")
+@json_option
+@pass_shell
+def create(shell: Shell, alias: str, name: str | None, as_json: bool) -> None:
+    """Make an institution."""
+    row = open_directory(shell).create_institution(alias, name or alias, shell.clock.now_ms())
+    show(institution_record(row), as_json=as_json)
+
+
+@institution.command("list")
+@json_option
+@pass_shell
+def list_(shell: Shell, as_json: bool) -> None:
+    """All institutions."""
+    records = [institution_record(row) for row in open_directory(shell).institutions()]
+    columns = ("alias", "name", "institution_id", "created_at")
+    empty = "There is no institution yet; make one with: quantized institution create ALIAS"
+    show_all(records, columns, as_json=as_json, empty=empty)
+
+
+@institution.command("show")
+@click.argument("institution")
+@json_option
+@pass_shell
+def show_(shell: Shell, institution: str, as_json: bool) -> None:
+    """One institution."""
+    show(institution_record(open_directory(shell).institution(institution)), as_json=as_json)
+
+
+@institution.command()
+@click.argument("institution")
+@click.option("--name", type=NAME, required=True, help="Its new name.")
+@json_option
+@pass_shell
+def update(shell: Shell, institution: str, name: str, as_json: bool) -> None:
+    """Rename an institution."""
+    row = open_directory(shell).rename_institution(institution, name)
+    show(institution_record(row), as_json=as_json)

@@ -1,0 +1,104 @@
+"""`quantized key`."""
+
+import click
+
+from quantized.auth import api_key
+from quantized.cli.arguments import MOMENT, NAME, SPAN, UNIQUE_ID, Moment
+from quantized.cli.directory import open_directory
+from quantized.cli.output import Record, show, show_all
+from quantized.cli.records import DatabaseGroup
+from quantized.cli.shell import Shell, json_option, pass_shell
+from quantized.cli.views import key_record
+from quantized.storage.directory import NewKey
+from quantized.storage.directory_rows import Key
+
+
+@click.group(cls=DatabaseGroup)
+def key() -> None:
+    """API keys: each belongs to a licence, and is shown once."""
+
+
+@key.command()
+@click.argument("license_", metavar="LICENSE")
+@click.option("--name", type=NAME, default="key", help="What people call it.")
+@click.option("--expires", type=MOMENT, help="When it stops: a date, a time, or a length of time from now.")
+@click.option("--user-id", type=UNIQUE_ID, help="Whom its calls are recorded for.")
+@json_option
+@pass_shell
+def create(
+    shell: Shell, license_: str, name: str, expires: Moment | None, user_id: str | None, as_json: bool
+) -> None:
+    """Make a key for a licence and print it, this once."""
+    now = shell.clock.now_ms()
+    expires_at = None if expires is None else expires.ahead(now)
+    if expires_at is not None and expires_at <= now:
+        raise click.BadParameter("that is in the past", param_hint="--expires")
+    secret = api_key.mint_key()
+    row = open_directory(shell).create_key(license_, _new(secret, name, expires_at, user_id), now)
+    _show_new(row, secret, as_json=as_json)
+
+
+@key.command("list")
+@click.option("--license", "license_", metavar="LICENSE", help="Only this licence's.")
+@json_option
+@pass_shell
+def list_(shell: Shell, license_: str | None, as_json: bool) -> None:
+    """All keys, without their secrets."""
+    records = [key_record(row) for row in open_directory(shell).keys(license_)]
+    columns = ("prefix", "name", "active", "expires_at", "license_id", "key_id")
+    empty = "There is no key; make one with: quantized key create LICENSE"
+    show_all(records, columns, as_json=as_json, empty=empty)
+
+
+@key.command("show")
+@click.argument("key_", metavar="KEY")
+@json_option
+@pass_shell
+def show_(shell: Shell, key_: str, as_json: bool) -> None:
+    """One key, without its secret."""
+    show(key_record(open_directory(shell).key(key_)), as_json=as_json)
+
+
+@key.command()
+@click.argument("key_", metavar="KEY")
+@json_option
+@pass_shell
+def deactivate(shell: Shell, key_: str, as_json: bool) -> None:
+    """Refuse a key; the gateway follows within seconds."""
+    show(key_record(open_directory(shell).set_key_active(key_, False)), as_json=as_json)
+
+
+@key.command()
+@click.argument("key_", metavar="KEY")
+@json_option
+@pass_shell
+def activate(shell: Shell, key_: str, as_json: bool) -> None:
+    """Accept a key again."""
+    show(key_record(open_directory(shell).set_key_active(key_, True)), as_json=as_json)
+
+
+@key.command()
+@click.argument("key_", metavar="KEY")
+@click.option("--grace", type=SPAN, help="How long the old one works on, 24h for example.")
+@json_option
+@pass_shell
+def rotate(shell: Shell, key_: str, grace: int | None, as_json: bool) -> None:
+    """Make a new key in the place of an old one and print it, this once. The old one stops."""
+    secret = api_key.mint_key()
+
+    def replacement(old: Key) -> NewKey:
+        return _new(secret, old.name, old.expires_at, old.user_id)
+
+    row = open_directory(shell).rotate_key(key_, replacement, shell.clock.now_ms(), grace_ms=grace or 0)
+    _show_new(row, secret, as_json=as_json)
+
+
+def _new(secret: str, name: str, expires_at: int | None, user_id: str | None) -> NewKey:
+    return NewKey(api_key.digest(secret), api_key.display_prefix(secret), name, expires_at, user_id)
+
+
+def _show_new(row: Key, secret: str, *, as_json: bool) -> None:
+    record: Record = {"api_key": secret, **key_record(row)}
+    show(record, as_json=as_json)
+    if not as_json:
+        click.echo("\nKeep the key now: it is stored as a hash and cannot be shown again.", err=True)

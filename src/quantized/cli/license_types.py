@@ -1,0 +1,164 @@
+"""`quantized license-type`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from msgspec.structs import replace
+
+from quantized.cli.arguments import ALIAS, CREDITS, FACTOR, NAME
+from quantized.cli.directory import open_directory
+from quantized.cli.output import show, show_all
+from quantized.cli.records import DatabaseGroup
+from quantized.cli.shell import Shell, json_option, pass_shell
+from quantized.cli.views import license_type_record
+from quantized.core.ports import Override
+from quantized.settings_schema import MODEL_ID, RATES
+from quantized.settings_values import Unfit
+from quantized.storage.directory_rows import LicenseType
+
+_RateChange = tuple[str, str, int]
+
+
+@click.group(cls=DatabaseGroup)
+def license_type() -> None:
+    """Licence types: rates, mark-up, and what a licence begins with."""
+
+
+def _judge_rates(
+    _ctx: click.Context, param: click.Parameter, values: tuple[tuple[str, str, str], ...]
+) -> list[_RateChange]:
+    judged = []
+    for model, rate, text in values:
+        if not MODEL_ID.fullmatch(model):
+            raise click.BadParameter(f"{model!r} is no model's name", param=param)
+        if rate not in RATES:
+            raise click.BadParameter(f"unknown rate {rate!r}; known are {', '.join(RATES)}", param=param)
+        kind = RATES[rate]
+        try:
+            judged.append((model, rate, kind.accept(kind.from_text(text))))
+        except Unfit as unfit:
+            raise click.BadParameter(
+                f"{text!r}: {str(unfit) or f'must be {kind.wants}'}", param=param
+            ) from unfit
+    return judged
+
+
+_rate_option = click.option(
+    "--rate",
+    "rates",
+    type=(str, str, str),
+    multiple=True,
+    callback=_judge_rates,
+    metavar="MODEL RATE CREDITS",
+    help="A rate of its own, in credits per million tokens (request, web_search: for one). May be repeated.",
+)
+_markup_option = click.option("--markup", type=FACTOR, help="A factor on every catalogue rate, such as 1.2.")
+
+
+@license_type.command()
+@click.argument("institution")
+@click.argument("alias", type=ALIAS)
+@click.option("--name", type=NAME, help="What people call it; the alias unless given.")
+@_markup_option
+@_rate_option
+@click.option("--credits", "credits_", type=CREDITS, help="What each of its licences begins with.")
+@click.option(
+    "--unlimited", is_flag=True, help="Its licences have no balance, only a count of what they used."
+)
+@json_option
+@pass_shell
+def create(  # noqa: PLR0913, PLR0917  one for each option
+    shell: Shell,
+    institution: str,
+    alias: str,
+    name: str | None,
+    markup: int | None,
+    rates: list[_RateChange],
+    credits_: int | None,
+    unlimited: bool,
+    as_json: bool,
+) -> None:
+    """Make a licence type of an institution."""
+    if unlimited and credits_ is not None:
+        raise click.UsageError("--unlimited and --credits exclude each other.")
+    row = open_directory(shell).create_license_type(
+        institution,
+        alias,
+        name or alias,
+        shell.clock.now_ms(),
+        markup_bp=10_000 if markup is None else markup,
+        overrides=_with_rates({}, rates),
+        default_credits=credits_,
+        unlimited=unlimited,
+    )
+    show(license_type_record(row), as_json=as_json)
+
+
+@license_type.command("list")
+@click.option("--institution", help="Only this institution's.")
+@json_option
+@pass_shell
+def list_(shell: Shell, institution: str | None, as_json: bool) -> None:
+    """All licence types."""
+    records = [license_type_record(row) for row in open_directory(shell).license_types(institution)]
+    columns = ("alias", "name", "markup", "default_micro_credits", "unlimited", "license_type_id")
+    empty = "There is no licence type; make one with: quantized license-type create INSTITUTION ALIAS"
+    show_all(records, columns, as_json=as_json, empty=empty)
+
+
+@license_type.command("show")
+@click.argument("type_", metavar="TYPE")
+@json_option
+@pass_shell
+def show_(shell: Shell, type_: str, as_json: bool) -> None:
+    """One licence type; TYPE may be INSTITUTION/ALIAS."""
+    show(license_type_record(open_directory(shell).license_type(type_)), as_json=as_json)
+
+
+@license_type.command()
+@click.argument("type_", metavar="TYPE")
+@click.option("--name", type=NAME, help="Its new name.")
+@_markup_option
+@_rate_option
+@click.option(
+    "--drop-rates", multiple=True, metavar="MODEL", help="The catalogue's rates again. May be repeated."
+)
+@click.option("--credits", "credits_", type=CREDITS, help="What licences made from now on begin with.")
+@json_option
+@pass_shell
+def update(
+    shell: Shell,
+    type_: str,
+    name: str | None,
+    markup: int | None,
+    rates: list[_RateChange],
+    drop_rates: tuple[str, ...],
+    credits_: int | None,
+    as_json: bool,
+) -> None:
+    """Change a licence type. New rates count for requests that begin a few seconds later."""
+    changes: dict[str, Any] = {
+        field: value
+        for field, value in (("name", name), ("markup_bp", markup), ("default_credits", credits_))
+        if value is not None
+    }
+    if not changes and not rates and not drop_rates:
+        raise click.UsageError("Say what to change: --name, --markup, --rate, --drop-rates or --credits.")
+
+    def change(row: LicenseType) -> LicenseType:
+        unknown = [model for model in drop_rates if model not in row.overrides]
+        if unknown:
+            raise click.ClickException(f"{row.alias} has no rates of its own for {', '.join(unknown)}")
+        kept = {model: own for model, own in row.overrides.items() if model not in drop_rates}
+        return replace(row, **changes, overrides=_with_rates(kept, rates))
+
+    row = open_directory(shell).update_license_type(type_, shell.clock.now_ms(), change)
+    show(license_type_record(row), as_json=as_json)
+
+
+def _with_rates(overrides: Mapping[str, Override], rates: list[_RateChange]) -> dict[str, Override]:
+    changed = dict(overrides)
+    for model, rate, value in rates:
+        changed[model] = replace(changed.get(model, Override()), **{rate: value})
+    return changed

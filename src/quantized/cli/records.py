@@ -1,0 +1,57 @@
+"""Commands that work on the database: where it is, and what its faults are to the person who typed.
+
+Imports no database library: `serve` passes here, and the gateway does without it.
+"""
+
+from typing import Any
+
+import click
+
+from quantized.cli.shell import Shell
+from quantized.core.errors import InsufficientCredits, LedgerUnavailable
+from quantized.ledger.rules import LedgerMisuse
+from quantized.storage.directory_faults import DirectoryFault, NotFound
+from quantized.storage.migrate import is_current
+from quantized.storage.sqlite import DatabaseUnusable, sqlite_path
+
+_LISTED_BY = {
+    "institution": "quantized institution list",
+    "licence type": "quantized license-type list",
+    "licence": "quantized license list",
+    "key": "quantized key list",
+}
+
+
+class DatabaseCommand(click.Command):
+    """A command whose failures are told in a line, with what to do, and end it with status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except NotFound as error:
+            raise click.ClickException(f"{error}; see: {_LISTED_BY[error.what]}") from error
+        except (DirectoryFault, DatabaseUnusable, LedgerMisuse) as error:
+            raise click.ClickException(str(error)) from error
+        except InsufficientCredits as error:
+            raise click.ClickException(f"the licence has not that much left: {error.cause}") from error
+        except LedgerUnavailable as error:
+            raise click.ClickException(f"the database did not answer, try again: {error.cause}") from error
+
+
+class DatabaseGroup(click.Group):
+    command_class = DatabaseCommand
+
+
+def database_url(shell: Shell) -> str:
+    """The URL of a database that is there and has this version's schema.
+
+    Raises ClickException, saying how to get one, and DatabaseUnusable.
+    """
+    url = shell.settings().database_url
+    path = sqlite_path(url)
+    # Looking into a file that is not there would create it.
+    if not path.exists():
+        raise click.ClickException(f"there is no database at {path}; make one with: quantized init")
+    if not is_current(url):
+        raise click.ClickException(f"the database at {path} has another schema; run: quantized migrate")
+    return url

@@ -1,0 +1,36 @@
+"""What every command is given: settings, clock and, where it asks for it, the database."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from quantized.core.ports import Clock
+from quantized.settings import Settings, SettingsError, load
+
+
+@dataclass(frozen=True)
+class Shell:
+    """`config` is the file that the command line names, if it does."""
+
+    environ: Mapping[str, str]
+    config: Path | None
+    clock: Clock
+
+    def settings(self, *, need_keys: bool = False) -> Settings:
+        """Raises ClickException with every mistake."""
+        try:
+            return load(self.environ, self.config, need_keys=need_keys)
+        except SettingsError as error:
+            lines = "\n".join(f"  {place}: {what}" for place, what in error.mistakes)
+            raise click.ClickException(f"the settings have mistakes:\n{lines}") from error
+
+
+pass_shell = click.make_pass_decorator(Shell)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,73 @@
+"""The directory's rows as records: what `--json` prints, and what tables choose their columns from."""
+
+from msgspec.structs import asdict
+
+from quantized.cli.output import Record, iso_time
+from quantized.core.ports import Override
+from quantized.storage.directory_rows import Institution, Key, License, LicenseType
+
+
+def institution_record(row: Institution) -> Record:
+    return {
+        "institution_id": row.id,
+        "alias": row.alias,
+        "name": row.name,
+        "created_at": iso_time(row.created_at),
+    }
+
+
+def license_type_record(row: LicenseType) -> Record:
+    """`markup` is a factor as text, exact; `overrides` are micro-credits per million."""
+    return {
+        "license_type_id": row.id,
+        "institution_id": row.institution_id,
+        "alias": row.alias,
+        "name": row.name,
+        "markup": factor_text(row.markup_bp),
+        "overrides": {model: rates_record(rates) for model, rates in row.overrides.items()},
+        "default_micro_credits": row.default_credits,
+        "unlimited": row.unlimited,
+        "created_at": iso_time(row.created_at),
+        "updated_at": iso_time(row.updated_at),
+    }
+
+
+def license_record(row: License) -> Record:
+    return {
+        "license_id": row.id,
+        "institution_id": row.institution_id,
+        "license_type_id": row.license_type_id,
+        "unique_id": row.unique_id,
+        "name": row.name,
+        "active": row.active,
+        "unlimited": row.unlimited,
+        "granted_micro_credits": row.granted,
+        "used_micro_credits": row.used,
+        "held_micro_credits": row.held,
+        "available_micro_credits": row.remaining,
+        "created_at": iso_time(row.created_at),
+    }
+
+
+def key_record(row: Key) -> Record:
+    return {
+        "key_id": row.id,
+        "license_id": row.license_id,
+        "prefix": row.prefix,
+        "name": row.name,
+        "active": row.active,
+        "expires_at": iso_time(row.expires_at),
+        "user_id": row.user_id,
+        "rotated_from": row.rotated_from,
+        "created_at": iso_time(row.created_at),
+    }
+
+
+def rates_record(rates: Override) -> Record:
+    return {name: rate for name, rate in asdict(rates).items() if rate is not None}
+
+
+def factor_text(basis_points: int) -> str:
+    """10000 is 1, 12500 is 1.25."""
+    whole, rest = divmod(basis_points, 10_000)
+    return f"{whole}.{rest:04}".rstrip("0").rstrip(".")
