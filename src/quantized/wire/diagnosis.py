@@ -308,9 +308,11 @@ def _string_limits(node: inspect.StrType) -> str:
 
 
 def _number_limits(node: inspect.IntType | inspect.FloatType) -> str:
-    low = f"from {node.ge}" if node.ge is not None else f"above {node.gt}" if node.gt is not None else ""
-    high = f"to {node.le}" if node.le is not None else f"below {node.lt}" if node.lt is not None else ""
-    return "".join(f" {word}" for word in (low, high) if word)
+    if node.ge is not None and node.le is not None:
+        return f" from {node.ge} to {node.le}"
+    bounds = [("of at least", node.ge), ("above", node.gt), ("of at most", node.le), ("below", node.lt)]
+    told = [f"{word} {bound}" for word, bound in bounds if bound is not None]
+    return f" {' and '.join(told)}" if told else ""
 
 
 def _limits(of: str, least: int | None, most: int | None, unit: str) -> str:

@@ -50,22 +50,22 @@ class FunctionCall(Struct, frozen=True):
     arguments: str
 
 
-class ToolCall(Struct, frozen=True):
+class ToolCall(Struct, frozen=True, kw_only=True):
     id: str
-    function: FunctionCall
     type: Literal["function"] = "function"
+    function: FunctionCall
 
 
 class GeneratedImageUrl(Struct, frozen=True):
     url: str
 
 
-class GeneratedImage(Struct, frozen=True):
+class GeneratedImage(Struct, frozen=True, kw_only=True):
     """`index` counts the images of the message."""
 
+    type: Literal["image_url"] = "image_url"
     image_url: GeneratedImageUrl
     index: int
-    type: Literal["image_url"] = "image_url"
 
 
 class Audio(Struct, frozen=True):
@@ -77,12 +77,12 @@ class Audio(Struct, frozen=True):
     expires_at: int
 
 
-class Message(Struct, frozen=True):
+class Message(Struct, frozen=True, kw_only=True):
     """`content` is null where the model said nothing but did something else, such as calling a tool."""
 
+    role: Literal["assistant"] = "assistant"
     content: str | None
     refusal: str | None
-    role: Literal["assistant"] = "assistant"
     reasoning: str | UnsetType = UNSET
     reasoning_details: list[Raw] | UnsetType = UNSET
     tool_calls: list[ToolCall] | UnsetType = UNSET
@@ -103,30 +103,30 @@ class Choice(Struct, frozen=True):
     logprobs: Logprobs | None
 
 
-class ChatCompletion(Struct, frozen=True):
+class ChatCompletion(Struct, frozen=True, kw_only=True):
     """`created` is Unix time in seconds."""
 
     id: str
+    object: Literal["chat.completion"] = "chat.completion"
     model: str
     choices: list[Choice]
     usage: Usage
     created: int
     system_fingerprint: str | None
-    object: Literal["chat.completion"] = "chat.completion"
 
 
-class FunctionDelta(Struct, frozen=True):
-    arguments: str
+class FunctionDelta(Struct, frozen=True, kw_only=True):
     name: str | UnsetType = UNSET
+    arguments: str
 
 
-class ToolCallDelta(Struct, frozen=True):
+class ToolCallDelta(Struct, frozen=True, kw_only=True):
     """`index` counts the tool calls of the message; `id`, `type` and the name come with the first."""
 
     index: int
-    function: FunctionDelta
     id: str | UnsetType = UNSET
     type: Literal["function"] | UnsetType = UNSET
+    function: FunctionDelta
 
 
 class AudioDelta(Struct, frozen=True):
@@ -152,22 +152,22 @@ class Delta(Struct, frozen=True):
     audio: AudioDelta | UnsetType = UNSET
 
 
-class ChunkChoice(Struct, frozen=True):
-    delta: Delta
+class ChunkChoice(Struct, frozen=True, kw_only=True):
     index: int = 0
+    delta: Delta
     finish_reason: FinishReason | None = None
     logprobs: Logprobs | None = None
 
 
-class ChatCompletionChunk(Struct, frozen=True):
+class ChatCompletionChunk(Struct, frozen=True, kw_only=True):
     """One piece of a streamed answer. `usage` comes in the last one, whose `choices` are empty."""
 
     id: str
-    model: str
-    choices: list[ChunkChoice]
-    created: int
-    system_fingerprint: str | None
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    system_fingerprint: str | None
+    choices: list[ChunkChoice]
     usage: Usage | UnsetType = UNSET
 
 

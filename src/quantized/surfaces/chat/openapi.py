@@ -41,7 +41,7 @@ def path_item() -> dict[str, Any]:
             },
             "responses": {
                 "200": {
-                    "description": "The answer; with `stream` its chunks, as server-sent events, then `[DONE]`.",
+                    "description": "The answer; with `stream` its chunks as server-sent events and `[DONE]`.",
                     "content": {
                         "application/json": _schema(ChatCompletion),
                         "text/event-stream": _schema(ChatCompletionChunk),

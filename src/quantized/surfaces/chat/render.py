@@ -83,7 +83,7 @@ def _message(answer: Answer, *, shows_reasoning: bool) -> Message:
                 texts.append(text)
                 annotations.extend(noted)
             case parts.ToolCall(call_id, name, arguments):
-                calls.append(ToolCall(call_id, FunctionCall(name, arguments)))
+                calls.append(ToolCall(id=call_id, function=FunctionCall(name, arguments)))
             case parts.Reasoning(thought, sealed):
                 if shows_reasoning:
                     thoughts.append(thought or "")
@@ -91,7 +91,7 @@ def _message(answer: Answer, *, shows_reasoning: bool) -> Message:
             case parts.Refusal(text):
                 refusals.append(text)
             case parts.OutputImage(url):
-                images.append(GeneratedImage(GeneratedImageUrl(url), len(images)))
+                images.append(GeneratedImage(image_url=GeneratedImageUrl(url), index=len(images)))
             case parts.OutputAudio():
                 spoken.append(part)
     return Message(

@@ -30,6 +30,15 @@ from quantized.surfaces.chat.render import logprobs_of, reasoning_blocks, shows_
 
 _ENCODER = Encoder()
 _DONE = b"data: [DONE]\n\n"
+_PartDelta = (
+    events.TextDelta
+    | events.ArgumentsDelta
+    | events.ReasoningDelta
+    | events.RefusalDelta
+    | events.Sealed
+    | events.AudioDelta
+    | events.Annotated
+)
 
 
 class ChatRenderer:
@@ -43,38 +52,21 @@ class ChatRenderer:
         self._annotations: list[Raw] = []
 
     def feed(self, event: Event) -> bytes:
-        frame = b""
         match event:
-            case events.TextDelta(_, text):
-                frame = self._delta(Delta(content=text))
-            case events.ArgumentsDelta(index, text):
-                frame = self._call(ToolCallDelta(self._calls[index], FunctionDelta(text)))
-            case events.ReasoningDelta(_, text):
-                if self._shows_reasoning:
-                    frame = self._delta(Delta(reasoning=text))
-            case events.RefusalDelta(_, text):
-                frame = self._delta(Delta(refusal=text))
-            case events.LogprobsDelta(content, refusal):
-                frame = self._chunk(ChunkChoice(Delta(), logprobs=logprobs_of(content, refusal)))
-            case events.Sealed(_, seal):
-                blocks = reasoning_blocks((seal,)) if self._shows_reasoning else []
-                if blocks:
-                    frame = self._delta(Delta(reasoning_details=blocks))
-            case events.AudioDelta():
-                frame = self._audio(event)
-            case events.Annotated(_, annotation):
-                # Citations have no index to add them up by, so they go out together, in one chunk.
-                self._annotations.append(annotation)
+            case events.PartFinished():
+                return b""
             case events.Started():
                 self._started = event
-                frame = self._delta(Delta(role="assistant"))
+                return self._delta(Delta(role="assistant"))
             case events.PartStarted():
-                frame = self._begin(event)
-            case events.PartFinished():
-                pass
+                delta = self._begin(event)
+            case events.LogprobsDelta(content, refusal):
+                return self._chunk(ChunkChoice(delta=Delta(), logprobs=logprobs_of(content, refusal)))
             case events.Finished() | events.Failed():
                 raise ValueError("the terminal event is told by finish and fail")
-        return frame
+            case _:
+                delta = self._piece(event)
+        return b"" if delta is None else self._delta(delta)
 
     def relay(self, payload: bytes) -> bytes:
         return b"data: " + payload + b"\n\n"
@@ -86,7 +78,7 @@ class ChatRenderer:
         return b"".join(
             (
                 owed,
-                self._chunk(ChunkChoice(Delta(), finish_reason=reason)),
+                self._chunk(ChunkChoice(delta=Delta(), finish_reason=reason)),
                 self._frame([], usage_of(bill)),
                 _DONE,
             )
@@ -96,43 +88,70 @@ class ChatRenderer:
         """One error chunk and no end mark, so that nobody takes it for the end of an answer."""
         return b"data: " + error_body(fault, bill) + b"\n\n"
 
-    def _begin(self, start: events.PartStarted) -> bytes:
+    def _begin(self, start: events.PartStarted) -> Delta | None:
+        delta = None
         match start.kind:
             case "text":
                 # So that a text of no words is an empty text and not none.
-                return self._delta(Delta(content=""))
+                delta = Delta(content="")
+            case "refusal":
+                delta = Delta(refusal="")
             case "tool_call":
                 position = self._calls[start.index] = len(self._calls)
-                function = FunctionDelta("", start.name or "")
-                return self._call(ToolCallDelta(position, function, start.id or "", "function"))
-            case "refusal":
-                return self._delta(Delta(refusal=""))
+                function = FunctionDelta(name=start.name or "", arguments="")
+                delta = Delta(
+                    tool_calls=[
+                        ToolCallDelta(index=position, id=start.id or "", type="function", function=function)
+                    ]
+                )
             case "image":
-                image = GeneratedImage(GeneratedImageUrl(start.url or ""), self._images)
+                image = GeneratedImage(image_url=GeneratedImageUrl(start.url or ""), index=self._images)
                 self._images += 1
-                return self._delta(Delta(images=[image]))
+                delta = Delta(images=[image])
             case "reasoning" | "audio":
-                return b""
+                pass
+        return delta
 
-    def _audio(self, piece: events.AudioDelta) -> bytes:
+    def _piece(self, event: _PartDelta) -> Delta | None:
+        delta = None
+        match event:
+            case events.TextDelta(_, text):
+                delta = Delta(content=text)
+            case events.ArgumentsDelta(index, text):
+                delta = Delta(
+                    tool_calls=[
+                        ToolCallDelta(index=self._calls[index], function=FunctionDelta(arguments=text))
+                    ]
+                )
+            case events.ReasoningDelta(_, text):
+                delta = Delta(reasoning=text) if self._shows_reasoning else None
+            case events.RefusalDelta(_, text):
+                delta = Delta(refusal=text)
+            case events.Sealed(_, seal):
+                blocks = reasoning_blocks((seal,)) if self._shows_reasoning else []
+                delta = Delta(reasoning_details=blocks) if blocks else None
+            case events.AudioDelta():
+                delta = Delta(audio=self._audio(event))
+            case events.Annotated(_, annotation):
+                # Citations have no index to add them up by, so they go out together, in one chunk.
+                self._annotations.append(annotation)
+        return delta
+
+    def _audio(self, piece: events.AudioDelta) -> AudioDelta:
         """Clients add up what they read, so the id and the expiry are told once."""
         tells_id = piece.id is not None and not self._audio_id_told
         tells_expiry = piece.expires_at is not None and not self._audio_expiry_told
         self._audio_id_told |= tells_id
         self._audio_expiry_told |= tells_expiry
-        delta = AudioDelta(
+        return AudioDelta(
             id=piece.id if tells_id and piece.id is not None else UNSET,
             data=piece.data or UNSET,
             transcript=piece.transcript or UNSET,
             expires_at=piece.expires_at if tells_expiry and piece.expires_at is not None else UNSET,
         )
-        return self._delta(Delta(audio=delta))
-
-    def _call(self, call: ToolCallDelta) -> bytes:
-        return self._delta(Delta(tool_calls=[call]))
 
     def _delta(self, delta: Delta) -> bytes:
-        return self._chunk(ChunkChoice(delta))
+        return self._chunk(ChunkChoice(delta=delta))
 
     def _chunk(self, choice: ChunkChoice) -> bytes:
         return self._frame([choice], None)
