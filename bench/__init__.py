@@ -1,0 +1,1 @@
+"""Load against the gateway and against nginx, side by side. See docs/benchmark.md."""

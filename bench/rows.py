@@ -1,0 +1,190 @@
+"""The rows of the table: what is loaded how, and what is read off the processes meanwhile."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bench.contenders import INSTANT, JSON_TOKENS, PACED, SHORT, SLOW, Contender, Upstream
+from bench.gateway import Ledger
+from bench.machine import LOAD_CORE, compiled, pinned
+
+OPEN_STREAMS = 1000
+
+
+class LoadFailed(Exception):
+    """Not every answer was the one that was expected."""
+
+
+@dataclass
+class Line:
+    """One line of the table: a figure of each contender for each round, and how the two are compared."""
+
+    key: str
+    title: str
+    unit: str
+    compared: Literal["ratio", "difference"]
+    target: float | None = None
+    """What the median over the rounds has to stay under."""
+    figures: dict[str, list[float]] = field(default_factory=dict)
+
+    def note(self, contender: Contender, figure: float) -> None:
+        self.figures.setdefault(contender.name, []).append(figure)
+
+
+@dataclass(frozen=True)
+class Load:
+    """`connections` that ask `upstream` for streams or for JSON bodies."""
+
+    upstream: Upstream
+    connections: int
+    stream: bool = True
+
+    @property
+    def chunks(self) -> int:
+        return self.upstream.chunks if self.stream else 0
+
+    @contextmanager
+    def running(self, contender: Contender, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
+        """The load generator; `seconds` 0 is one request on each connection."""
+        command = pinned(
+            LOAD_CORE,
+            [
+                compiled("load"),
+                str(contender.ports[self.upstream.name]),
+                str(self.connections),
+                str(seconds),
+                contender.request_file(self.upstream, stream=self.stream),
+                str(self.chunks),
+            ],
+        )
+        # Unbuffered, so that reading one line leaves the rest to be read.
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    def result(
+        self, process: subprocess.Popen[bytes], contender: Contender, ledger: Ledger
+    ) -> dict[str, Any]:
+        """What the load generator tells at its end. Raises LoadFailed for a single wrong answer."""
+        output, complaints = process.communicate()
+        if process.returncode:
+            raise LoadFailed(f"{contender.name}, {self}: {output!r} {complaints!r}")
+        told: dict[str, Any] = json.loads(output.splitlines()[-1])
+        if contender.metered:
+            ledger.note(self.chunks or JSON_TOKENS, told["good"])
+        return told
+
+
+@dataclass(frozen=True)
+class Row:
+    """`measure` runs one round against one contender and notes its figures in `lines`."""
+
+    key: str
+    lines: tuple[Line, ...]
+    measure: Callable[["Row", Contender, Ledger, float], None]
+    load: Load
+    rounds: int | None = None
+    """Where not as many as are asked for."""
+
+
+def _processor_time(row: Row, contender: Contender, ledger: Ledger, seconds: float) -> None:
+    """Of each answer; of each chunk where the streams are paced."""
+    before = contender.process.cpu_seconds()
+    with row.load.running(contender, seconds) as process:
+        told = row.load.result(process, contender, ledger)
+    spent = contender.process.cpu_seconds() - before
+    count = told["stamps"] if row.load.upstream.pace_us and row.load.stream else told["good"]
+    row.lines[0].note(contender, spent * 1e6 / count)
+    if len(row.lines) > 1:
+        row.lines[1].note(contender, told["delay"]["p50"])
+
+
+def _first_byte(row: Row, contender: Contender, ledger: Ledger, seconds: float) -> None:
+    with row.load.running(contender, seconds) as process:
+        told = row.load.result(process, contender, ledger)
+    for line, percentile in zip(row.lines, ("p50", "p99"), strict=True):
+        line.note(contender, told["first_byte"][percentile])
+
+
+def _memory(row: Row, contender: Contender, ledger: Ledger, seconds: float) -> None:  # noqa: ARG001 (takes what it takes)
+    warming = Load(SHORT, 20)
+    with warming.running(contender, 0) as process:
+        warming.result(process, contender, ledger)
+    idle = contender.process.resident_bytes()
+    with row.load.running(contender, 0) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        loaded = contender.process.resident_bytes()
+        row.load.result(process, contender, ledger)
+    each = (loaded - idle) / row.load.connections
+    for line, figure in zip(row.lines, (idle / 2**20, loaded / 2**20, each / 2**10), strict=True):
+        line.note(contender, figure)
+
+
+def _cpu(key: str, title: str, target: float | None = None) -> Line:
+    return Line(key, title, "CPU µs", "ratio", target)
+
+
+def rows() -> tuple[Row, ...]:
+    """Fresh ones. Memory is the first, while the processes are."""
+    return (
+        Row(
+            "memory",
+            (
+                Line("memory_idle", "memory: idle", "MiB", "ratio"),
+                Line("memory_open", f"memory: {OPEN_STREAMS} open streams", "MiB", "ratio"),
+                Line("memory_stream", "memory: each open stream", "KiB", "ratio"),
+            ),
+            _memory,
+            Load(SLOW, OPEN_STREAMS),
+            rounds=1,
+        ),
+        Row(
+            "first-byte",
+            (
+                Line("first_byte_p50", "first byte, median", "µs", "difference", target=1000),
+                Line("first_byte_p99", "first byte, p99", "µs", "difference"),
+            ),
+            _first_byte,
+            Load(SHORT, 20),
+        ),
+        Row(
+            "paced",
+            (
+                _cpu("paced_chunk", "paced chunk: 100 streams, one each 20 ms", target=1.7),
+                Line("paced_delay", "paced chunk: delay, median", "µs", "difference"),
+            ),
+            _processor_time,
+            Load(PACED, 100),
+        ),
+        Row(
+            "stream",
+            (_cpu("stream", "stream of 100 chunks, 64 connections"),),
+            _processor_time,
+            Load(INSTANT, 64),
+        ),
+        Row(
+            "json",
+            (_cpu("json", "JSON, 64 connections", target=6),),
+            _processor_time,
+            Load(INSTANT, 64, stream=False),
+        ),
+        Row(
+            "json-1",
+            (_cpu("json_1", "JSON, 1 connection"),),
+            _processor_time,
+            Load(INSTANT, 1, stream=False),
+        ),
+        Row(
+            "json-512",
+            (_cpu("json_512", "JSON, 512 connections"),),
+            _processor_time,
+            Load(INSTANT, 512, stream=False),
+        ),
+    )
