@@ -1,7 +1,7 @@
 """Records to the terminal: a table where a person looks, aligned text where a pipe does, JSON for programs.
 
-A record is a mapping of names to JSON values. Names say their unit: `…_micro_credits` is shown in credits,
-`…_at` is a time.
+A record is a mapping of names to JSON values. Names say their unit: what has `_micro_credits` in its name is
+shown in credits, `…_at` is a time.
 """
 
 import sys
@@ -58,7 +58,7 @@ def show_all(records: Sequence[Record], columns: Sequence[str], *, as_json: bool
 
 
 def _header(name: str) -> str:
-    return name.removesuffix(_MICRO_CREDITS).removesuffix("_at").replace("_", " ")
+    return name.replace(_MICRO_CREDITS, "").removesuffix("_at").replace("_", " ")
 
 
 def _cell(name: str, value: object) -> str:
@@ -67,7 +67,7 @@ def _cell(name: str, value: object) -> str:
             return "-"
         case bool():
             return "yes" if value else "no"
-        case int() if name.endswith(_MICRO_CREDITS):
+        case int() if _MICRO_CREDITS in name:
             return credits_text(value)
         case str() if name.endswith("_at"):
             return value[:19].replace("T", " ")

@@ -1,0 +1,42 @@
+"""What the catalogue holds before any provider has been asked: the operator's rows, the demo's, and the lists
+that were kept in the database."""
+
+import asyncio
+from datetime import UTC, datetime
+from functools import partial
+
+from quantized.catalog.catalog import Catalog
+from quantized.catalog.prices import configured_models
+from quantized.catalog.refresh import ModelSource
+from quantized.core.ports import Clock
+from quantized.providers import openrouter
+from quantized.providers.demo_model import DEMO_MODEL
+from quantized.providers.openrouter_models import parse_model
+from quantized.settings import Settings
+
+
+async def stocked_catalog(settings: Settings, clock: Clock) -> Catalog:
+    """The catalogue as the settings alone make it."""
+    rules = settings.catalog
+    catalog = Catalog(markup_bp=rules.markup_bp, overrides=rules.overrides)
+    now = datetime.fromtimestamp(clock.now_ms() / 1000, UTC)
+    for name, row in settings.providers.items():
+        if row.models:
+            models = await asyncio.to_thread(configured_models, name, row, rules.micro_credits_per_usd, now)
+            catalog.replace(name, models)
+    if settings.demo:
+        catalog.replace(DEMO_MODEL.provider, [DEMO_MODEL])
+    return catalog
+
+
+def model_sources(settings: Settings) -> list[ModelSource]:
+    """The providers whose own lists are read, and how."""
+    row = settings.providers.get(openrouter.NAME)
+    if row is None:
+        return []
+    parse = partial(
+        parse_model,
+        provider=openrouter.NAME,
+        micro_credits_per_usd=settings.catalog.micro_credits_per_usd,
+    )
+    return [ModelSource(openrouter.NAME, f"{row.base_url.rstrip('/')}/models", (), parse)]
