@@ -8,7 +8,7 @@ import msgspec
 
 from quantized.gateway.journal import Journal
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
 class JsonFormatter(logging.Formatter):
@@ -23,7 +23,8 @@ class JsonFormatter(logging.Formatter):
         }
         journal = getattr(record, "journal", None)
         if isinstance(journal, Journal):
-            line |= {name: value for name in journal.__struct_fields__ if (value := getattr(journal, name))}
+            fields = ((name, getattr(journal, name)) for name in journal.__struct_fields__)
+            line |= {name: value for name, value in fields if value is not None and value is not False}
         else:
             line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
