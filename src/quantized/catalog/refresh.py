@@ -127,6 +127,8 @@ class Refresher:
             await self._rows.replace(source.provider, rows, self._clock.now_ms())
         except LedgerUnavailable as error:
             _log.warning("the models of %s were not kept: %s", source.provider, error.cause)
+        else:
+            _log.info("%d models of %s are kept for the next start", len(rows), source.provider)
         return True
 
 
