@@ -1,0 +1,121 @@
+"""The laws of a stream, over every tape: however it is cut into pieces, and wherever it is cut off."""
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stream_laws import (
+    BODIES,
+    BROKEN_BODIES,
+    BROKEN_STREAMS,
+    PROVIDER,
+    REQUEST,
+    STREAMS,
+    assert_legal,
+    comparable,
+    comparable_frames,
+    events_of,
+    tell,
+)
+
+from quantized.core.events import Failed, Finished
+from quantized.core.fold import fold
+from quantized.core.parts import Reasoning
+from quantized.core.request import Message
+from quantized.providers.openrouter import openrouter
+from quantized.providers.provider import Target
+
+ALL_STREAMS = {**STREAMS, **{f"broken/{name}": tape for name, tape in BROKEN_STREAMS.items()}}
+
+streams = pytest.mark.parametrize("name", STREAMS)
+all_streams = pytest.mark.parametrize("name", ALL_STREAMS)
+
+
+def test_there_are_tapes():
+    assert len(STREAMS) > 20
+    assert len(BROKEN_STREAMS) > 10
+    assert set(STREAMS) == set(BODIES)
+
+
+@all_streams
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_any_chunking_tells_the_same(name, data):
+    tape = ALL_STREAMS[name]
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(tape)), max_size=12)))
+    pieces = [tape[a:b] for a, b in zip([0, *cuts], [*cuts, len(tape)], strict=True)]
+    assert comparable_frames(tell(pieces)) == comparable_frames(tell([tape]))
+
+
+@all_streams
+def test_byte_by_byte_tells_the_same(name):
+    tape = ALL_STREAMS[name]
+    drip = tell(tape[i : i + 1] for i in range(len(tape)))
+    assert comparable_frames(drip) == comparable_frames(tell([tape]))
+
+
+@all_streams
+def test_the_grammar_holds(name):
+    assert_legal(events_of(tell([ALL_STREAMS[name]])))
+
+
+@streams
+def test_a_whole_tape_ends_well(name):
+    assert isinstance(events_of(tell([STREAMS[name]]))[-1], Finished)
+
+
+@pytest.mark.parametrize("name", BROKEN_STREAMS)
+def test_a_broken_stream_fails(name):
+    assert isinstance(events_of(tell([BROKEN_STREAMS[name]]))[-1], Failed)
+
+
+@pytest.mark.parametrize("name", BROKEN_BODIES)
+def test_a_broken_body_fails(name):
+    events = list(PROVIDER.decode_body(REQUEST, BROKEN_BODIES[name]))
+    assert_legal(events)
+    assert isinstance(events[-1], Failed)
+
+
+@all_streams
+def test_cut_anywhere_is_a_legal_prefix_then_a_failure(name):
+    tape = ALL_STREAMS[name]
+    mark = tape.rfind(b"[DONE]") + len(b"[DONE]") if b"[DONE]" in tape else len(tape) + 1
+    uncut = events_of(tell([tape]))
+    for end in range(len(tape)):
+        events = events_of(tell([tape[:end]]))
+        assert_legal(events)
+        if end < mark:
+            assert isinstance(events[-1], Failed)
+        told = [event for event in events[:-1] if event in uncut]
+        assert told == events[:-1], "nothing is told that the whole stream would not tell"
+
+
+@streams
+def test_streamed_and_unstreamed_are_one_answer(name):
+    streamed = fold(events_of(tell([STREAMS[name]])))
+    whole = fold(PROVIDER.decode_body(REQUEST, BODIES[name]))
+    assert comparable(streamed) == comparable(whole)
+
+
+@pytest.mark.parametrize("name", [name for name, body in BODIES.items() if b"reasoning_details" in body])
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_provider_gets_its_own_blocks_back(name, streamed):
+    provider = openrouter("key")
+    if streamed:
+        decoder = provider.decoder(REQUEST)
+        events = [event for _, told in decoder.feed(STREAMS[name]) for event in told]
+    else:
+        events = provider.decode_body(REQUEST, BODIES[name])
+    thought = next(part for part in fold(events).parts if isinstance(part, Reasoning))
+    stored = msgspec.json.decode(msgspec.json.encode(thought), type=Reasoning)
+
+    call = provider.encode(
+        msgspec.structs.replace(REQUEST, messages=(Message("assistant", (stored,)),)), Target("m", None)
+    )
+
+    blocks = msgspec.json.decode(BODIES[name])["choices"][0]["message"]["reasoning_details"]
+    sent = msgspec.json.decode(call.body)["messages"][0]["reasoning_details"]
+    assert sent == blocks
+    if not streamed:
+        original = BODIES[name].partition(b'"reasoning_details":[')[2].partition(b"}]")[0]
+        assert original in call.body, "byte for byte"
