@@ -7,7 +7,7 @@ import pytest
 from msgspec import Meta, Raw, Struct
 
 from quantized.core.errors import InvalidRequest, InvalidValue, MalformedBody, MissingField, UnknownField
-from quantized.wire.strict import MOST_CONTAINERS, StrictDecoder, check_nesting, require_object
+from quantized.wire.strict import MOST_CONTAINERS, StrictDecoder, require_object, require_objects
 
 
 class Closed(Struct, forbid_unknown_fields=True):
@@ -41,12 +41,12 @@ CAT = '{"kind":"cat","name":"a"}'
 
 def refusal(body: str | bytes) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
-        DECODER.decode(body if isinstance(body, bytes) else body.encode(), 32)
+        DECODER.decode(body if isinstance(body, bytes) else body.encode())
     return caught.value
 
 
 def test_a_fitting_body_is_decoded() -> None:
-    shelter = DECODER.decode(b'{"animals":[{"kind":"dog","name":"b"}],"mood":"calm","notes":{"a":[1]}}', 32)
+    shelter = DECODER.decode(b'{"animals":[{"kind":"dog","name":"b"}],"mood":"calm","notes":{"a":[1]}}')
     assert shelter == Shelter(animals=[Dog(name="b")], mood="calm", notes=Raw(b'{"a":[1]}'))
 
 
@@ -182,6 +182,12 @@ def test_a_fitting_body_is_decoded() -> None:
             "Invalid value for 'extra': Number out of range.",
         ),
         (
+            f'{{"animals":[{CAT},{CAT},5],"animals":[{CAT}]}}',
+            InvalidValue,
+            "animals[2]",
+            "Invalid value for 'animals[2]': Expected `object`, got `int`.",
+        ),
+        (
             f'{{"animals":1,"animals":[{CAT}]}}',
             InvalidValue,
             "animals",
@@ -241,42 +247,63 @@ def test_what_is_not_json_says_where(body: bytes, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "opening", [b"[", b'{"a":', b'{"animals":[{"kind":"cat","name":[', b'{"notes":[', b"[{"]
+    "opening",
+    [b"[", b'{"a":', b'{"animals":[{"kind":"cat","name":[', b'{"animals":[],"notes":', b'{"extra":', b"[{"],
 )
 def test_a_nesting_bomb_is_refused(opening: bytes) -> None:
-    assert refusal(opening * 50_000).code == "nested_too_deeply"
+    fault = refusal(opening + b'{"a":[' * 500_000)
+    assert type(fault) in {MalformedBody, InvalidValue, UnknownField}
+    fault = refusal(opening + b'{"a":[' * 5_000 + b"]}" * 5_000 + b"}")
+    assert type(fault) in {MalformedBody, InvalidValue, UnknownField}
 
 
-def test_nesting_is_counted_exactly() -> None:
-    def nested(depth: int) -> bytes:
-        return b'{"animals":[],"extra":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+def nested(depth: int) -> Raw:
+    return Raw(b'{"a":[' * (depth // 2) + b"]}" * (depth // 2))
 
-    assert DECODER.decode(nested(32), 32).extra is not None
-    assert refusal(nested(33)).code == "nested_too_deeply"
-    # Many, but beside each other.
-    check_nesting(b"[" + b"[{}]," * 10_000 + b"[]]", 3)
+
+def test_nesting_is_counted_from_the_body() -> None:
+    require_object(nested(10), "notes", 11)
+    require_object(nested(10), "tools[0].function.parameters", 14)
+    for path, depth in (("notes", 10), ("tools[0].function.parameters", 13)):
+        with pytest.raises(MalformedBody) as caught:
+            require_object(nested(10), path, depth)
+        assert caught.value.code == "nested_too_deeply"
+        assert caught.value.param == path
     with pytest.raises(MalformedBody):
-        check_nesting(b"[" + b"[{}]," * 10_000 + b"[[[]]]]", 3)
+        require_object(nested(100_000), "notes", 128)
 
 
-@pytest.mark.parametrize("text", ["[" * 999, '\\"[[[[' * 99, "\\\\", '[\\\\\\"[' * 99, "\\u005b" + "{" * 99])
-def test_brackets_in_strings_do_not_count(text: str) -> None:
-    check_nesting(f'{{"a":"{text}","b":["{text}",[]]}}'.encode(), 3)
+def test_only_nesting_counts_not_number_nor_brackets_in_strings() -> None:
+    require_object(Raw(b'{"a":[' + b"{}," * 1_000 + b"[]]}"), "notes", 4)
+    require_object(Raw(b'{"a":"' + b'[[{\\"' * 1_000 + b'"}'), "notes", 2)
     with pytest.raises(MalformedBody):
-        check_nesting(f'{{"a":"{text}","b":["{text}",[[]],{{}}]}}'.encode(), 3)
+        require_object(Raw(b'{"a":[' + b"{}," * 1_000 + b"[]]}"), "notes", 3)
 
 
 def test_too_many_containers_are_refused() -> None:
-    body = b'{"animals":[],"extra":[' + b"[]," * MOST_CONTAINERS + b"[]]}"
-    assert refusal(body).code == "too_many_values"
+    raw = Raw(b'{"a":[' + b"[]," * MOST_CONTAINERS + b"[]]}")
+    with pytest.raises(MalformedBody) as caught:
+        require_object(raw, "notes", 128)
+    assert caught.value.code == "too_many_values"
+    fault = refusal(b'{"animals":[' + b"{}," * MOST_CONTAINERS + b"{}]}")
+    assert fault.param == "animals[0]"
 
 
 def test_a_raw_field_can_be_required_to_hold_an_object() -> None:
-    require_object(Raw(b'{"a":[1,{"b":null}]}'), "notes")
+    require_object(Raw(b'{"a":[1,{"b":null}]}'), "notes", 9)
+    require_objects(Raw(b'[{"a":1},{}]'), "notes", 9)
     for text in (b"[]", b"1", b'"a"', b'{"a":1e999}', b'{"a":' + b"9" * 5000 + b"}"):
         with pytest.raises(InvalidValue) as caught:
-            require_object(Raw(text), "notes")
+            require_object(Raw(text), "notes", 9)
         assert caught.value.param == "notes"
+    for text in (b"{}", b"[1]", b'"a"'):
+        with pytest.raises(InvalidValue):
+            require_objects(Raw(text), "notes", 9)
+
+
+def test_a_late_mistake_is_found_without_looking_at_all_before_it() -> None:
+    body = '{"animals":[' + f"{CAT}," * 50_000 + '{"kind":"cat","nam":"a"}]}'
+    assert refusal(body).message == "Unknown field 'animals[50000].nam'. Did you mean 'name'?"
 
 
 def test_every_refusal_can_be_encoded() -> None:

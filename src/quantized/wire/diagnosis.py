@@ -22,9 +22,13 @@ _MOST_LISTED = 12
 _MOST_SHOWN = 40
 
 
-def diagnose(value: object, into: type[Struct], hints: Hints) -> InvalidRequest | None:
-    """The first thing that keeps `value` (plain JSON data) from being an `into`; None if nothing does."""
-    return _Walk(hints).check(value, _type_info(into), "")
+def diagnose(value: object, into: type[Struct], hints: Hints, near: str = "") -> InvalidRequest | None:
+    """The first thing that keeps `value` (plain JSON data) from being an `into`; None if nothing does.
+
+    `near` is the path of a place that is known not to fit: in arrays on the way there, the items before the
+    one that leads there are not looked at.
+    """
+    return _Walk(hints, near).check(value, _type_info(into), "")
 
 
 @cache
@@ -33,8 +37,9 @@ def _type_info(into: type[Struct]) -> inspect.Type:
 
 
 class _Walk:
-    def __init__(self, hints: Hints) -> None:
+    def __init__(self, hints: Hints, near: str) -> None:
         self._hints = hints
+        self._near = near
 
     def check(self, value: object, node: inspect.Type, path: str, hint: str = "") -> InvalidRequest | None:
         branches = _branches(node)
@@ -149,8 +154,10 @@ class _Walk:
                 param=path,
                 code="invalid_value",
             )
-        for at, inner in enumerate(items):
-            if wrong := self.check(inner, item, f"{path}[{at}]"):
+        leading = re.match(rf"{re.escape(path)}\[(\d+)\]", self._near)
+        first = int(leading[1]) if leading else 0
+        for at in range(first, len(items)):
+            if wrong := self.check(items[at], item, f"{path}[{at}]"):
                 return wrong
         return None
 

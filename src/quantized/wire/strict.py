@@ -2,6 +2,9 @@
 
 The way that most requests take is one decode by msgspec. Only a request that fails it is looked at again, by
 `diagnosis`, to find out what was meant. Where an object names a key twice, the last one counts.
+
+How deep a body can nest is bounded by its type, but for the fields that hold any JSON. Those are `Raw`;
+`require_object` and `require_objects` look into them, and count.
 """
 
 import re
@@ -15,13 +18,13 @@ from quantized.wire.diagnosis import Hints, diagnose
 T = TypeVar("T", bound=msgspec.Struct)
 
 MOST_CONTAINERS = 250_000
-"""Arrays and objects in one body. Each costs memory out of proportion to its two bytes."""
+"""Arrays and objects of free JSON. Each costs memory out of proportion to its two bytes."""
 
-_BRACKETS = bytes.maketrans(b"{}", b"[]")
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _AT_BYTE = re.compile(r"^(?:JSON is malformed: )?(?P<what>.*) \(byte (?P<byte>\d+)\)$", re.DOTALL)
 _AT_PATH = re.compile(r"^(?P<what>.*) - at (?:.* in )?`\$\.?(?P<path>.*)`$", re.DOTALL)
 _NON_FINITE = re.compile(rb"-?(NaN|Infinity)")
+_OBJECT = msgspec.json.Decoder(dict[str, object])
+_OBJECTS = msgspec.json.Decoder(list[dict[str, object]])
 
 
 class StrictDecoder(Generic[T]):
@@ -35,16 +38,14 @@ class StrictDecoder(Generic[T]):
         self._decoder = msgspec.json.Decoder(into)
         self._hints: Hints = {} if hints is None else hints
 
-    def decode(self, body: bytes, depth: int) -> T:
-        """The struct that `body` tells; nested at most `depth` arrays and objects deep.
-
-        Raises MalformedBody, UnknownField, MissingField, InvalidValue.
-        """
-        check_nesting(body, depth)
+    def decode(self, body: bytes) -> T:
+        """Raises MalformedBody, UnknownField, MissingField, InvalidValue."""
         try:
             decoded = self._decoder.decode(body)
         except UnicodeDecodeError as error:
             raise _not_utf8(body) from error
+        except RecursionError as error:
+            raise _too_deep(None) from error
         except msgspec.DecodeError as error:
             raise self._explain(body, error) from error
         # msgspec does not look into the strings of Raw fields.
@@ -58,65 +59,85 @@ class StrictDecoder(Generic[T]):
     def _explain(self, body: bytes, error: msgspec.DecodeError) -> Fault:
         if not isinstance(error, msgspec.ValidationError):
             return _malformed(body, error)
+        said = _as_msgspec_says(error)
+        if _containers(body) > MOST_CONTAINERS:
+            return said
         try:
             value = msgspec.json.decode(body)
         except UnicodeDecodeError:
-            return _not_utf8(body)
+            said = _not_utf8(body)
+        except RecursionError:
+            said = _too_deep(None)
         except msgspec.ValidationError:
             # A number too large for any plain value: only the typed decode knows where.
-            return _as_msgspec_says(error)
+            pass
         except msgspec.DecodeError as malformed:
-            return _malformed(body, malformed)
-        return diagnose(value, self._type, self._hints) or _as_msgspec_says(error)
+            said = _malformed(body, malformed)
+        else:
+            said = diagnose(value, self._type, self._hints, near=said.param or "") or said
+        return said
 
 
-def require_object(raw: msgspec.Raw, path: str) -> None:
-    """Raises InvalidValue with `path` unless a Raw field of a decoded body holds an object."""
-    _require(_OBJECT, raw, path, "a JSON object")
+def require_object(raw: msgspec.Raw, path: str, depth: int) -> None:
+    """Raises InvalidValue with `path` unless a Raw field holds an object whose numbers are in range, and
+    MalformedBody if that reaches deeper than `depth` arrays and objects, counted from the body's own."""
+    _require(_OBJECT, raw, path, depth, "an object")
 
 
-def require_objects(raw: msgspec.Raw, path: str) -> None:
-    """Raises InvalidValue with `path` unless a Raw field of a decoded body holds an array of objects."""
-    _require(_OBJECTS, raw, path, "an array of JSON objects")
+def require_objects(raw: msgspec.Raw, path: str, depth: int) -> None:
+    """As `require_object`, for an array of objects."""
+    _require(_OBJECTS, raw, path, depth, "an array of objects")
 
 
-_OBJECT = msgspec.json.Decoder(dict[str, object])
-_OBJECTS = msgspec.json.Decoder(list[dict[str, object]])
-
-
-def _require(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, path: str, what: str) -> None:
+def _require(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, path: str, depth: int, what: str) -> None:
+    containers = _containers(bytes(raw))
+    if containers > MOST_CONTAINERS:
+        raise MalformedBody(
+            f"'{path}' holds more than {MOST_CONTAINERS} arrays and objects.",
+            param=path,
+            code="too_many_values",
+        )
     try:
-        decoder.decode(raw)
+        value = decoder.decode(raw)
     except UnicodeDecodeError as error:
         raise MalformedBody(f"'{path}' is not valid UTF-8.", param=path, code="invalid_utf8") from error
+    except RecursionError as error:
+        raise _too_deep(path) from error
     except msgspec.DecodeError as error:
         raise InvalidValue(
-            f"Invalid type for '{path}': expected {what}, with numbers that fit in 64 bits.",
+            f"Invalid type for '{path}': expected {what}, with numbers that are in range.",
             param=path,
             code="invalid_type",
         ) from error
+    left = depth - 1 - path.count(".") - path.count("[")
+    if containers > left and _is_deeper(value, left):
+        raise _too_deep(path)
 
 
-def check_nesting(body: bytes, depth: int) -> None:
-    """Raises MalformedBody for a body that is nested more than `depth` deep or has too many containers."""
-    if body.count(b"[") + body.count(b"{") <= depth:
-        return
-    # In a JSON string every run of backslashes begins with an escape, so pairs may go, then escaped quotes;
-    # what stands between the quotes that are left is, every other time, outside of strings.
-    unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
-    skeleton = b"".join(unescaped.split(b'"')[::2]).translate(_BRACKETS, _NOT_BRACKETS)
-    if skeleton.count(b"[") > MOST_CONTAINERS:
-        raise MalformedBody(
-            f"The body holds more than {MOST_CONTAINERS} arrays and objects.", code="too_many_values"
-        )
+def _is_deeper(value: object, depth: int) -> bool:
+    level = [value]
     for _ in range(depth):
-        if not skeleton:
-            return
-        skeleton = skeleton.replace(b"[]", b"")
-    if b"[" in skeleton:
-        raise MalformedBody(
-            f"The body is nested more than {depth} arrays and objects deep.", code="nested_too_deeply"
-        )
+        level = [
+            inner
+            for outer in level
+            for inner in (
+                outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ()
+            )
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _containers(text: bytes) -> int:
+    """No fewer arrays and objects than `text` holds; brackets in strings count too."""
+    return text.count(b"[") + text.count(b"{")
+
+
+def _too_deep(path: str | None) -> Fault:
+    what = "The body" if path is None else f"'{path}'"
+    return MalformedBody(f"{what} is nested too deeply.", param=path, code="nested_too_deeply")
 
 
 def _not_utf8(body: bytes) -> Fault:

@@ -207,7 +207,7 @@ REFUSED: list[tuple[list[Any], str]] = [
         [assistant(images=[{"type": "image_url", "image_url": {"url": "x"}}])],
         "messages[0].images[0].image_url.url",
     ),
-    ([assistant(annotations=["a"])], "messages[0].annotations[0]"),
+    ([assistant(annotations=["a"])], "messages[0].annotations"),
     ([{"role": "tool", "content": "x"}], "messages[0].tool_call_id"),
     ([{"role": "tool", "content": "x", "tool_call_id": "call_1"}], "messages[0].tool_call_id"),
     ([CALLING, {"role": "tool", "content": "x", "tool_call_id": "call_2"}], "messages[1].tool_call_id"),

@@ -47,10 +47,10 @@ _LEFT_OUT = Raw()
 _NULL = Raw(b"null")
 
 
-def read_messages(messages: tuple[AnyMessage, ...]) -> tuple[Message, ...]:
-    """Raises InvalidValue and MissingField with the path of the field."""
+def read_messages(messages: tuple[AnyMessage, ...], depth: int) -> tuple[Message, ...]:
+    """Raises InvalidValue, MissingField and MalformedBody with the path of the field."""
     called: set[str] = set()
-    return tuple([_message(message, called, at) for at, message in enumerate(messages)])
+    return tuple([_message(message, called, at, depth) for at, message in enumerate(messages)])
 
 
 def given(raw: Raw) -> bool:
@@ -58,7 +58,7 @@ def given(raw: Raw) -> bool:
     return raw not in (_LEFT_OUT, _NULL)
 
 
-def _message(message: AnyMessage, called: set[str], at: int) -> Message:
+def _message(message: AnyMessage, called: set[str], at: int, depth: int) -> Message:
     match message:
         case UserMessage(content, name):
             return Message("user", _input_parts(content, at), name)
@@ -66,7 +66,7 @@ def _message(message: AnyMessage, called: set[str], at: int) -> Message:
             return Message("system", _input_parts(content, at), name)
         case AssistantMessage():
             called.update([call.id for call in message.tool_calls or ()])
-            return Message("assistant", tuple(_assistant_parts(message, at)), message.name)
+            return Message("assistant", tuple(_assistant_parts(message, at, depth)), message.name)
         case ToolMessage(content, call_id, name):
             if call_id not in called:
                 raise InvalidValue(
@@ -139,9 +139,11 @@ def _cache_mark(control: CacheControl | None) -> CacheMark | None:
     return None if control is None else CacheMark(control.ttl)
 
 
-def _assistant_parts(message: AssistantMessage, at: int) -> list[AnyPart]:
+def _assistant_parts(message: AssistantMessage, at: int, depth: int) -> list[AnyPart]:
     parts: list[AnyPart] = []
-    if reasoning := _reasoning(message, at):
+    if given(message.annotations):
+        require_objects(message.annotations, f"messages[{at}].annotations", depth)
+    if reasoning := _reasoning(message, at, depth):
         parts.append(reasoning)
     if message.content is not None:
         parts.extend(_spoken(message.content))
@@ -180,7 +182,7 @@ def _past_audio(audio: PastAudio, path: str) -> AudioReference | Text:
     )
 
 
-def _reasoning(message: AssistantMessage, at: int) -> Reasoning | None:
+def _reasoning(message: AssistantMessage, at: int, depth: int) -> Reasoning | None:
     text, alias = message.reasoning, message.reasoning_content
     if text is not None and alias is not None and text != alias:
         raise InvalidValue(
@@ -191,7 +193,7 @@ def _reasoning(message: AssistantMessage, at: int) -> Reasoning | None:
         )
     seals: tuple[Seal, ...] = ()
     if given(message.reasoning_details):
-        require_objects(message.reasoning_details, f"messages[{at}].reasoning_details")
+        require_objects(message.reasoning_details, f"messages[{at}].reasoning_details", depth)
         seals = (Seal(None, REASONING_DETAILS, bytes(message.reasoning_details)),)
     readable = text or alias
     return Reasoning(readable, seals) if readable or seals else None

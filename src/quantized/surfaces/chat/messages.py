@@ -5,7 +5,7 @@ can be sent back unchanged. What cannot matter to a model is not forwarded: `ann
 `audio` (its `id` stands for it), `index` of a tool call, and the SDK's own `parsed` and `parsed_arguments`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Raw, Struct, field
 
@@ -110,7 +110,7 @@ class CalledFunction(Closed, frozen=True):
 
     name: NonEmpty
     arguments: str
-    parsed_arguments: Any = None
+    parsed_arguments: Raw = field(default_factory=Raw)
 
 
 class PastToolCall(Closed, frozen=True):
@@ -150,9 +150,9 @@ class AssistantMessage(BaseMessage, frozen=True, tag="assistant"):
     reasoning_details: RawObjects = field(default_factory=Raw)
     images: tuple[PastImage, ...] | None = None
     audio: PastAudio | None = None
-    annotations: tuple[dict[str, Any], ...] | None = None
+    annotations: RawObjects = field(default_factory=Raw)
     function_call: None = None
-    parsed: Any = None
+    parsed: Raw = field(default_factory=Raw)
 
 
 class ToolMessage(BaseMessage, frozen=True, tag="tool"):

@@ -37,17 +37,17 @@ _DECODER = StrictDecoder(ChatCompletionRequest, HINTS)
 
 def parse(body: bytes, depth: int) -> GenerationRequest:
     """`depth` is the deepest nesting that is read. Raises InvalidRequest and its kinds."""
-    asked = _DECODER.decode(body, depth)
-    tools = None if asked.tools is None else _tools(asked.tools)
+    asked = _DECODER.decode(body)
+    tools = None if asked.tools is None else _tools(asked.tools, depth)
     return GenerationRequest(
         model=asked.model,
-        messages=read_messages(asked.messages),
+        messages=read_messages(asked.messages, depth),
         max_output_tokens=_output_cap(asked),
         sampling=_sampling(asked),
         tools=tools,
         tool_choice=_tool_choice(asked, tools),
         parallel_tool_calls=asked.parallel_tool_calls,
-        output_format=None if asked.response_format is None else _output_format(asked.response_format),
+        output_format=None if asked.response_format is None else _output_format(asked.response_format, depth),
         modalities=asked.modalities,
         audio=None if asked.audio is None else _audio(asked.audio),
         reasoning=None if asked.reasoning is None else _reasoning(asked.reasoning),
@@ -93,12 +93,12 @@ def _sampling(asked: ChatCompletionRequest) -> Sampling:
     )
 
 
-def _tools(definitions: tuple[ToolDefinition, ...]) -> tuple[Tool, ...]:
+def _tools(definitions: tuple[ToolDefinition, ...], depth: int) -> tuple[Tool, ...]:
     names: set[str] = set()
-    return tuple([_tool(definition, names, at) for at, definition in enumerate(definitions)])
+    return tuple([_tool(definition, names, at, depth) for at, definition in enumerate(definitions)])
 
 
-def _tool(definition: ToolDefinition, names: set[str], at: int) -> Tool:
+def _tool(definition: ToolDefinition, names: set[str], at: int, depth: int) -> Tool:
     function = definition.function
     if function.name in names:
         _refuse(f"tools[{at}].function.name", f"an earlier tool is named '{function.name}' too.")
@@ -106,16 +106,16 @@ def _tool(definition: ToolDefinition, names: set[str], at: int) -> Tool:
     return Tool(
         name=function.name,
         description=function.description,
-        parameters=_schema(function.parameters, f"tools[{at}].function.parameters"),
+        parameters=_schema(function.parameters, f"tools[{at}].function.parameters", depth),
         strict=function.strict,
         cache=definition.cache_control is not None,
     )
 
 
-def _schema(raw: Raw, path: str) -> Raw | None:
+def _schema(raw: Raw, path: str, depth: int) -> Raw | None:
     if not given(raw):
         return None
-    require_object(raw, path)
+    require_object(raw, path, depth)
     return raw
 
 
@@ -133,14 +133,14 @@ def _tool_choice(asked: ChatCompletionRequest, tools: tuple[Tool, ...] | None) -
     return ToolChoice("function", name)
 
 
-def _output_format(asked: TextFormat | JsonObjectFormat | JsonSchemaFormat) -> OutputFormat:
+def _output_format(asked: TextFormat | JsonObjectFormat | JsonSchemaFormat, depth: int) -> OutputFormat:
     match asked:
         case TextFormat():
             return OutputFormat("text")
         case JsonObjectFormat():
             return OutputFormat("json_object")
         case JsonSchemaFormat(source):
-            schema = _schema(source.schema, "response_format.json_schema.schema")
+            schema = _schema(source.schema, "response_format.json_schema.schema", depth)
             return OutputFormat(
                 "json_schema", JsonSchema(source.name, schema, source.description, source.strict)
             )
