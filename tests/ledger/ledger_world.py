@@ -1,0 +1,175 @@
+"""A database with licences, the verbs said with sensible defaults, and an auditor that trusts only rows."""
+
+import asyncio
+import itertools
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+from quantized.core.ports import Charge, HoldOrder
+from quantized.core.usage import Usage
+from quantized.ledger.credits import grant
+from quantized.ledger.ledger import GroupCommitLedger
+from quantized.storage.sqlite import connect
+from quantized.storage.sqlite_ledger import SqliteLedgerStore
+
+NOW = 1_700_000_000_000
+_numbers = itertools.count(1)
+
+
+class SetClock:
+    """Stands still until it is set."""
+
+    def __init__(self, now: int = NOW) -> None:
+        self.now = now
+
+    def now_ms(self) -> int:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now / 1000
+
+
+def url_of(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def add_license(
+    url: str, license_id: str, balance: int = 0, *, unlimited: bool = False, active: bool = True
+) -> str:
+    with closing(connect(url)) as connection:
+        connection.execute("INSERT OR IGNORE INTO institution VALUES ('i', 'i', 'I', 0)")
+        connection.execute(
+            "INSERT OR IGNORE INTO license_type (id, institution_id, alias, name, created_at, updated_at)"
+            " VALUES ('t', 'i', 't', 'T', 0, 0)"
+        )
+        connection.execute(
+            "INSERT INTO license (id, license_type_id, unique_id, name, unlimited, active, created_at)"
+            " VALUES (?, 't', ?, 'L', ?, ?, 0)",
+            (license_id, license_id, unlimited, active),
+        )
+    if balance:
+        grant(
+            url,
+            entry_id=f"first-{license_id}",
+            license_id=license_id,
+            amount=balance,
+            reason="",
+            actor="",
+            now_ms=0,
+        )
+    return license_id
+
+
+def order(
+    license_id: str,
+    wanted: int,
+    minimum: int = 1,
+    *,
+    hold_id: str | None = None,
+    expires_at: int = NOW + 60_000,
+) -> HoldOrder:
+    number = next(_numbers)
+    return HoldOrder(
+        id=hold_id or f"hold-{number}",
+        license_id=license_id,
+        wanted=wanted,
+        minimum=minimum,
+        taken_at=NOW,
+        expires_at=expires_at,
+        request_id=f"req-{number}",
+        key_id="key-1",
+        provider="demo",
+        model="quantized/demo",
+    )
+
+
+def charge(hold_id: str, license_id: str, price: int, *, user_id: str | None = None) -> Charge:
+    return Charge(
+        hold_id=hold_id,
+        request_id=f"req-of-{hold_id}",
+        license_id=license_id,
+        key_id="key-1",
+        user_id=user_id,
+        surface="chat",
+        provider="demo",
+        model="quantized/demo",
+        upstream_id="gen-1",
+        usage=Usage(input=1, cached_read=2, output=3, reasoning=4, web_searches=5),
+        price=price,
+        estimated=False,
+        provider_cost=7,
+        outcome="completed",
+        started_at=NOW,
+        first_byte_ms=None,
+        duration_ms=12,
+    )
+
+
+@asynccontextmanager
+async def ledger_on(
+    url: str, clock: SetClock | None = None, *, busy_seconds: float = 1.0, **options: Any
+) -> AsyncIterator[GroupCommitLedger]:
+    store = SqliteLedgerStore(url, busy_seconds=busy_seconds)
+    ledger = GroupCommitLedger(store, clock or SetClock(), **options)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+def query(url: str, statement: str, *values: object) -> list[Any]:
+    with closing(connect(url)) as connection:
+        return select(connection, statement, *values)
+
+
+def select(connection: sqlite3.Connection, statement: str, *values: object) -> list[Any]:
+    connection.row_factory = sqlite3.Row
+    return [dict(row) for row in connection.execute(statement, values)]
+
+
+def audit(url: str) -> dict[str, tuple[int, int, int]]:
+    """Recomputes everything from entries, holds and usage records, and compares it with what is cached.
+
+    Returns (granted, used, held) of each licence. Raises AssertionError.
+    """
+    accounts = {}
+    with closing(connect(url)) as connection:
+        connection.execute("BEGIN")  # one moment for all of it
+        for row in select(connection, "SELECT * FROM license"):
+            accounts[row["id"]] = audit_license(connection, row)
+    return accounts
+
+
+def audit_license(connection: sqlite3.Connection, row: dict[str, Any]) -> tuple[int, int, int]:
+    entries = select(connection, "SELECT * FROM ledger_entry WHERE license_id = ? ORDER BY seq", row["id"])
+    holds = select(connection, "SELECT * FROM hold WHERE license_id = ?", row["id"])
+    usage = select(connection, "SELECT * FROM usage_record WHERE license_id = ?", row["id"])
+    assert [entry["seq"] for entry in entries] == list(range(1, row["entries"] + 1))
+    balance = 0
+    for entry in entries:
+        balance += entry["amount"] if entry["kind"] != "overrun" else 0
+        assert entry["balance_after"] == (None if row["unlimited"] else balance)
+    granted = sum(e["amount"] for e in entries if e["kind"] in ("grant", "adjustment"))
+    used = -sum(e["amount"] for e in entries if e["kind"] == "charge")
+    held = sum(hold["amount"] for hold in holds if hold["state"] == "open")
+    assert (granted, used, held) == (row["granted"], row["used"], row["held"])
+    assert row["unlimited"] or used + held <= granted
+    charges = sorted((e["hold_id"], -e["amount"]) for e in entries if e["kind"] == "charge")
+    assert charges == sorted((record["hold_id"], record["charged"]) for record in usage)
+    overruns = sorted((e["hold_id"], e["amount"]) for e in entries if e["kind"] == "overrun")
+    assert overruns == sorted((r["hold_id"], r["overrun"]) for r in usage if r["overrun"])
+    settled = {hold["id"] for hold in holds if hold["state"] == "settled"}
+    ended = {hold["id"] for hold in holds if hold["state"] != "open"}
+    charged = {record["hold_id"] for record in usage}
+    assert settled <= charged <= ended
+    assert all((hold["ended_at"] is None) == (hold["state"] == "open") for hold in holds)
+    return granted, used, held
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Looks again and again; the test's own timeout is the limit."""
+    while not condition():  # noqa: ASYNC110  what is waited for is in the database
+        await asyncio.sleep(0.005)

@@ -1,0 +1,162 @@
+"""The database is locked, gone, full or garbage: nobody waits long, nothing is served, nothing is lost."""
+
+import asyncio
+import logging
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+from ledger_world import add_license, audit, charge, ledger_on, order, query, until
+
+from quantized.core.errors import InsufficientCredits, LedgerUnavailable
+from quantized.storage.sqlite import connect, sqlite_path
+
+QUICK = {"patience": 0.25, "busy_seconds": 0.02}
+
+
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    with closing(connect(url)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+@contextmanager
+def moved_away(url: str) -> Iterator[None]:
+    path = sqlite_path(url)
+    beside = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
+    moved = [file.rename(file.with_name(f"away-{file.name}")) for file in beside if file.exists()]
+    yield
+    for file in moved:
+        file.rename(file.with_name(file.name.removeprefix("away-")))
+
+
+@contextmanager
+def full(url: str) -> Iterator[None]:
+    """No file of this process may grow beyond what the database's log has already."""
+    path = sqlite_path(url)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.with_name(path.name + "-wal").stat().st_size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("trouble", [locked, moved_away, full])
+async def test_requests_are_refused_and_charges_kept_until_the_database_is_back(
+    url: str, trouble: object
+) -> None:
+    add_license(url, "l", 100)
+    with closing(connect(url)):  # a second connection, so that the log is not folded in meanwhile
+        async with ledger_on(url, **QUICK) as ledger:
+            kept = await ledger.hold(order("l", 50))
+            with trouble(url):  # type: ignore[operator]
+                with pytest.raises(LedgerUnavailable):
+                    await ledger.hold(order("l", 10))
+                with pytest.raises(LedgerUnavailable):
+                    await ledger.settle(charge(kept.id, "l", 30))
+            await until(lambda: audit(url) == {"l": (100, 30, 0)})
+            assert (await ledger.settle(charge(kept.id, "l", 30))).remaining == 70
+            assert (await ledger.hold(order("l", 10))).amount == 10
+        assert audit(url) == {"l": (100, 30, 10)}
+
+
+async def test_a_locked_database_is_waited_for_less_than_two_seconds_by_default(url: str) -> None:
+    add_license(url, "l", 100)
+    async with ledger_on(url) as ledger:
+        with locked(url):
+            before = time.monotonic()
+            with pytest.raises(LedgerUnavailable):
+                await ledger.hold(order("l", 10))
+            assert time.monotonic() - before < 2
+
+
+async def test_a_short_lock_is_ridden_out(url: str) -> None:
+    add_license(url, "l", 100)
+    async with ledger_on(url, patience=5.0, busy_seconds=0.02) as ledger:
+        with locked(url):
+            hold = asyncio.ensure_future(ledger.hold(order("l", 10)))
+            done, _ = await asyncio.wait([hold], timeout=0.2)
+            assert not done
+        assert (await hold).amount == 10
+
+
+async def test_a_hold_that_was_taken_too_late_is_given_back(url: str) -> None:
+    add_license(url, "l", 100)
+    async with ledger_on(url, patience=0.1, busy_seconds=5) as ledger:
+        with locked(url), pytest.raises(LedgerUnavailable):
+            await ledger.hold(order("l", 10))
+        await until(lambda: bool(query(url, "SELECT 1 FROM hold WHERE state = 'released'")))
+    assert query(url, "SELECT reason FROM hold") == [{"reason": "taken too late"}]
+    assert audit(url) == {"l": (100, 0, 0)}
+
+
+async def test_beyond_its_capacity_the_ledger_takes_no_hold_but_every_end(url: str) -> None:
+    add_license(url, "l", 100)
+    async with ledger_on(url, capacity=2, busy_seconds=5, patience=5) as ledger:
+        kept = await ledger.hold(order("l", 50))
+        with locked(url):
+            under_way = asyncio.ensure_future(ledger.hold(order("l", 1)))
+            await asyncio.sleep(0)
+            waiting = [asyncio.ensure_future(ledger.hold(order("l", 1))) for _ in range(2)]
+            with pytest.raises(LedgerUnavailable) as refusal:
+                await ledger.hold(order("l", 1))
+            assert "too many" in str(refusal.value.cause)
+            end = asyncio.ensure_future(ledger.settle(charge(kept.id, "l", 50)))
+            await asyncio.sleep(0)
+        await asyncio.gather(under_way, *waiting, end)
+    assert audit(url) == {"l": (100, 50, 3)}
+
+
+async def test_a_charge_that_the_schema_never_takes_holds_up_no_other(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_license(url, "l", 100)
+    async with ledger_on(url) as ledger:
+        bad, good = await asyncio.gather(ledger.hold(order("l", 10)), ledger.hold(order("l", 10)))
+        results = await asyncio.gather(
+            ledger.settle(charge(bad.id, "l", 5, user_id="\ud800")),
+            ledger.settle(charge(good.id, "l", 5)),
+            ledger.hold(order("l", 200, 200)),
+            return_exceptions=True,
+        )
+    assert [type(result).__name__ for result in results] == [
+        "LedgerUnavailable",
+        "Receipt",
+        "InsufficientCredits",
+    ]
+    assert isinstance(results[2], InsufficientCredits)
+    assert audit(url) == {"l": (100, 5, 10)}
+    assert any(record.levelno == logging.CRITICAL for record in caplog.records)
+
+
+async def test_closing_writes_what_was_said_and_takes_no_more(url: str) -> None:
+    add_license(url, "l", 100)
+    async with ledger_on(url) as ledger:
+        hold = await ledger.hold(order("l", 10))
+        said = ledger.settle(charge(hold.id, "l", 5))
+        await ledger.close()
+        assert (await said).charged == 5
+        with pytest.raises(LedgerUnavailable):
+            await ledger.hold(order("l", 10))
+        await ledger.close()
+    assert audit(url) == {"l": (100, 5, 0)}
+
+
+async def test_closing_while_the_database_is_away_says_which_charges_are_unwritten(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_license(url, "l", 100)
+    async with ledger_on(url, **QUICK) as ledger:
+        hold = await ledger.hold(order("l", 10))
+        with locked(url):
+            said = ledger.settle(charge(hold.id, "l", 5))
+            await ledger.close()
+            with pytest.raises(LedgerUnavailable):
+                await said
+    unwritten = [record for record in caplog.records if record.levelno == logging.CRITICAL]
+    assert [record.__dict__["charge"]["hold_id"] for record in unwritten] == [hold.id]
