@@ -198,9 +198,10 @@ class StreamDecoder:
 
     def _frame(self, payload: bytes) -> tuple[bytes | None, tuple[Event, ...]]:
         index = self._telling.assembly.text_part
-        text = self._template.read(payload)
-        if text is not None and index is not None:
-            return payload if self._relays else None, (TextDelta(index, text),)
+        known = self._template.read(payload)
+        if known is not None and index is not None:
+            text, shown = known
+            return shown if self._relays else None, (TextDelta(index, text),)
         try:
             chunk = decode_chunk(payload)
         except DecodeError:
@@ -227,7 +228,8 @@ class StreamDecoder:
             self._relays = _is_first_as_ours(chunk, payload)
         if not chunk.choices and chunk.usage is None and _is_error(payload):
             return None, self._end(telling.fail(self._error(payload)))
-        return payload if self._relays and self._is_plain(chunk, payload) else None, tuple(events)
+        fit = self._relays and self._is_plain(chunk, payload) and (first or not _tells_role(chunk))
+        return payload if fit else None, tuple(events)
 
     def _is_plain(self, chunk: Chunk, payload: bytes) -> bool:
         """Nothing but the beginning of things and their deltas, said as we would say it."""
@@ -255,6 +257,11 @@ def _is_plain_text(chunk: Chunk) -> bool:
         and choices[0].delta is not None
         and isinstance(choices[0].delta.content, str)
     )
+
+
+def _tells_role(chunk: Chunk) -> bool:
+    """To be told once: clients add up the strings that they read."""
+    return any(choice.delta is not None and choice.delta.role is not None for choice in chunk.choices or ())
 
 
 def _is_first_as_ours(chunk: Chunk, payload: bytes) -> bool:

@@ -18,9 +18,11 @@ _TEXT_OF = {"reasoning.text": "text", "reasoning.summary": "summary"}
 
 
 class _Detail(Struct, frozen=True):
-    type: str | None = None
-    index: int | None = None
-    signature: str | None = None
+    """A caller may have handed it back, so nothing is certain of it."""
+
+    type: Any = None
+    index: Any = None
+    signature: Any = None
 
 
 def whole(seals: Iterable[Seal]) -> list[Raw]:
@@ -42,8 +44,9 @@ def whole(seals: Iterable[Seal]) -> list[Raw]:
 def _continues(last: _Detail, detail: _Detail) -> bool:
     """A signature closes its block."""
     return (
-        last.index is not None
+        isinstance(last.index, int)
         and (last.index, last.type) == (detail.index, detail.type)
+        and isinstance(detail.type, str)
         and detail.type in _TEXT_OF
         and not last.signature
     )
@@ -54,7 +57,7 @@ def _join(fragments: list[Raw]) -> Raw:
     for fragment in fragments:
         piece: dict[str, Any] = decode(fragment)
         field = _TEXT_OF[piece["type"]]
-        text = (joined.get(field) or "") + (piece.get(field) or "")
+        text = "".join(said for said in (joined.get(field), piece.get(field)) if isinstance(said, str))
         joined.update(
             (name, value) for name, value in piece.items() if value is not None or name not in joined
         )

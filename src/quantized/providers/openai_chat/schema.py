@@ -37,6 +37,7 @@ class ImagePiece(Struct, frozen=True, gc=False):
 class Delta(Struct, frozen=True):
     """A piece of the message, or, in a JSON body, all of it: the fields are the same."""
 
+    role: str | None = None
     content: str | list[Any] | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
