@@ -1,0 +1,149 @@
+"""What requests read: keys, licences, and the stored lists of models."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from quantized.core.errors import LedgerUnavailable
+from quantized.core.ports import Caller, KeyRecord, LicenseStatus, Override
+from quantized.storage.catalog_rows import CatalogRows
+from quantized.storage.keys import SqlKeyStore
+from quantized.storage.migrate import migrate
+from quantized.storage.sqlite import DatabaseUnusable, connect, sqlite_path
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/test.db"
+    migrate(url)
+    with closing(connect(url)) as connection:
+        connection.executescript("""
+            INSERT INTO institution VALUES ('i', 'uni', 'University', 0);
+            INSERT INTO license_type VALUES (
+                't', 'i', 'course', 'Course', 12000, '{"openai/gpt": {"input": 5, "request": 0}}', NULL, 0, 0, 0);
+            INSERT INTO license (id, license_type_id, unique_id, name, created_at, granted, used, held)
+                VALUES ('l', 't', 'course-7', 'Seven', 0, 100, 30, 50);
+            INSERT INTO license (id, license_type_id, name, unlimited, active, created_at, used)
+                VALUES ('u', 't', 'Unlimited', 1, 0, 0, 5);
+            INSERT INTO api_key (id, license_id, digest, prefix, name, expires_at, user_id, created_at)
+                VALUES ('k', 'l', X'0102', 'sk', 'K', 99, 'ann', 0);
+            INSERT INTO api_key (id, license_id, digest, prefix, name, active, created_at)
+                VALUES ('k2', 'u', X'03', 'sk', 'K2', 0, 0);
+        """)
+    return url
+
+
+@pytest.fixture
+async def keys(url: str) -> AsyncIterator[SqlKeyStore]:
+    keys = SqlKeyStore(url, patience=0.5)
+    yield keys
+    keys.close()
+
+
+async def test_a_key_is_found_by_its_digest_with_all_that_a_request_needs(keys: SqlKeyStore) -> None:
+    found = await keys.find(b"\x01\x02")
+    assert found is not None
+    terms = found.caller.terms
+    assert (terms.markup_bp, terms.overrides) == (12_000, {"openai/gpt": Override(input=5, request=0)})
+    caller = Caller("i", "t", "l", "k", terms, "ann")
+    assert found == KeyRecord(b"\x01\x02", True, 99, True, caller)
+    other = await keys.find(b"\x03")
+    assert other is not None
+    assert (other.active, other.license_active, other.expires_at) == (False, False, None)
+    assert await keys.find(b"\x04") is None
+
+
+async def test_terms_are_named_by_what_they_say(url: str, keys: SqlKeyStore) -> None:
+    async def name() -> str:
+        found = await keys.find(b"\x01\x02")
+        assert found is not None
+        return found.caller.terms.id
+
+    names = [await name(), await name()]
+    for change in ("markup_bp = 11000", "overrides = '{}'"):
+        with closing(connect(url)) as connection:
+            connection.execute(f"UPDATE license_type SET {change}")
+        names.append(await name())
+    assert names[0] == names[1]
+    assert len(set(names)) == 3
+
+
+async def test_a_licence_is_read_as_it_is_now(url: str, keys: SqlKeyStore) -> None:
+    assert await keys.read_license("l") == LicenseStatus("i", "t", "l", "course-7", 30, 70)
+    assert await keys.read_license("u") == LicenseStatus("i", "t", "u", None, 5, None)
+    assert await keys.read_license("nobody") is None
+
+
+async def test_reading_waits_for_no_writer(url: str, keys: SqlKeyStore) -> None:
+    with closing(connect(url)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE license SET used = 31 WHERE id = 'l'")
+        status = await keys.read_license("l")
+        writer.execute("COMMIT")
+    assert status is not None
+    assert status.used_micro_credits == 30
+
+
+async def test_a_database_that_is_away_is_said_so_and_found_again(url: str, tmp_path: Path) -> None:
+    path = sqlite_path(url)
+    away = path.rename(tmp_path / "away.db")
+    keys = SqlKeyStore(url)
+    with pytest.raises(LedgerUnavailable):
+        await keys.find(b"\x01\x02")
+    with pytest.raises(LedgerUnavailable):
+        await keys.check()
+    assert not path.exists()
+    away.rename(path)
+    await keys.check()
+    assert await keys.find(b"\x01\x02") is not None
+    keys.close()
+
+
+async def test_a_database_that_does_not_answer_is_not_waited_for(url: str) -> None:
+    with closing(connect(url)) as owner:
+        owner.execute("PRAGMA journal_mode = DELETE")
+        owner.execute("BEGIN EXCLUSIVE")
+        keys = SqlKeyStore(url, patience=0.1)
+        before = time.monotonic()
+        with pytest.raises(LedgerUnavailable, match="unavailable"):
+            await keys.check()
+        assert time.monotonic() - before < 1
+        owner.execute("ROLLBACK")
+    keys.close()
+
+
+async def test_rates_that_cannot_be_read_serve_nobody(url: str, keys: SqlKeyStore) -> None:
+    with closing(connect(url)) as connection:
+        connection.execute('UPDATE license_type SET overrides = \'{"m": {"input": 1.5}}\'')
+    with pytest.raises(LedgerUnavailable) as fault:
+        await keys.find(b"\x01\x02")
+    assert "rates" in str(fault.value.cause)
+
+
+def test_a_url_that_cannot_work_is_refused_at_once() -> None:
+    for make in (SqlKeyStore, CatalogRows):
+        with pytest.raises(DatabaseUnusable):
+            make("postgresql://somewhere/else")
+
+
+async def test_a_list_of_models_replaces_the_one_before_whole_and_keeps_its_order(url: str) -> None:
+    rows = CatalogRows(url)
+    assert await rows.load("p") == []
+    await rows.replace("p", [("b", b'{"n":1}'), ("a", b'{"n":2}')], 5)
+    await rows.replace("q", [("a", b"{}")], 6)
+    assert await rows.load("p") == [b'{"n":1}', b'{"n":2}']
+    await rows.replace("p", [("c", b'{"n":3}')], 7)
+    assert await rows.load("p") == [b'{"n":3}']
+    assert await rows.load("q") == [b"{}"]
+    with pytest.raises(LedgerUnavailable):
+        await rows.replace("p", [("d", b"1"), ("d", b"2")], 8)
+    assert await rows.load("p") == [b'{"n":3}']
+
+
+async def test_no_list_of_models_where_there_is_no_database(tmp_path: Path) -> None:
+    rows = CatalogRows(f"sqlite:///{tmp_path}/missing.db")
+    with pytest.raises(LedgerUnavailable):
+        await rows.load("p")
