@@ -87,7 +87,13 @@ class ToolResult(Part, frozen=True):
     parts: tuple[Text | Image | Audio | File, ...]
 
 
-AnyPart = Text | Image | Audio | File | Reasoning | Refusal | AudioReference | ToolCall | ToolResult
+class Reference(Part, frozen=True):
+    """Stands for a stored item of an earlier answer, by its id, until the store has been asked."""
+
+    id: str
+
+
+AnyPart = Text | Image | Audio | File | Reasoning | Refusal | AudioReference | ToolCall | ToolResult | Reference
 
 
 class OutputText(Struct, frozen=True):
