@@ -132,7 +132,9 @@ class Generation:
         gateway = self._gateway
         provider = self._to.provider
         renderer = self._surface.renderer(self._request)
-        relays = provider.capabilities.language == self._surface.language
+        # Reasoning that the caller does not want to read must not slip through on a frame left as it came.
+        hides = self._request.reasoning is not None and bool(self._request.reasoning.exclude)
+        relays = provider.capabilities.language == self._surface.language and not hides
         translation = Translation(provider.decoder(self._request), renderer, relays=relays)
         beginning = b""
         try:
