@@ -8,6 +8,7 @@ task; the ledger takes a verb at the moment it is said, so a cancelled request s
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from msgspec import Struct
@@ -80,7 +81,7 @@ class Generation:
     async def answer(self) -> tuple[Answer, Bill]:
         """The whole answer, settled. Raises the fault that prevented it; nothing was charged then."""
         answer, meter = await self._begin(self._whole)
-        usage, estimated = measured(self._request, answer.usage, meter)
+        usage, estimated = measured(self._request, self._quote, meter, answer.usage)
         return answer, await self._account.settle("completed", usage, estimated, answer.cost)
 
     async def start(self) -> Stream:
@@ -103,8 +104,8 @@ class Generation:
             )
         except asyncio.CancelledError as stop:
             # Once a request was under way the provider has worked on it, and counts at least the input.
-            under_way = self._journal.tries > 0
-            self._account.abandon(stop, measured(self._request, None, Meter())[0] if under_way else None)
+            usage, _ = measured(self._request, self._quote, Meter(), None)
+            self._account.abandon(stop, usage if self._journal.tries > 0 else None)
             raise
         except BaseException as error:
             await self._account.release(type(error).__name__)
@@ -152,7 +153,7 @@ class Generation:
             translation,
             renderer,
             self._account,
-            request=self._request,
+            measure=partial(measured, self._request, self._quote, translation.meter),
             journal=self._journal,
             clock=gateway.clock,
             beginning=beginning,
