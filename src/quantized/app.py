@@ -93,7 +93,9 @@ async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
     )
     await refresher.restore()
     _in_background(resources, refresher.run())
-    _in_background(resources, Sweeper(ledger, SqliteLedgerStore(url), clock).run(_SWEEP_SECONDS))
+    reading = SqliteLedgerStore(url)
+    resources.callback(reading.close)
+    _in_background(resources, Sweeper(ledger, reading, clock).run(_SWEEP_SECONDS))
 
     authenticator = Authenticator(keys, clock, settings.key_cache_seconds)
     timeouts = settings.timeouts

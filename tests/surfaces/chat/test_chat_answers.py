@@ -59,6 +59,7 @@ def test_the_documented_answer() -> None:
                     "role": "assistant",
                     "content": "The capital of France is Paris.",
                     "refusal": None,
+                    "reasoning": None,
                 },
                 "finish_reason": "stop",
                 "logprobs": None,
