@@ -22,6 +22,9 @@ BILL = Bill(Usage(), credits_used=1, credits_remaining=2)
 tapes = pytest.mark.parametrize("name", STREAMS)
 
 
+IDENTITY = Identity("gen-tape", 1_719_000_000)
+
+
 def frames(name: str, *, relays: bool) -> bytes:
     """What a client reads of the tape."""
     renderer = SURFACE.renderer(REQUEST)
