@@ -43,7 +43,7 @@ SOLE_IMPORTERS = {
     "alembic": {"storage"},
     "httptools": {"upstream"},
     "httpx2": {"catalog"},
-    "time": {"app", "clock", "upstream"},
+    "time": {"clock", "upstream"},
     "click": {"cli"},
     "rich": {"cli"},
 }

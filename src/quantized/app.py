@@ -1,15 +1,12 @@
 """The composition root: settings become resources, resources become the ASGI application.
 
-The one place that knows every room, and the only reader of the clock.
+The one place that knows every room.
 """
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import uvicorn
@@ -18,9 +15,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from quantized import logs
 from quantized.auth.authenticate import Authenticator
-from quantized.catalog.catalog import Catalog
-from quantized.catalog.prices import configured_models
-from quantized.catalog.refresh import ModelSource, Refresher
+from quantized.catalog.refresh import Refresher
+from quantized.clock import SystemClock
 from quantized.core.errors import LedgerUnavailable
 from quantized.gateway.generate import Gateway
 from quantized.gateway.retry import RetryPolicy
@@ -34,13 +30,12 @@ from quantized.http.openapi import description
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.sweeper import Sweeper
 from quantized.providers import demo, openrouter
-from quantized.providers.demo_model import DEMO_MODEL
 from quantized.providers.demo_upstream import DemoUpstream
 from quantized.providers.openai_chat.dialect import Dialect
 from quantized.providers.openai_chat.provider import OpenAIChatProvider
-from quantized.providers.openrouter_models import parse_model
 from quantized.providers.registry import Registered, Registry
 from quantized.settings import ProviderSettings, Settings
+from quantized.stock import model_sources, stocked_catalog
 from quantized.storage.catalog_rows import CatalogRows
 from quantized.storage.keys import SqlKeyStore
 from quantized.storage.sqlite_ledger import SqliteLedgerStore
@@ -53,16 +48,6 @@ from quantized.upstream.pool import Pool
 _log = logging.getLogger("quantized")
 
 _SWEEP_SECONDS = 30.0
-
-
-class SystemClock:
-    """The machine's own clock."""
-
-    def now_ms(self) -> int:
-        return time.time_ns() // 1_000_000
-
-    def monotonic(self) -> float:
-        return time.monotonic()
 
 
 class Application:
@@ -102,13 +87,15 @@ async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
     resources.push_async_callback(ledger.close)
 
     registry = Registry(_providers(settings, pool, clock), settings.default_provider)
-    catalog = await _catalog(settings, clock)
+    catalog = await stocked_catalog(settings, clock)
     refresher = Refresher(
-        catalog, _sources(settings), CatalogRows(url), clock, interval=settings.catalog.refresh_seconds
+        catalog, model_sources(settings), CatalogRows(url), clock, interval=settings.catalog.refresh_seconds
     )
     await refresher.restore()
     _in_background(resources, refresher.run())
-    _in_background(resources, Sweeper(ledger, SqliteLedgerStore(url), clock).run(_SWEEP_SECONDS))
+    reading = SqliteLedgerStore(url)
+    resources.callback(reading.close)
+    _in_background(resources, Sweeper(ledger, reading, clock).run(_SWEEP_SECONDS))
 
     authenticator = Authenticator(keys, clock, settings.key_cache_seconds)
     timeouts = settings.timeouts
@@ -160,31 +147,6 @@ def _provider(name: str, row: ProviderSettings) -> OpenAIChatProvider:
         return openrouter.openrouter(row.api_key, row.base_url)
     dialect = Dialect(output_cap_field=row.output_cap_field)
     return OpenAIChatProvider(name, row.base_url, row.api_key, dialect)
-
-
-async def _catalog(settings: Settings, clock: SystemClock) -> Catalog:
-    rules = settings.catalog
-    catalog = Catalog(markup_bp=rules.markup_bp, overrides=rules.overrides)
-    now = datetime.fromtimestamp(clock.now_ms() / 1000, UTC)
-    for name, row in settings.providers.items():
-        if row.models:
-            models = await asyncio.to_thread(configured_models, name, row, rules.micro_credits_per_usd, now)
-            catalog.replace(name, models)
-    if settings.demo:
-        catalog.replace(DEMO_MODEL.provider, [DEMO_MODEL])
-    return catalog
-
-
-def _sources(settings: Settings) -> list[ModelSource]:
-    row = settings.providers.get(openrouter.NAME)
-    if row is None:
-        return []
-    parse = partial(
-        parse_model,
-        provider=openrouter.NAME,
-        micro_credits_per_usd=settings.catalog.micro_credits_per_usd,
-    )
-    return [ModelSource(openrouter.NAME, f"{row.base_url.rstrip('/')}/models", (), parse)]
 
 
 def _in_background(resources: AsyncExitStack, work: Coroutine[Any, Any, object]) -> None:

@@ -20,8 +20,9 @@ async def stocked_catalog(settings: Settings, clock: Clock) -> Catalog:
     rules = settings.catalog
     catalog = Catalog(markup_bp=rules.markup_bp, overrides=rules.overrides)
     now = datetime.fromtimestamp(clock.now_ms() / 1000, UTC)
+    listing_themselves = {source.provider for source in model_sources(settings)}
     for name, row in settings.providers.items():
-        if row.models:
+        if name not in listing_themselves:
             models = await asyncio.to_thread(configured_models, name, row, rules.micro_credits_per_usd, now)
             catalog.replace(name, models)
     if settings.demo:

@@ -13,7 +13,7 @@ from stream_laws import BODIES, PROVIDER, REQUEST, STREAMS
 from quantized.core.events import Finished
 from quantized.core.fold import fold
 from quantized.core.usage import Bill, Usage
-from quantized.gateway.translation import Translation
+from quantized.gateway.translation import Identity, Translation
 from quantized.surfaces.chat.surface import ChatSurface
 
 SURFACE = ChatSurface()
@@ -22,10 +22,13 @@ BILL = Bill(Usage(), credits_used=1, credits_remaining=2)
 tapes = pytest.mark.parametrize("name", STREAMS)
 
 
+IDENTITY = Identity("gen-tape", 1_719_000_000)
+
+
 def frames(name: str, *, relays: bool) -> bytes:
     """What a client reads of the tape."""
     renderer = SURFACE.renderer(REQUEST)
-    translation = Translation(PROVIDER.decoder(REQUEST), renderer, relays=relays)
+    translation = Translation(PROVIDER.decoder(REQUEST), renderer, IDENTITY, relays=relays)
     said = translation.feed(STREAMS[name]) + translation.close()
     assert isinstance(translation.terminal, Finished)
     return said + renderer.finish(translation.terminal.reason, BILL)
@@ -103,7 +106,7 @@ def test_our_usage_is_the_only_usage_that_a_client_reads():
 
 def test_a_failure_in_the_middle_is_told_and_has_no_end_mark():
     renderer = SURFACE.renderer(REQUEST)
-    translation = Translation(PROVIDER.decoder(REQUEST), renderer, relays=True)
+    translation = Translation(PROVIDER.decoder(REQUEST), renderer, IDENTITY, relays=True)
     said = translation.feed(STREAMS["openrouter_plain"][:-20]) + translation.close()
     assert not isinstance(translation.terminal, Finished)
     assert msgspec.json.decode(said.split(b"\n\n")[0].removeprefix(b"data: "))["id"].startswith("gen-")

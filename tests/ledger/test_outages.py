@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import resource
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 from ledger_world import add_license, audit, charge, ledger_on, order, query, until
@@ -73,6 +75,18 @@ async def test_a_locked_database_is_waited_for_less_than_two_seconds_by_default(
             with pytest.raises(LedgerUnavailable):
                 await ledger.hold(order("l", 10))
             assert time.monotonic() - before < 2
+
+
+async def test_a_database_that_was_replaced_is_the_one_written_to(url: str, template: Path) -> None:
+    add_license(url, "old", 100)
+    async with ledger_on(url) as ledger:
+        await ledger.hold(order("old", 10))
+        with moved_away(url):
+            shutil.copy(template, sqlite_path(url))
+            add_license(url, "new", 50)
+            hold = await ledger.hold(order("new", 10))
+            await ledger.settle(charge(hold.id, "new", 10))
+            assert audit(url) == {"new": (50, 10, 0)}
 
 
 async def test_a_short_lock_is_ridden_out(url: str) -> None:

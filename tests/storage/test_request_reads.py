@@ -23,7 +23,8 @@ def url(tmp_path: Path) -> str:
         connection.executescript("""
             INSERT INTO institution VALUES ('i', 'uni', 'University', 0);
             INSERT INTO license_type VALUES (
-                't', 'i', 'course', 'Course', 12000, '{"openai/gpt": {"input": 5, "request": 0}}', NULL, 0, 0, 0);
+                't', 'i', 'course', 'Course', 12000, '{"openai/gpt": {"input": 5, "request": 0}}',
+                NULL, 0, 0, 0);
             INSERT INTO license (id, license_type_id, unique_id, name, created_at, granted, used, held)
                 VALUES ('l', 't', 'course-7', 'Seven', 0, 100, 30, 50);
             INSERT INTO license (id, license_type_id, name, unlimited, active, created_at, used)

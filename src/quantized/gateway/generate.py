@@ -8,13 +8,14 @@ task; the ledger takes a verb at the moment it is said, so a cancelled request s
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from msgspec import Struct
 
 from quantized.catalog.catalog import Catalog
-from quantized.core.errors import ProviderUnavailable
-from quantized.core.events import Failed
+from quantized.core.errors import ModelNotFound, ProviderUnavailable
+from quantized.core.events import Failed, Started
 from quantized.core.fold import Answer, fold
 from quantized.core.ports import Caller, Clock, Hold, Ledger
 from quantized.core.request import GenerationRequest
@@ -26,7 +27,7 @@ from quantized.gateway.metering import Meter, measured, quote
 from quantized.gateway.retry import RetryPolicy
 from quantized.gateway.routing import choose
 from quantized.gateway.stream import Stream
-from quantized.gateway.translation import Translation
+from quantized.gateway.translation import Identity, Translation
 from quantized.providers.provider import Target, UpstreamCall
 from quantized.providers.registry import Registry
 from quantized.surfaces.surface import Surface
@@ -80,7 +81,7 @@ class Generation:
     async def answer(self) -> tuple[Answer, Bill]:
         """The whole answer, settled. Raises the fault that prevented it; nothing was charged then."""
         answer, meter = await self._begin(self._whole)
-        usage, estimated = measured(self._request, answer.usage, meter)
+        usage, estimated = measured(self._request, self._quote, meter, answer.usage)
         return answer, await self._account.settle("completed", usage, estimated, answer.cost)
 
     async def start(self) -> Stream:
@@ -103,11 +104,14 @@ class Generation:
             )
         except asyncio.CancelledError as stop:
             # Once a request was under way the provider has worked on it, and counts at least the input.
-            under_way = self._journal.tries > 0
-            self._account.abandon(stop, measured(self._request, None, Meter())[0] if under_way else None)
+            usage, _ = measured(self._request, self._quote, Meter(), None)
+            self._account.abandon(stop, usage if self._journal.tries > 0 else None)
             raise
         except BaseException as error:
             await self._account.release(type(error).__name__)
+            if isinstance(error, ModelNotFound):
+                # The provider knows the model by its own name, the caller by the one that was asked for.
+                raise ModelNotFound(self._request.model, cause=error.cause) from error
             raise
 
     def _encode(self, hold: Hold) -> UpstreamCall:
@@ -124,7 +128,11 @@ class Generation:
         journal = self._journal
         journal.first_byte_ms = self._gateway.clock.now_ms() - journal.started_at
         meter = Meter()
-        answer = fold(meter.watch(self._to.provider.decode_body(self._request, body)))
+        events = self._to.provider.decode_body(self._request, body)
+        identity = self._identity()
+        answer = fold(
+            identity.complete(event) if isinstance(event, Started) else event for event in meter.watch(events)
+        )
         journal.upstream_id = answer.id
         return answer, meter
 
@@ -132,8 +140,11 @@ class Generation:
         gateway = self._gateway
         provider = self._to.provider
         renderer = self._surface.renderer(self._request)
-        relays = provider.capabilities.language == self._surface.language
-        translation = Translation(provider.decoder(self._request), renderer, relays=relays)
+        # Reasoning that the caller does not want to read must not slip through on a frame left as it came.
+        hides = self._request.reasoning is not None and bool(self._request.reasoning.exclude)
+        relays = provider.capabilities.language == self._surface.language and not hides
+        decoder = provider.decoder(self._request)
+        translation = Translation(decoder, renderer, self._identity(), relays=relays)
         beginning = b""
         try:
             # Bytes that tell nothing (comments) keep a connection alive, but are not a first byte.
@@ -150,8 +161,12 @@ class Generation:
             translation,
             renderer,
             self._account,
-            request=self._request,
+            measure=partial(measured, self._request, self._quote, translation.meter),
             journal=self._journal,
             clock=gateway.clock,
             beginning=beginning,
         )
+
+    def _identity(self) -> Identity:
+        journal = self._journal
+        return Identity(f"gen-{journal.request_id.removeprefix('req-')}", journal.started_at // 1000)

@@ -115,8 +115,13 @@ class Meter:
             yield event
 
 
-def measured(request: GenerationRequest, reported: Usage | None, meter: Meter) -> tuple[Usage, bool]:
-    """What is charged, and whether it is an estimate. A provider's report wins, even when it says zero."""
+def measured(
+    request: GenerationRequest, quote: Quote, meter: Meter, reported: Usage | None
+) -> tuple[Usage, bool]:
+    """What is charged, and whether it is an estimate. A provider's report wins, even when it says zero; an
+    estimate never exceeds what was quoted."""
     if reported is not None:
         return reported, False
-    return Usage(input=estimate_input(request), output=meter.tokens), True
+    return Usage(
+        input=min(estimate_input(request), quote.input_bound), output=min(meter.tokens, quote.output_cap)
+    ), True

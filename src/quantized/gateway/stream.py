@@ -7,12 +7,10 @@ from contextlib import suppress
 from quantized.core.errors import Fault, LedgerUnavailable
 from quantized.core.events import Failed, Finished
 from quantized.core.ports import Clock, Outcome
-from quantized.core.request import GenerationRequest
 from quantized.core.usage import Bill, Usage
 from quantized.gateway.account import Account
 from quantized.gateway.dispatch import unavailable
 from quantized.gateway.journal import Journal
-from quantized.gateway.metering import measured
 from quantized.gateway.translation import Translation
 from quantized.surfaces.surface import Renderer
 from quantized.upstream.call import UpstreamFailure, UpstreamResponse
@@ -23,7 +21,8 @@ kept. Nobody waits for it: the client has its last frame by then."""
 
 
 class Stream:
-    """A stream that has begun. `pump` it once."""
+    """A stream that has begun. `pump` it once. `measure` makes of a reported usage, or of none, what is
+    charged, and says whether that is an estimate."""
 
     def __init__(
         self,
@@ -32,7 +31,7 @@ class Stream:
         renderer: Renderer,
         account: Account,
         *,
-        request: GenerationRequest,
+        measure: Callable[[Usage | None], tuple[Usage, bool]],
         journal: Journal,
         clock: Clock,
         beginning: bytes,
@@ -41,7 +40,7 @@ class Stream:
         self._translation = translation
         self._renderer = renderer
         self._account = account
-        self._request = request
+        self._measure = measure
         self._journal = journal
         self._beginning = beginning
         journal.first_byte_ms = clock.now_ms() - journal.started_at
@@ -58,7 +57,7 @@ class Stream:
         except BaseException as error:
             # The client left, or we are at fault: what came until now is charged.
             self._response.abort()
-            self._account.abandon(error, measured(self._request, None, self._translation.meter)[0])
+            self._account.abandon(error, self._measure(None)[0])
             raise
 
     async def drain(self) -> None:
@@ -106,7 +105,7 @@ class Stream:
                 raise AssertionError("the flow ended without a terminal event")
 
     async def _settle(self, outcome: Outcome, reported: Usage | None, cost: int | None) -> Bill:
-        usage, estimated = measured(self._request, reported, self._translation.meter)
+        usage, estimated = self._measure(reported)
         return await self._account.settle(outcome, usage, estimated, cost)
 
     def _fail(self, fault: Fault, bill: Bill | None) -> bytes:

@@ -9,6 +9,9 @@ writing, not the reading.
 from collections.abc import Iterable
 from typing import get_args
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from quantized.core.errors import Fault
 from quantized.core.events import Delta, Event, Failed, Finished, Started, Terminal
 from quantized.gateway.metering import Meter
@@ -18,14 +21,27 @@ from quantized.surfaces.surface import Renderer
 _DELTAS = frozenset(get_args(Delta))
 
 
+class Identity(Struct, frozen=True):
+    """What an answer is called and dated (Unix seconds) whose provider does neither."""
+
+    id: str
+    created: int
+
+    def complete(self, started: Started) -> Started:
+        if started.id and started.created:
+            return started
+        return replace(started, id=started.id or self.id, created=started.created or self.created)
+
+
 class Translation:
     """Pure: no I/O, no clock. After `terminal` is set nothing more comes out of it."""
 
-    __slots__ = ("_decoder", "_relays", "_renderer", "meter", "started", "terminal")
+    __slots__ = ("_decoder", "_identity", "_relays", "_renderer", "meter", "started", "terminal")
 
-    def __init__(self, decoder: Decoder, renderer: Renderer, *, relays: bool) -> None:
+    def __init__(self, decoder: Decoder, renderer: Renderer, identity: Identity, *, relays: bool) -> None:
         self._decoder = decoder
         self._renderer = renderer
+        self._identity = identity
         self._relays = relays
         self.meter = Meter()
         self.started: Started | None = None
@@ -73,10 +89,13 @@ class Translation:
 
     def _rendered(self, events: Iterable[Event]) -> Iterable[bytes]:
         for event in events:
-            if isinstance(event, Finished | Failed):
-                self.terminal = event
-                return
-            if isinstance(event, Started):
-                self.started = event
-            self.meter.note(event)
-            yield self._renderer.feed(event)
+            match event:
+                case Finished() | Failed():
+                    self.terminal = event
+                    return
+                case Started():
+                    self.started = self._identity.complete(event)
+                    yield self._renderer.feed(self.started)
+                case _:
+                    self.meter.note(event)
+                    yield self._renderer.feed(event)

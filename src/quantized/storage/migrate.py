@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from quantized.storage.sqlite import connect
+from quantized.storage.sqlite import DatabaseUnusable, connect
 
 HEAD = "0001"
 """The newest migration."""
@@ -27,17 +27,22 @@ def migrate(url: str) -> None:
     """Brings the database up to date. May be said again, and by several processes at once: all steps run in
     one transaction that has the right to write from its beginning, and the second finds nothing to do.
 
-    Raises DatabaseUnusable, or alembic's CommandError where the database is newer than this program.
+    Raises DatabaseUnusable, also where the database is newer than this program.
     """
     # Alembic's command module takes most of a second to import, which a start that finds nothing to migrate
     # must not pay.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
 
     from quantized.storage.engine import open_engine  # noqa: PLC0415
+    from quantized.storage.faults import database_errors  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    with open_engine(url, busy_seconds=30).begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    try:
+        with database_errors(), open_engine(url, busy_seconds=30).begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except CommandError as error:
+        raise DatabaseUnusable(f"this version does not know the database's schema: {error}") from error

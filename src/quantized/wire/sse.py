@@ -34,6 +34,13 @@ class SseSplitter:
             data = self._with_lf(data)
         if self._pending:
             return self._continue(data)
+        if (
+            data[:6] == b"data: "
+            and data.endswith(b"\n\n")
+            and data.find(b"\n") == len(data) - 2 <= self._limit
+        ):
+            # Nearly every piece is one frame of one line.
+            return [(None, data[6:-2])]
         if data.endswith(b"\n\n"):
             return self._split(data[:-2])
         end = data.rfind(b"\n\n")
@@ -95,7 +102,6 @@ class SseSplitter:
             if len(block) > self._limit:
                 self._overflow()
                 break
-            # Nearly every frame is one `data: …` line.
             if block[:6] == b"data: " and _LF not in block:
                 frames.append((None, block[6:]))
             else:

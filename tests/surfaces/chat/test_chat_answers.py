@@ -59,6 +59,7 @@ def test_the_documented_answer() -> None:
                     "role": "assistant",
                     "content": "The capital of France is Paris.",
                     "refusal": None,
+                    "reasoning": None,
                 },
                 "finish_reason": "stop",
                 "logprobs": None,
@@ -129,7 +130,7 @@ def test_reasoning_is_shown_unless_excluded() -> None:
     ]
     hidden = asked(reasoning={"exclude": True})
     message = whole(ANSWERS["reasoning"], hidden)["choices"][0]["message"]
-    assert "reasoning" not in message
+    assert message["reasoning"] is None
     assert "reasoning_details" not in message
     assert message["content"] == "Paris."
     assert b"think" not in streamed(ANSWERS["reasoning"], hidden)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from msgspec import DecodeError, ValidationError
+from msgspec import ValidationError
 from msgspec.json import encode
 
 from quantized.core.errors import Fault, ProviderUnavailable
@@ -19,7 +19,7 @@ from quantized.core.events import (
 from quantized.core.usage import Usage
 from quantized.providers.openai_chat.assembly import Assembly, Unreadable
 from quantized.providers.openai_chat.errors import fault_of_error
-from quantized.providers.openai_chat.schema import Choice, Chunk, Logprobs, decode_chunk
+from quantized.providers.openai_chat.schema import UNREADABLE, Choice, Chunk, Logprobs, decode_chunk
 from quantized.providers.openai_chat.template import Template
 from quantized.providers.openai_chat.usage import read_usage
 from quantized.wire.sse import SseSplitter
@@ -204,7 +204,7 @@ class StreamDecoder:
             return shown if self._relays else None, (TextDelta(index, text),)
         try:
             chunk = decode_chunk(payload)
-        except DecodeError:
+        except UNREADABLE:
             self.malformed += 1
             return None, ()
         told = self._careful(chunk, payload)
@@ -284,7 +284,7 @@ def decode_body(provider: str, model: str, body: bytes, *, searches: int = 0) ->
         telling.note(chunk, events)
     except _Ending as ending:
         return [*events, *telling.fail(ending.fault)]
-    except (DecodeError, Unreadable) as error:
+    except (*UNREADABLE, Unreadable) as error:
         return [*events, *telling.broken(f"unreadable body: {error}")]
     if not telling.started:
         if _is_error(body):

@@ -8,10 +8,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import DecodeError, Struct
+from msgspec import Struct
 from msgspec.json import decode, encode
 
 from quantized.core.errors import Fault, ModelNotFound, ProviderUnavailable, RejectedByProvider
+from quantized.providers.openai_chat.schema import UNREADABLE
 
 _LONGEST_MESSAGE = 500
 _LONGEST_CAUSE = 2_000
@@ -136,7 +137,7 @@ def clean(message: str) -> str:
 def _read(body: bytes) -> _Said:
     try:
         error: Any = decode(body)
-    except DecodeError:
+    except UNREADABLE:
         return _Said("", None, None, None, moderated=False)
     if isinstance(error, list) and error:
         error = error[0]
@@ -175,7 +176,7 @@ def _reason_behind(raw: Any) -> str:
         return ""
     try:
         inner = decode(raw)
-    except DecodeError:
+    except UNREADABLE:
         return raw
     if isinstance(inner, dict) and isinstance(inner.get("error"), dict):
         inner = inner["error"]

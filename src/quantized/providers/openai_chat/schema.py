@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from msgspec import Raw, Struct
+from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder
 
 
@@ -76,4 +76,12 @@ class Chunk(Struct, frozen=True):
     error: Any = None
 
 
-decode_chunk = Decoder(Chunk).decode
+UNREADABLE = (DecodeError, UnicodeDecodeError)
+"""What reading bytes of a stranger's as JSON raises."""
+
+_decode = Decoder(Chunk).decode
+
+
+def decode_chunk(payload: bytes) -> Chunk:
+    """Raises one of UNREADABLE. Text first: the JSON decoder does not look into what it hands on raw."""
+    return _decode(payload.decode())

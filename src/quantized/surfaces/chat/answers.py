@@ -78,12 +78,13 @@ class Audio(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """`content` is null where the model said nothing but did something else, such as calling a tool."""
+    """`content` is null where the model said nothing but did something else, such as calling a tool;
+    `reasoning` where it did not reason, or the caller does not want to read it."""
 
     role: Literal["assistant"] = "assistant"
     content: str | None
     refusal: str | None
-    reasoning: str | UnsetType = UNSET
+    reasoning: str | None
     reasoning_details: list[Raw] | UnsetType = UNSET
     tool_calls: list[ToolCall] | UnsetType = UNSET
     annotations: list[Raw] | UnsetType = UNSET

@@ -97,7 +97,7 @@ def _message(answer: Answer, *, shows_reasoning: bool) -> Message:
     return Message(
         content="".join(texts) if texts else None,
         refusal="".join(refusals) if refusals else None,
-        reasoning="".join(thoughts) or UNSET,
+        reasoning="".join(thoughts) or None,
         reasoning_details=reasoning_blocks(tuple(seals)) or UNSET,
         tool_calls=calls or UNSET,
         annotations=annotations or UNSET,

@@ -1,0 +1,135 @@
+import json
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+import pytest_asyncio
+from gateway_process import GatewayProcess, Licence, configuration
+from hostile import UPSTREAM_KEY, Hostile
+from hostile_behaviours import BEHAVIOURS
+
+_LISTED = {
+    "id": "listed/model",
+    "name": "Listed",
+    "created": 1_719_000_000,
+    "description": "A model of the list.",
+    "context_length": 32_000,
+    "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+    "pricing": {"prompt": "0.000001", "completion": "0.000004"},
+    "top_provider": {"context_length": 32_000, "max_completion_tokens": 500},
+    "supported_parameters": ["max_tokens", "temperature"],
+}
+
+
+class Silent(NamedTuple):
+    """Ports where nobody answers: one refuses connections, one leaves them waiting."""
+
+    refusing: int
+    waiting: int
+
+
+@pytest.fixture(scope="session")
+def hostile() -> Iterator[Hostile]:
+    listed = json.dumps({"data": [_LISTED]}).encode()
+    server = Hostile(
+        {**BEHAVIOURS, "listed/model": BEHAVIOURS["hostile/plain"]}, {"/openrouter/v1/models": listed}
+    )
+    server.start()
+    yield server
+    server.stop()
+    assert server.complaints == []
+
+
+@pytest.fixture(scope="session")
+def silent() -> Iterator[Silent]:
+    with ExitStack() as sockets:
+        refusing = sockets.enter_context(closing(socket.socket()))
+        refusing.bind(("127.0.0.1", 0))
+        waiting = sockets.enter_context(closing(socket.socket()))
+        waiting.bind(("127.0.0.1", 0))
+        waiting.listen(0)
+        address = waiting.getsockname()
+        # The one place in the queue is taken, so that the next connection is not even acknowledged.
+        for _ in range(2):
+            filler = sockets.enter_context(closing(socket.socket()))
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        yield Silent(refusing.getsockname()[1], address[1])
+
+
+Gateways = Callable[..., GatewayProcess]
+
+
+@pytest.fixture(scope="session")
+def make_gateway(
+    hostile: Hostile, silent: Silent, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateways]:
+    """Gateways with `more` at the top of their settings, ready to start."""
+    made: list[GatewayProcess] = []
+
+    def make(more: str = "", **environ: str) -> GatewayProcess:
+        room: Path = tmp_path_factory.mktemp("gateway")
+        settings = configuration(hostile, silent.refusing, silent.waiting, more)
+        gateway = GatewayProcess(room, settings, environ)
+        gateway.cli("init")
+        made.append(gateway)
+        return gateway
+
+    yield make
+    for gateway in made:
+        if gateway.process is not None and gateway.process.poll() is None:
+            gateway.process.send_signal(signal.SIGKILL)
+            gateway.process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def gateway(make_gateway: Gateways, hostile: Hostile) -> Iterator[GatewayProcess]:
+    """For whoever is not in a hurry."""
+    gateway = make_gateway(
+        'key_cache_seconds = 0.3\ncors_origins = ["https://chat.example.edu"]\n'
+        "[retries]\nattempts = 2\nlongest_wait = 1.0\n[limits]\nbody_bytes = 1048576\nbody_depth = 32",
+        OPENROUTER_API_KEY=UPSTREAM_KEY,
+        OPENROUTER_BASE_URL=f"http://127.0.0.1:{hostile.port}/openrouter/v1",
+    )
+    gateway.start()
+    yield gateway
+    assert gateway.stop() in (0, -signal.SIGTERM)
+
+
+@pytest.fixture(scope="session")
+def hasty(make_gateway: Gateways) -> Iterator[GatewayProcess]:
+    """Does not wait long for its upstream, and does not try again."""
+    gateway = make_gateway(
+        "keep_alive_seconds = 0.1\n[retries]\nattempts = 0\n[limits]\nanswer_bytes = 1048576\n"
+        "[timeouts]\nconnect = 0.5\nfirst_byte = 0.7\nidle = 0.8\ntotal = 3.0"
+    )
+    gateway.start()
+    yield gateway
+    assert gateway.stop() in (0, -signal.SIGTERM)
+
+
+@pytest_asyncio.fixture
+async def client(gateway: GatewayProcess) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=20, verify=False) as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def hasty_client(hasty: GatewayProcess) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=hasty.url, timeout=20, verify=False) as client:
+        yield client
+
+
+@pytest.fixture
+def licence(gateway: GatewayProcess) -> Licence:
+    return gateway.licence()
+
+
+@pytest.fixture
+def hasty_licence(hasty: GatewayProcess) -> Licence:
+    return hasty.licence()

@@ -1,0 +1,383 @@
+"""What the tapes do not show: single quirks, usage in every shape, the frame that is read without parsing."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantized.core.events import (
+    ArgumentsDelta,
+    Event,
+    Failed,
+    Finished,
+    PartStarted,
+    TextDelta,
+)
+from quantized.core.fold import Answer, fold
+from quantized.core.parts import OutputText, ToolCall
+from quantized.core.request import GenerationRequest, WebSearch
+from quantized.core.usage import Usage
+from quantized.providers.openai_chat.decode import StreamDecoder, decode_body
+from quantized.providers.openai_chat.provider import OpenAIChatProvider
+from quantized.providers.openrouter import openrouter
+
+HEAD = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+REQUEST = GenerationRequest(model="m", messages=())
+
+
+def frame(delta: dict[str, Any] | None = None, finish: str | None = None, **rest: Any) -> bytes:
+    choice = {"index": 0, "delta": delta or {}, "finish_reason": finish}
+    return b"data: " + json.dumps({**HEAD, "choices": [choice], **rest}).encode() + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+END = frame({}, "stop") + DONE
+
+
+def decode(stream: bytes) -> list[Event]:
+    decoder = StreamDecoder("named", "m")
+    return [e for _, events in decoder.feed(stream) for e in events] + list(decoder.close())
+
+
+def calls(*deltas: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    frames = b"".join(frame({"tool_calls": delta}) for delta in deltas)
+    answer = fold(decode(frames + frame({}, "tool_calls") + DONE))
+    return [(part.id, part.name, part.arguments) for part in answer.parts if isinstance(part, ToolCall)]
+
+
+def call(arguments: Any = None, *, name: str | None = None, **rest: Any) -> dict[str, Any]:
+    return {**rest, "function": {"name": name, "arguments": arguments}}
+
+
+def test_a_call_without_an_index_is_told_by_its_id():
+    assert calls(
+        [call("{", name="f", id="a")],
+        [call("[", name="g", id="b")],
+        [call("}", id="a")],
+        [call("]")],
+    ) == [("a", "f", "{}"), ("b", "g", "[]")]
+
+
+def test_calls_that_are_all_number_0():
+    assert calls(
+        [call('{"x":', name="f", index=0, id="a")],
+        [call("1}", index=0)],
+        [call('{"y":', name="f", index=0, id="b")],
+        [call("2}", index=0)],
+    ) == [("a", "f", '{"x":1}'), ("b", "f", '{"y":2}')]
+
+
+def test_an_id_and_a_name_in_every_delta_are_one_call():
+    assert calls([call("{", name="f", index=0, id="a")], [call("}", name="f", index=0, id="a")]) == [
+        ("a", "f", "{}")
+    ]
+
+
+def test_a_call_without_an_id_gets_one_and_always_the_same():
+    first, second = (calls([call("{}", name="f"), call("{}", name="f")]) for _ in range(2))
+    assert first == second
+    assert len({call_id for call_id, _, _ in first}) == 2
+    assert all(call_id.startswith("call_") for call_id, _, _ in first)
+
+
+def test_arguments_that_are_an_object_and_a_name_that_is_late():
+    assert calls([call({"a": 1}, name="f", index=0, id="x")]) == [("x", "f", '{"a":1}')]
+    assert calls([call("{", index=0, id="x")], [call("}", name="f", index=0)]) == [("x", "f", "{}")]
+
+
+def test_the_older_way_to_call_a_function():
+    events = decode(
+        frame({"function_call": {"name": "f", "arguments": "{"}})
+        + frame({"function_call": {"arguments": "}"}})
+        + frame({}, "function_call")
+        + DONE
+    )
+    answer = fold(events)
+    assert answer.finish == "tool_calls"
+    (part,) = answer.parts
+    assert isinstance(part, ToolCall)
+    assert (part.name, part.arguments) == ("f", "{}")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("stop", "stop"),
+        ("STOP", "stop"),
+        ("end_turn", "stop"),
+        ("eos", "stop"),
+        ("length", "length"),
+        ("MAX_TOKENS", "length"),
+        ("tool_calls", "tool_calls"),
+        ("tool_use", "tool_calls"),
+        ("function_call", "tool_calls"),
+        ("content_filter", "content_filter"),
+        ("SAFETY", "content_filter"),
+        ("error", None),
+        ("abort", None),
+        ("something_new", None),
+    ],
+)
+def test_finish_reasons_are_openais_or_failures(said, meant):
+    ended = decode(frame({"content": "a"}) + frame({}, said) + DONE)[-1]
+    if meant is None:
+        assert isinstance(ended, Failed)
+        assert said in (ended.fault.cause or "")
+    else:
+        assert isinstance(ended, Finished)
+        assert ended.reason == meant
+
+
+def test_an_empty_finish_reason_is_none():
+    answer = fold(decode(frame({"content": "a"}, "") + frame({"content": "b"}, "") + END))
+    assert answer.parts == (OutputText("ab"),)
+
+
+def test_nothing_is_read_after_the_end_mark():
+    events = decode(frame({"content": "a"}) + END + frame({"content": "late"}) + b"data: {\n\n")
+    assert isinstance(events[-1], Finished)
+    assert not any(isinstance(e, TextDelta) and e.text == "late" for e in events)
+
+
+def test_an_end_mark_without_its_blank_line_is_one():
+    assert isinstance(decode(frame({"content": "a"}) + frame({}, "stop") + b"data: [DONE]")[-1], Finished)
+
+
+def test_other_choices_are_not_ours():
+    other = {"index": 1, "delta": {"content": "x"}, "finish_reason": None}
+    both = {**HEAD, "choices": [{"index": 0, "delta": {"content": "a"}}, other]}
+    decoder = StreamDecoder("named", "m")
+    ((payload, events),) = decoder.feed(b"data: " + json.dumps(both).encode() + b"\n\n")
+    assert payload is None
+    assert [e.text for e in events if isinstance(e, TextDelta)] == ["a"]
+
+
+def test_malformed_frames_are_counted_and_keep_the_answer_from_ending_well():
+    decoder = StreamDecoder("named", "m")
+    told = decoder.feed(frame({"content": "a"}) + b"data: {oops\n\n" + frame({"content": 7}) + END)
+    events = [e for _, es in told for e in es]
+    assert decoder.malformed == 2
+    assert isinstance(events[-1], Failed)
+    assert any(isinstance(e, TextDelta) for e in events)
+
+
+def test_a_frame_without_end_fails_at_once():
+    decoder = StreamDecoder("named", "m")
+    told = [e for _ in range(20) for _, events in decoder.feed(b"x" * 2**20) for e in events]
+    assert [type(e) for e in told] == [Failed]
+    assert decoder.close() == ()
+
+
+def test_what_was_counted_comes_with_the_failure():
+    ended = decode(frame({"content": "a"}, usage={"prompt_tokens": 3, "completion_tokens": 1, "cost": 0.5}))[
+        -1
+    ]
+    assert isinstance(ended, Failed)
+    assert ended.usage == Usage(input=3, output=1)
+    assert ended.cost == 500_000_000_000
+
+
+def usage(
+    reported: Any, request: GenerationRequest = REQUEST, provider: OpenAIChatProvider | None = None
+) -> Answer:
+    body = {
+        **HEAD,
+        "choices": [{"index": 0, "message": {"content": "a"}, "finish_reason": "stop"}],
+        "usage": reported,
+    }
+    provider = provider or OpenAIChatProvider("named", "http://a.test")
+    return fold(provider.decode_body(request, json.dumps(body).encode()))
+
+
+@pytest.mark.parametrize("missing", [None, {}, {"prompt_tokens": None}, {"total_tokens": 5}])
+def test_missing_usage_is_missing(missing):
+    assert usage(missing).usage is None
+
+
+@pytest.mark.parametrize(
+    ("reported", "expected"),
+    [
+        ({"prompt_tokens": 0, "completion_tokens": 0}, Usage()),
+        ({"prompt_tokens": 5, "completion_tokens": 2.0}, Usage(input=5, output=2)),
+        (
+            {
+                "prompt_tokens": 100,
+                "completion_tokens": 50,
+                "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 20, "audio_tokens": 5},
+                "completion_tokens_details": {"reasoning_tokens": 30, "audio_tokens": 4, "image_tokens": 6},
+            },
+            Usage(
+                input=15,
+                cached_read=60,
+                cache_write=20,
+                input_audio=5,
+                output=10,
+                reasoning=30,
+                output_audio=4,
+                output_image=6,
+            ),
+        ),
+        # Details that do not fit into their totals.
+        (
+            {
+                "prompt_tokens": 10,
+                "completion_tokens": 5,
+                "prompt_tokens_details": {"cached_tokens": 12, "audio_tokens": 3},
+                "completion_tokens_details": {"reasoning_tokens": 9},
+            },
+            Usage(cached_read=10, reasoning=5),
+        ),
+        # Thinking that was not counted as completion.
+        (
+            {
+                "prompt_tokens": 10,
+                "completion_tokens": 5,
+                "total_tokens": 115,
+                "completion_tokens_details": {"reasoning_tokens": 100},
+            },
+            Usage(input=10, output=5, reasoning=100),
+        ),
+        # A prompt counted without its cache.
+        (
+            {
+                "prompt_tokens": 10,
+                "completion_tokens": 5,
+                "total_tokens": 55,
+                "prompt_tokens_details": {"cached_tokens": 40},
+            },
+            Usage(input=10, cached_read=40, output=5),
+        ),
+        ({"prompt_tokens": -4, "completion_tokens": 5, "total_tokens": 1}, Usage(output=5)),
+    ],
+)
+def test_buckets_are_disjoint_and_totals_the_providers(reported, expected):
+    assert usage(reported).usage == expected
+
+
+COUNTS = st.none() | st.integers(-5, 200)
+
+
+@given(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
+def test_no_report_gives_a_negative_count_or_loses_a_token(prompt, completion, total, c, w, a, r, o):
+    reported = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": total,
+        "prompt_tokens_details": {"cached_tokens": c, "cache_write_tokens": w, "audio_tokens": a},
+        "completion_tokens_details": {"reasoning_tokens": r, "audio_tokens": o},
+    }
+    counted = usage(reported).usage
+    if counted is None:
+        assert prompt is None
+        assert completion is None
+        return
+    assert all(getattr(counted, bucket) >= 0 for bucket in counted.__struct_fields__)
+    told = max(0, prompt or 0) + max(0, completion or 0)
+    assert counted.input_total + counted.output_total == max(told, total or 0)
+
+
+@pytest.mark.parametrize(
+    ("cost", "pico"),
+    [(0, 0), (0.95, 950_000_000_000), (1e-7, 100_000), (0.00014, 140_000_000), (-1, None), (None, None)],
+)
+def test_cost_in_pico_dollars(cost, pico):
+    assert usage({"prompt_tokens": 1, "cost": cost}).cost == pico
+
+
+def test_searches_are_the_reported_or_the_one_that_a_plugin_makes():
+    search = GenerationRequest(model="m", messages=(), web_search=WebSearch())
+    count = {"prompt_tokens": 1}
+    for told in ("server_tool_use_details", "server_tool_use"):
+        counted = usage({**count, told: {"web_search_requests": 3}}, search, openrouter("key")).usage
+        assert counted is not None
+        assert counted.web_searches == 3
+    silent = usage(count, search, openrouter("key")).usage
+    assert silent is not None
+    assert silent.web_searches == 1
+
+
+@given(st.lists(st.text(max_size=8), max_size=8))
+def test_the_usual_frame_is_read_as_a_parser_reads_it(texts):
+    """One decoder that has seen the form of the frames, and for each frame one that has not."""
+    known = StreamDecoder("named", "m")
+    known.feed(frame({"role": "assistant"}) + frame({"content": "form"}))
+    for text in texts:
+        for ascii_only in (True, False):
+            body = {**HEAD, "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+            raw = (
+                b"data: "
+                + json.dumps(body, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+                + b"\n\n"
+            )
+            fresh = StreamDecoder("named", "m")
+            fresh.feed(frame({"role": "assistant"}))
+            heard, parsed = ([e for _, es in d.feed(raw) for e in es] for d in (known, fresh))
+            assert heard == [e for e in parsed if not isinstance(e, PartStarted)]
+
+
+@pytest.mark.parametrize("literal", [b'a"b', b"a\\", b"\xff", b"a\nb", b"\x01"])
+def test_the_usual_frame_hides_nothing_that_is_no_text(literal):
+    known = StreamDecoder("named", "m")
+    form = b'data: {"id":"a","choices":[{"delta":{"content":"%s"}}]}\n\n'
+    known.feed(form % b"hello" + form % b"again")
+    assert known.malformed == 0
+    assert known.feed(form % literal) == [(None, ())]
+    assert known.malformed == 1
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_are_too_strange(data):
+    events = decode(frame({"content": "a"}) + data)
+    assert isinstance(events[-1], Failed)
+    assert isinstance(list(decode_body("named", "m", data))[-1], Failed)
+
+
+FIELDS = [
+    "choices",
+    "delta",
+    "message",
+    "content",
+    "tool_calls",
+    "index",
+    "id",
+    "function",
+    "name",
+    "arguments",
+    "usage",
+    "error",
+    "code",
+    "role",
+    "finish_reason",
+    "reasoning",
+    "reasoning_details",
+    "annotations",
+    "images",
+    "audio",
+    "logprobs",
+    "prompt_tokens",
+]
+SHAPES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(FIELDS),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=15,
+)
+
+
+@given(st.lists(SHAPES, max_size=4))
+def test_no_json_is_too_strange(frames):
+    stream = b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in frames)
+    events = decode(stream + END)
+    assert isinstance(events[-1], Failed | Finished)
+    assert not any(isinstance(e, Failed | Finished) for e in events[:-1])
+    starts = [e for e in events if isinstance(e, PartStarted)]
+    assert [e.index for e in starts] == list(range(len(starts)))
+    assert all(e.index < len(starts) for e in events if isinstance(e, ArgumentsDelta))

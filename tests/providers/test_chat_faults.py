@@ -1,0 +1,202 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantized.core.errors import Fault, ModelNotFound, ProviderUnavailable, RejectedByProvider
+from quantized.core.events import Failed
+from quantized.core.request import GenerationRequest
+from quantized.providers.openai_chat.provider import OpenAIChatProvider
+
+PROVIDER = OpenAIChatProvider("named", "http://server.test/v1", "key")
+
+
+def fault(status: int, message: str = "Bad", headers: dict[str, str] | None = None, **error: Any) -> Fault:
+    body = json.dumps({"error": {"message": message, **error}}).encode()
+    return PROVIDER.decode_error(status, headers or {}, body)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_the_callers_own_input_comes_back_with_the_reason(status):
+    told = fault(status, "max_tokens is too large: 9", param="max_tokens", code="invalid_value")
+    assert isinstance(told, RejectedByProvider)
+    assert (told.message, told.param, told.code) == (
+        "max_tokens is too large: 9",
+        "max_tokens",
+        "invalid_value",
+    )
+    assert "HTTP" in (told.cause or "")
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "model"),
+    [
+        (400, "openai/gpt-9 is not a valid model ID", "openai/gpt-9"),
+        (404, "No endpoints found for openai/gpt-9.", "openai/gpt-9"),
+        (404, "The model `gpt-9` does not exist or you do not have access to it.", "gpt-9"),
+        (404, 'model "gpt-9" not found, try pulling it first', "gpt-9"),
+    ],
+)
+def test_an_unknown_model_is_a_model_not_found(status, message, model):
+    told = fault(status, message)
+    assert isinstance(told, ModelNotFound)
+    assert told.message == f"Model '{model}' not found"
+
+
+def test_parameters_that_no_endpoint_supports_are_the_callers_to_change():
+    told = fault(404, "No endpoints found that can handle the requested parameters. See https://x.test/docs")
+    assert isinstance(told, RejectedByProvider)
+    assert told.code == "unsupported_parameter"
+    assert "https" not in told.message
+
+
+@pytest.mark.parametrize(
+    ("status", "message"), [(401, "No auth"), (402, "Insufficient credits"), (403, "No")]
+)
+def test_our_own_account_is_for_the_operator(status, message):
+    told = fault(status, message)
+    assert isinstance(told, ProviderUnavailable)
+    assert told.alert
+    assert not told.retryable
+    assert told.message == "Service temporarily unavailable"
+
+
+def test_moderation_is_about_the_input():
+    told = fault(
+        403,
+        "Your input was flagged",
+        metadata={"reasons": ["violence"], "flagged_input": "…", "provider_name": "X"},
+    )
+    assert isinstance(told, RejectedByProvider)
+    assert told.code == "content_filter"
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 524, 529])
+def test_what_passes_is_retryable(status):
+    told = fault(status)
+    assert isinstance(told, ProviderUnavailable)
+    assert told.retryable
+    assert not told.alert
+
+
+@pytest.mark.parametrize("status", [301, 404, 405, 418])
+def test_a_wrong_address_is_for_the_operator(status):
+    told = fault(status, "what?")
+    assert isinstance(told, ProviderUnavailable)
+    assert told.alert
+    assert not told.retryable
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after-ms": "250", "retry-after": "1"}, 0.25),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "nan"}, None),
+        ({}, None),
+    ],
+)
+def test_when_to_come_back(headers, seconds):
+    told = fault(429, headers=headers)
+    assert isinstance(told, ProviderUnavailable)
+    assert told.retry_after == seconds
+
+
+def test_a_message_is_cleaned():
+    told = fault(
+        400,
+        "OpenAI: This model's maximum context length is 8192 tokens (request ID req_0123456789abcdef) for "
+        "org-AbCdEfGh12345 key sk-proj-abcdefghijkl; see https://platform.openai.com/docs, contact "
+        "help.openai.com or 10.1.2.3:8000\x00\x1b[31m",
+    )
+    assert "maximum context length is 8192 tokens" in told.message
+    for internal in ("OpenAI", "openai", "req_", "org-", "sk-", "http", "10.1", "\x00", "\x1b"):
+        assert internal not in told.message
+    assert "sk-proj" not in (told.cause or "")
+
+
+def test_messages_and_causes_are_bounded():
+    told = fault(400, "x" * 100_000)
+    assert len(told.message) <= 500
+    assert len(told.cause or "") <= 2_000
+
+
+def test_the_reason_behind_a_router_is_told():
+    raw = json.dumps({"error": {"message": "Image is too large", "type": "invalid_request_error"}})
+    told = fault(400, "Provider returned error", metadata={"raw": raw, "provider_name": "X"})
+    assert "Image is too large" in told.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"null",
+        b"[]",
+        b'"text"',
+        b'{"detail":[{"msg":"x"}]}',
+        b'{"error":"plain"}',
+        b"\xff",
+        b'"\xff"',
+    ],
+)
+def test_any_body_will_do(body):
+    assert isinstance(PROVIDER.decode_error(400, {}, body), RejectedByProvider)
+    assert isinstance(PROVIDER.decode_error(502, {}, body), ProviderUnavailable)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["error", "message", "code", "type", "metadata", "raw", "param", "detail", "status"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=10,
+)
+
+
+@given(st.integers(300, 599), JSON)
+def test_no_error_body_is_too_strange(status, body):
+    told = PROVIDER.decode_error(status, {}, json.dumps(body).encode())
+    assert told.message
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "retryable"),
+    [
+        (429, ProviderUnavailable, True),
+        ("429", ProviderUnavailable, True),
+        ("rate_limit_exceeded", ProviderUnavailable, True),
+        (402, ProviderUnavailable, False),
+        ("server_error", ProviderUnavailable, True),
+        ("who_knows", ProviderUnavailable, False),
+        (None, ProviderUnavailable, False),
+        (400, RejectedByProvider, None),
+        ("context_length_exceeded", RejectedByProvider, None),
+    ],
+)
+def test_an_error_inside_a_200_means_what_its_code_says(code, kind, retryable):
+    request = GenerationRequest(model="author/model", messages=())
+    body = json.dumps({"error": {"code": code, "message": "Too long"}}).encode()
+    (failed,) = PROVIDER.decode_body(request, body)
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.fault, kind)
+    if isinstance(failed.fault, ProviderUnavailable):
+        assert failed.fault.retryable is retryable
+    decoder = PROVIDER.decoder(request)
+    (((_, (streamed,))),) = decoder.feed(b"data: " + body + b"\n\n")
+    assert isinstance(streamed, Failed)
+    assert type(streamed.fault) is type(failed.fault)

@@ -1,0 +1,145 @@
+"""The directory under two administrators at once, a standing clock and a busy database."""
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from quantized.core.ports import Override
+from quantized.storage.directory import Directory, FoundingPlan, NewKey
+from quantized.storage.directory_faults import AlreadyExists, Ambiguous, DirectoryFault, NotFound
+from quantized.storage.engine import open_engine
+from quantized.storage.migrate import migrate
+from quantized.storage.reports import UsageFilter, usage_entries, usage_totals
+from quantized.storage.sqlite import DatabaseUnusable
+
+PLAN = FoundingPlan("home", "Home", "standard", "Standard", "first", "First licence", 7)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("directory") / "empty.db"
+    migrate(f"sqlite:///{path}")
+    return path.read_bytes()
+
+
+@pytest.fixture
+def path(tmp_path: Path, empty: bytes) -> Path:
+    path = tmp_path / "quantized.db"
+    path.write_bytes(empty)
+    return path
+
+
+@pytest.fixture
+def directory(path: Path) -> Directory:
+    return Directory(open_engine(f"sqlite:///{path}"))
+
+
+def test_whoever_founds_at_once_founds_the_same(directory: Directory) -> None:
+    with ThreadPoolExecutor(8) as administrators:
+        founded = list(administrators.map(lambda _: directory.found(PLAN, 1), range(8)))
+    assert len(set(map(repr, founded))) == 1
+    assert len(directory.licenses()) == len(directory.license_types()) == len(directory.institutions()) == 1
+
+
+def test_nothing_is_founded_beside_what_others_made(directory: Directory) -> None:
+    directory.create_institution("home", "Home", 1)
+    assert directory.found(PLAN, 2) is None
+    directory.create_license_type("home", "standard", "Standard", 3)
+    assert directory.found(PLAN, 4) is None
+    assert directory.licenses() == []
+
+
+def test_a_change_of_terms_is_never_missed_and_never_lost(directory: Directory) -> None:
+    directory.create_institution("uni", "Uni", 1)
+    before = directory.create_license_type("uni", "course", "Course", 5)
+    changed = directory.update_license_type("course", 5, lambda row: replace(row, markup_bp=20_000))
+    again = directory.update_license_type(
+        "course", 3, lambda row: replace(row, overrides={"m": Override(input=1)})
+    )
+    assert before.updated_at < changed.updated_at < again.updated_at
+    assert (again.markup_bp, again.overrides) == (20_000, {"m": Override(input=1)})
+    with ThreadPoolExecutor(8) as administrators:
+        list(
+            administrators.map(
+                lambda _: directory.update_license_type(
+                    "course", 9, lambda row: replace(row, markup_bp=row.markup_bp + 1)
+                ),
+                range(20),
+            )
+        )
+    assert directory.license_type("course").markup_bp == 20_020
+
+
+def test_a_failing_change_changes_nothing(directory: Directory) -> None:
+    directory.create_institution("uni", "Uni", 1)
+    before = directory.create_license_type("uni", "course", "Course", 5)
+
+    def fail(_: object) -> object:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        directory.update_license_type("course", 6, fail)  # type: ignore[arg-type]
+    assert directory.license_type("course") == before
+
+
+def test_an_id_goes_before_an_alias_and_an_alias_before_a_beginning(directory: Directory) -> None:
+    first = directory.create_institution("one", "One", 1)
+    named_like_it = directory.create_institution(first.id[:8], "Two", 1)
+    assert directory.institution(first.id) == first
+    assert directory.institution(first.id[:8]) == named_like_it
+    assert directory.institution(first.id[:9]) == first
+    with pytest.raises(NotFound):
+        directory.institution(first.id[:3])
+    with pytest.raises(NotFound):
+        directory.institution(first.id.upper() if first.id.upper() != first.id else "ONE")
+
+
+def test_a_beginning_that_two_have(directory: Directory) -> None:
+    founding = directory.found(PLAN, 1)
+    assert founding is not None
+    keys = [
+        directory.create_key(founding.license.id, NewKey(bytes([number]) * 32, f"sk-{number}", "k"), 1)
+        for number in range(9)
+    ]
+    with pytest.raises(Ambiguous) as caught:
+        directory.key("key-")
+    assert 2 <= sum(key.id in str(caught.value) for key in keys) < 9
+    assert directory.key("sk-3") == keys[3]
+
+
+def test_a_rotated_key_never_outlives_its_own_expiry(directory: Directory) -> None:
+    founding = directory.found(PLAN, 1)
+    assert founding is not None
+    old = directory.create_key(founding.license.id, NewKey(b"1" * 32, "sk-1", "k", expires_at=1_000), 1)
+
+    def replacement(digest: bytes) -> NewKey:
+        return NewKey(digest, "sk-2", "k")
+
+    directory.rotate_key(old.id, lambda _: replacement(b"2" * 32), 500, grace_ms=10_000)
+    assert directory.key(old.id).expires_at == 1_000
+    with pytest.raises(DirectoryFault, match="expired"):
+        directory.rotate_key(old.id, lambda _: replacement(b"3" * 32), 1_000)
+    with pytest.raises(AlreadyExists):
+        directory.create_key(founding.license.id, replacement(b"2" * 32), 2)
+    assert len(directory.keys()) == 2
+
+
+def test_a_database_that_does_not_answer(path: Path) -> None:
+    directory = Directory(open_engine(f"sqlite:///{path}", busy_seconds=0.05))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(DatabaseUnusable, match="locked"):
+            directory.create_institution("uni", "Uni", 1)
+        other.execute("ROLLBACK")
+    directory.create_institution("uni", "Uni", 1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("DROP TABLE usage_record")
+    engine = open_engine(f"sqlite:///{path}")
+    with pytest.raises(DatabaseUnusable):
+        usage_totals(engine, "day", UsageFilter())
+    with pytest.raises(DatabaseUnusable):
+        list(usage_entries(engine, UsageFilter()))
