@@ -69,6 +69,14 @@ class ModelNotPriced(InvalidRequest):
     pass
 
 
+class NotStored(InvalidRequest):
+    pass
+
+
+class ConversationTooLong(InvalidRequest):
+    pass
+
+
 class RejectedByProvider(InvalidRequest):
     pass
 
@@ -86,6 +94,13 @@ class InsufficientCredits(Fault):
 class ModelNotFound(Fault):
     def __init__(self, model: str, *, cause: str | None = None) -> None:
         super().__init__(f"Model '{model}' not found", param="model", code="model_not_found", cause=cause)
+
+
+class ResponseNotFound(Fault):
+    def __init__(self, response_id: str, *, param: str | None = None, cause: str | None = None) -> None:
+        super().__init__(
+            f"Response '{response_id[:128]}' not found", param=param, code="response_not_found", cause=cause
+        )
 
 
 class Unavailable(Fault):
