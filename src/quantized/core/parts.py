@@ -93,7 +93,9 @@ class Reference(Part, frozen=True):
     id: str
 
 
-AnyPart = Text | Image | Audio | File | Reasoning | Refusal | AudioReference | ToolCall | ToolResult | Reference
+AnyPart = (
+    Text | Image | Audio | File | Reasoning | Refusal | AudioReference | ToolCall | ToolResult | Reference
+)
 
 
 class OutputText(Struct, frozen=True):

@@ -22,10 +22,12 @@ class Needs(Struct, frozen=True):
 
 class Found(Struct, frozen=True):
     """What the store knew. `history` is the conversation up to and including the previous response, oldest
-    first; `items` are messages by item id, `reasoning` by tool-call id."""
+    first; `items` are messages by item id, `shown` the JSON of those items as the API shows it, `reasoning`
+    by tool-call id."""
 
     history: tuple[Message, ...] = ()
     items: Mapping[str, tuple[Message, ...]] = {}
+    shown: Mapping[str, Raw] = {}
     reasoning: Mapping[str, tuple[Reasoning, ...]] = {}
 
 

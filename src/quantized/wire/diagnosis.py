@@ -22,13 +22,16 @@ _MOST_LISTED = 12
 _MOST_SHOWN = 40
 
 
-def diagnose(value: object, into: type[Struct], hints: Hints, near: str = "") -> InvalidRequest | None:
+def diagnose(
+    value: object, into: type[Struct], hints: Hints, near: str = "", at: str = ""
+) -> InvalidRequest | None:
     """The first thing that keeps `value` (plain JSON data) from being an `into`; None if nothing does.
 
+    `at` is the path of `value` itself where it is a part of something larger.
     `near` is the path of a place that is known not to fit: in arrays on the way there, the items before the
     one that leads there are not looked at.
     """
-    return _Walk(hints, near).check(value, _type_info(into), "")
+    return _Walk(hints, near).check(value, _type_info(into), at)
 
 
 @cache

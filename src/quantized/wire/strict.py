@@ -38,16 +38,19 @@ class StrictDecoder(Generic[T]):
         self._decoder = msgspec.json.Decoder(into)
         self._hints: Hints = {} if hints is None else hints
 
-    def decode(self, body: bytes) -> T:
-        """Raises MalformedBody, UnknownField, MissingField, InvalidValue."""
+    def decode(self, body: bytes, at: str = "") -> T:
+        """Raises MalformedBody, UnknownField, MissingField, InvalidValue.
+
+        `at` is the path of `body` where it is a part of another.
+        """
         try:
             decoded = self._decoder.decode(body)
         except UnicodeDecodeError as error:
             raise _not_utf8(body) from error
         except RecursionError as error:
-            raise _too_deep(None) from error
+            raise _too_deep(at or None) from error
         except msgspec.DecodeError as error:
-            raise self._explain(body, error) from error
+            raise self._explain(body, error, at) from error
         # msgspec does not look into the strings of Raw fields.
         if not body.isascii():
             try:
@@ -56,10 +59,10 @@ class StrictDecoder(Generic[T]):
                 raise _not_utf8(body) from error
         return decoded
 
-    def _explain(self, body: bytes, error: msgspec.DecodeError) -> Fault:
+    def _explain(self, body: bytes, error: msgspec.DecodeError, at: str) -> Fault:
         if not isinstance(error, msgspec.ValidationError):
             return _malformed(body, error)
-        said = _as_msgspec_says(error)
+        said = _as_msgspec_says(error, at)
         if _containers(body) > MOST_CONTAINERS:
             return said
         try:
@@ -67,14 +70,14 @@ class StrictDecoder(Generic[T]):
         except UnicodeDecodeError:
             said = _not_utf8(body)
         except RecursionError:
-            said = _too_deep(None)
+            said = _too_deep(at or None)
         except msgspec.ValidationError:
             # A number too large for any plain value: only the typed decode knows where.
             pass
         except msgspec.DecodeError as malformed:
             said = _malformed(body, malformed)
         else:
-            said = diagnose(value, self._type, self._hints, near=said.param or "") or said
+            said = diagnose(value, self._type, self._hints, near=said.param or "", at=at) or said
         return said
 
 
@@ -170,9 +173,11 @@ def _malformed(body: bytes, error: msgspec.DecodeError) -> Fault:
     )
 
 
-def _as_msgspec_says(error: msgspec.ValidationError) -> Fault:
+def _as_msgspec_says(error: msgspec.ValidationError, at: str) -> Fault:
     where = _AT_PATH.match(str(error))
-    path = where["path"].partition("[...]")[0] if where else ""
-    if where is None or not path:
+    inner = where["path"].partition("[...]")[0] if where else ""
+    path = ".".join(filter(None, (at, inner)))
+    if not path:
         return InvalidValue(f"Invalid body: {error}.", code="invalid_value")
-    return InvalidValue(f"Invalid value for '{path}': {where['what']}.", param=path, code="invalid_value")
+    what = where["what"] if where else error
+    return InvalidValue(f"Invalid value for '{path}': {what}.", param=path, code="invalid_value")
