@@ -18,6 +18,7 @@ ALLOWED = {
     "catalog": {"core", "settings"},
     "auth": {"core", "storage"},
     "ledger": {"core", "storage"},
+    "conversations": {"core", "storage"},
     "storage": {"core"},
     "gateway": {
         "core",

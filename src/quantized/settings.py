@@ -35,6 +35,15 @@ class Limits(Struct, frozen=True):
     answer_bytes: int = 64 * 1024 * 1024
 
 
+class ResponsesSettings(Struct, frozen=True):
+    """`retention_days` is 0 for ever. The others bound a stored conversation that goes on: its turns, and the
+    bytes that are read of it."""
+
+    retention_days: int = 30
+    chain_turns: int = 200
+    chain_bytes: int = 16 * 1024 * 1024
+
+
 class Retries(Struct, frozen=True):
     """Further tries before the first byte, and the longest wait (seconds) that is ours to make."""
 
@@ -97,6 +106,7 @@ class Settings(Struct, frozen=True):
     shutdown_seconds: float = 30.0
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
+    responses: ResponsesSettings = ResponsesSettings()
     retries: Retries = Retries()
     catalog: CatalogSettings = CatalogSettings()
     providers: Mapping[str, ProviderSettings] = {}
@@ -160,6 +170,7 @@ class _Loading:
             **scalars[""],
             timeouts=Timeouts(**scalars["timeouts"]),
             limits=Limits(**scalars["limits"]),
+            responses=ResponsesSettings(**scalars["responses"]),
             retries=Retries(**scalars["retries"]),
             catalog=CatalogSettings(**catalog, overrides=overrides),
             providers=providers,

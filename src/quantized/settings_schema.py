@@ -33,6 +33,9 @@ MARKUP = values.scaled(
 )
 """Kept in basis points."""
 
+RETENTION_DAYS = values.integer(0, 36_500)
+"""0 is for ever."""
+
 # Every scalar setting by section ("" is the top of the file), and with it every variable.
 SCALARS: Mapping[str, Mapping[str, Kind]] = {
     "": {
@@ -57,6 +60,11 @@ SCALARS: Mapping[str, Mapping[str, Kind]] = {
         "body_bytes": values.integer(1_024, 2**30),
         "body_depth": values.integer(8, 512),
         "answer_bytes": values.integer(1_024, 2**30),
+    },
+    "responses": {
+        "retention_days": RETENTION_DAYS,
+        "chain_turns": values.integer(1, 10_000),
+        "chain_bytes": values.integer(1_024, 2**30),
     },
     "retries": {
         "attempts": values.integer(0, 10),

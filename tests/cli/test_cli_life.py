@@ -54,7 +54,8 @@ def test_shapes_for_programs(run: Run, license_id: str) -> None:
         "institution": {"institution_id", "alias", "name", "created_at"},
         "license-type": {
             "license_type_id", "institution_id", "alias", "name", "markup", "overrides",
-            "default_micro_credits", "unlimited", "created_at", "updated_at",
+            "default_micro_credits", "unlimited", "stores_responses", "retention_days",
+            "created_at", "updated_at",
         },
         "license": {
             "license_id", "institution_id", "license_type_id", "unique_id", "name", "active", "unlimited",

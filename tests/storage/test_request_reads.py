@@ -22,9 +22,11 @@ def url(tmp_path: Path) -> str:
     with closing(connect(url)) as connection:
         connection.executescript("""
             INSERT INTO institution VALUES ('i', 'uni', 'University', 0);
-            INSERT INTO license_type VALUES (
+            INSERT INTO license_type (
+                id, institution_id, alias, name, markup_bp, overrides, created_at, updated_at,
+                stores_responses, retention_days) VALUES (
                 't', 'i', 'course', 'Course', 12000, '{"openai/gpt": {"input": 5, "request": 0}}',
-                NULL, 0, 0, 0);
+                0, 0, 0, 7);
             INSERT INTO license (id, license_type_id, unique_id, name, created_at, granted, used, held)
                 VALUES ('l', 't', 'course-7', 'Seven', 0, 100, 30, 50);
             INSERT INTO license (id, license_type_id, name, unlimited, active, created_at, used)
@@ -49,7 +51,7 @@ async def test_a_key_is_found_by_its_digest_with_all_that_a_request_needs(keys: 
     assert found is not None
     terms = found.caller.terms
     assert (terms.markup_bp, terms.overrides) == (12_000, {"openai/gpt": Override(input=5, request=0)})
-    caller = Caller("i", "t", "l", "k", terms, "ann")
+    caller = Caller("i", "t", "l", "k", terms, "ann", stores_responses=False, retention_days=7)
     assert found == KeyRecord(b"\x01\x02", True, 99, True, caller)
     other = await keys.find(b"\x03")
     assert other is not None

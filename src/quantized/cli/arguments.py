@@ -7,7 +7,7 @@ from typing import Any
 import click
 from msgspec import Struct
 
-from quantized.settings_schema import MARKUP
+from quantized.settings_schema import MARKUP, RETENTION_DAYS
 from quantized.settings_values import Kind, Unfit, scaled, text
 
 _SPAN = re.compile(r"([1-9][0-9]{0,5})([smhd])")
@@ -105,12 +105,19 @@ def _accept_alias(found: object) -> Any:
     return _plain_alias.accept(found)
 
 
+def _accept_days(found: object) -> Any:
+    return found if found == "default" else RETENTION_DAYS.accept(found)
+
+
 _plain_alias = text("an alias of lower-case letters, digits, ., _ and -", r"[a-z0-9][a-z0-9._-]{0,63}")
 
 ALIAS = Judged("alias", Kind(_plain_alias.wants, _accept_alias))
 UNIQUE_ID = Judged("id", text("1 to 200 printable characters without spaces", r"[!-~]{1,200}"))
 NAME = Judged("name", text("1 to 200 printable characters", r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}"))
 CREDITS = Judged("credits", scaled("credits above 0, with 6 decimals at most", 6, 10**9, zero=False))
+RETENTION = Judged(
+    "days", Kind(f"{RETENTION_DAYS.wants}, or 'default'", _accept_days, RETENTION_DAYS.from_text)
+)
 FACTOR = Judged("factor", MARKUP)
 SPAN = Span()
 MOMENT = MomentType()

@@ -1,12 +1,12 @@
 """`quantized license-type`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import click
 from msgspec.structs import replace
 
-from quantized.cli.arguments import ALIAS, CREDITS, FACTOR, NAME
+from quantized.cli.arguments import ALIAS, CREDITS, FACTOR, NAME, RETENTION
 from quantized.cli.directory import open_directory
 from quantized.cli.output import show, show_all
 from quantized.cli.records import DatabaseGroup
@@ -53,6 +53,18 @@ _rate_option = click.option(
     metavar="MODEL RATE CREDITS",
     help="A rate of its own, in credits per million tokens (request, web_search: for one). May be repeated.",
 )
+_store_option = click.option(
+    "--store/--no-store",
+    "stores",
+    default=None,
+    help="Whether responses are stored, so that others can continue them (they are unless told otherwise).",
+)
+_retention_option = click.option(
+    "--retention-days",
+    type=RETENTION,
+    metavar="DAYS",
+    help="For how long; 0 is for ever, 'default' is what the settings say.",
+)
 _markup_option = click.option("--markup", type=FACTOR, help="A factor on every catalogue rate, such as 1.2.")
 
 
@@ -66,6 +78,8 @@ _markup_option = click.option("--markup", type=FACTOR, help="A factor on every c
 @click.option(
     "--unlimited", is_flag=True, help="Its licences have no balance, only a count of what they used."
 )
+@_store_option
+@_retention_option
 @json_option
 @pass_shell
 def create(  # noqa: PLR0913, PLR0917  one for each option
@@ -77,6 +91,8 @@ def create(  # noqa: PLR0913, PLR0917  one for each option
     rates: list[_RateChange],
     credits_: int | None,
     unlimited: bool,
+    stores: bool | None,
+    retention_days: int | Literal["default"] | None,
     as_json: bool,
 ) -> None:
     """Make a licence type of an institution."""
@@ -91,6 +107,8 @@ def create(  # noqa: PLR0913, PLR0917  one for each option
         overrides=_with_rates({}, rates),
         default_credits=credits_,
         unlimited=unlimited,
+        stores_responses=stores is not False,
+        retention_days=_days(retention_days),
     )
     show(license_type_record(row), as_json=as_json)
 
@@ -125,9 +143,11 @@ def show_(shell: Shell, type_: str, as_json: bool) -> None:
     "--drop-rates", multiple=True, metavar="MODEL", help="The catalogue's rates again. May be repeated."
 )
 @click.option("--credits", "credits_", type=CREDITS, help="What licences made from now on begin with.")
+@_store_option
+@_retention_option
 @json_option
 @pass_shell
-def update(
+def update(  # noqa: PLR0913, PLR0917  one for each option
     shell: Shell,
     type_: str,
     name: str | None,
@@ -135,16 +155,22 @@ def update(
     rates: list[_RateChange],
     drop_rates: tuple[str, ...],
     credits_: int | None,
+    stores: bool | None,
+    retention_days: int | Literal["default"] | None,
     as_json: bool,
 ) -> None:
-    """Change a licence type. New rates count for requests that begin a few seconds later."""
-    changes: dict[str, Any] = {
-        field: value
-        for field, value in (("name", name), ("markup_bp", markup), ("default_credits", credits_))
-        if value is not None
+    """Change a licence type. It counts for requests that begin a few seconds later."""
+    said = {
+        "name": name,
+        "markup_bp": markup,
+        "default_credits": credits_,
+        "stores_responses": stores,
     }
+    changes: dict[str, Any] = {field: value for field, value in said.items() if value is not None}
+    if retention_days is not None:
+        changes["retention_days"] = _days(retention_days)
     if not changes and not rates and not drop_rates:
-        raise click.UsageError("Say what to change: --name, --markup, --rate, --drop-rates or --credits.")
+        raise click.UsageError("Say what to change; --help lists what there is.")
 
     def change(row: LicenseType) -> LicenseType:
         unknown = [model for model in drop_rates if model not in row.overrides]
@@ -155,6 +181,10 @@ def update(
 
     row = open_directory(shell).update_license_type(type_, shell.clock.now_ms(), change)
     show(license_type_record(row), as_json=as_json)
+
+
+def _days(said: int | Literal["default"] | None) -> int | None:
+    return None if said == "default" else said
 
 
 def _with_rates(overrides: Mapping[str, Override], rates: list[_RateChange]) -> dict[str, Override]:

@@ -17,7 +17,8 @@ def institution_record(row: Institution) -> Record:
 
 
 def license_type_record(row: LicenseType) -> Record:
-    """`markup` is a factor as text, exact; `overrides` are micro-credits per million."""
+    """`markup` is a factor as text, exact; `overrides` are micro-credits per million. `retention_days`:
+    0 is for ever, None is what the settings say."""
     return {
         "license_type_id": row.id,
         "institution_id": row.institution_id,
@@ -27,6 +28,8 @@ def license_type_record(row: LicenseType) -> Record:
         "overrides": {model: rates_record(rates) for model, rates in row.overrides.items()},
         "default_micro_credits": row.default_credits,
         "unlimited": row.unlimited,
+        "stores_responses": row.stores_responses,
+        "retention_days": row.retention_days,
         "created_at": iso_time(row.created_at),
         "updated_at": iso_time(row.updated_at),
     }

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from quantized.core.turns import Found, KeptTurn, Needs, StoredTurn
 from quantized.core.usage import Usage
 
 
@@ -48,7 +49,8 @@ class Terms(Struct, frozen=True):
 
 
 class Caller(Struct, frozen=True):
-    """Who is calling, once the credential has been judged."""
+    """Who is calling, once the credential has been judged. `retention_days`: for how long this licence's
+    responses are stored where they are; 0 is for ever, None is what the settings say."""
 
     institution_id: str
     license_type_id: str
@@ -56,6 +58,8 @@ class Caller(Struct, frozen=True):
     key_id: str
     terms: Terms
     user_id: str | None = None
+    stores_responses: bool = True
+    retention_days: int | None = None
 
 
 class KeyRecord(Struct, frozen=True):
@@ -119,7 +123,8 @@ class Charge(Struct, frozen=True):
 
     `price` is the full price at the licence's rates. `provider_cost` is what the provider says it charges us,
     in pico-dollars. `estimated`: the provider reported no usage, the counts are ours. `outcome`: the answer
-    was completed, was cut by the provider, or the client left.
+    was completed, was cut by the provider, or the client left. `turn` becomes durable together with the
+    charge, or neither does.
     """
 
     hold_id: str
@@ -139,6 +144,7 @@ class Charge(Struct, frozen=True):
     started_at: int
     first_byte_ms: int | None
     duration_ms: int
+    turn: StoredTurn | None = None
 
 
 class Receipt(Struct, frozen=True):
@@ -165,3 +171,22 @@ class Ledger(Protocol):
 
     def release(self, hold_id: str, reason: str) -> Awaitable[None]:
         """Ends a hold without a charge."""
+
+
+class ConversationStore(Protocol):
+    """What was said before. A turn comes in with its charge (`Ledger.settle`) and can be read by everybody
+    the instant that has returned. Response ids may begin with `resp_` in place of `resp-`.
+
+    All raise LedgerUnavailable when the database does not answer.
+    """
+
+    def find(self, license_id: str, needs: Needs) -> Awaitable[Found]:
+        """What this licence has stored of what is needed. Items and tool calls that are not there are left
+        out. Raises ResponseNotFound where `needs.previous` or a turn before it is not there, and
+        ConversationTooLong."""
+
+    def get(self, license_id: str, response_id: str) -> Awaitable[KeptTurn]:
+        """Raises ResponseNotFound."""
+
+    def delete(self, license_id: str, response_id: str) -> Awaitable[None]:
+        """Forgets one response; what continues it can no longer be continued. Raises ResponseNotFound."""

@@ -1,4 +1,4 @@
-"""One turn of a stored conversation: what was asked, what was answered, and what a later turn needs of both."""
+"""One turn of a stored conversation: what was asked and answered, and what a later turn needs of both."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -7,6 +7,7 @@ from msgspec import Raw, Struct
 
 from quantized.core.parts import Reasoning
 from quantized.core.request import Message
+from quantized.core.usage import Bill
 
 TurnStatus = Literal["completed", "incomplete", "failed"]
 
@@ -56,3 +57,19 @@ class Turn(Struct, frozen=True):
     """This turn's part of the conversation: its own input (without instructions), then its answer, seals
     included."""
     reasoning: Mapping[str, tuple[Reasoning, ...]] = {}
+
+
+class StoredTurn(Struct, frozen=True):
+    """A turn on its way into the store, to be kept until `expires_at` (Unix milliseconds; None: for ever)."""
+
+    turn: Turn
+    expires_at: int | None
+
+
+class KeptTurn(Struct, frozen=True):
+    """A turn as it is read back, with what was paid for it. Times are Unix milliseconds."""
+
+    turn: Turn
+    bill: Bill
+    created_at: int
+    expires_at: int | None

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Charge, Clock, Hold, HoldOrder, Receipt
@@ -176,8 +177,7 @@ class GroupCommitLedger:
                 handle.cancel()
         for said in chain(self._under_way, self._waiting):
             if isinstance(said.verb, Charge):
-                charge = msgspec.to_builtins(said.verb)
-                _log.critical("a settlement could not be written", extra={"charge": charge})
+                _log.critical("a settlement could not be written", extra={"charge": _told(said.verb)})
             if not said.answer.done():
                 said.answer.set_exception(LedgerUnavailable(cause="the gateway has stopped"))
 
@@ -191,6 +191,11 @@ class GroupCommitLedger:
 def _dropped(said: _Said) -> bool:
     """Whether nobody wants this verb done any more: a hold whose request was refused meanwhile."""
     return said.late and isinstance(said.verb, HoldOrder)
+
+
+def _told(verb: Verb) -> object:
+    """A verb for the log: what people said to a model has no place there."""
+    return msgspec.to_builtins(replace(verb, turn=None) if isinstance(verb, Charge) else verb)
 
 
 def _heard(answer: asyncio.Future[Any]) -> None:
@@ -228,7 +233,7 @@ def _flush(store: LedgerStore, verbs: list[Verb], now_ms: int) -> _Flushed:
             except Rejected as rejected:
                 _log.critical(
                     "the database rejects a verb for good",
-                    extra={"verb": msgspec.to_builtins(verb), "cause": str(rejected)},
+                    extra={"verb": _told(verb), "cause": str(rejected)},
                 )
                 results.append(LedgerUnavailable(cause=f"rejected: {rejected}"))
         return _Flushed(results)

@@ -6,6 +6,7 @@ and reads with one that returns a single row of JSON. Sizes are powers of two, s
 statement exist and stay compiled.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
@@ -51,3 +52,9 @@ def insertion(table: str, columns: Sequence[str]) -> Callable[[int], str]:
         return head + marks(count, width)
 
     return statement
+
+
+def insert_rows(connection: sqlite3.Connection, statement: Callable[[int], str], rows: Sequence[Row]) -> None:
+    """All the rows by an `insertion`; no statement at all where there are none."""
+    for count, values in chunks(rows):
+        connection.execute(statement(count), values)

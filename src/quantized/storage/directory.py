@@ -83,7 +83,7 @@ class Directory:
 
     # Licence types
 
-    def create_license_type(
+    def create_license_type(  # noqa: PLR0913  one for each column
         self,
         institution: str,
         alias: str,
@@ -94,6 +94,8 @@ class Directory:
         overrides: Mapping[str, Override] | None = None,
         default_credits: int | None = None,
         unlimited: bool = False,
+        stores_responses: bool = True,
+        retention_days: int | None = None,
     ) -> LicenseType:
         """Raises AlreadyExists."""
         with self._writing() as connection:
@@ -108,6 +110,8 @@ class Directory:
                 unlimited=unlimited,
                 created_at=now,
                 updated_at=now,
+                stores_responses=stores_responses,
+                retention_days=retention_days,
             )
             return rows.insert_license_type(connection, row)
 
@@ -141,6 +145,8 @@ class Directory:
                 overrides=rows.encode_overrides(new.overrides),
                 default_credits=new.default_credits,
                 unlimited=new.unlimited,
+                stores_responses=new.stores_responses,
+                retention_days=new.retention_days,
                 # Rates are cached by this time, so that it must never stay the same.
                 updated_at=max(now, old.updated_at + 1),
             )

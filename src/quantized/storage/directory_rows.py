@@ -28,7 +28,8 @@ class Institution(Struct, frozen=True):
 
 
 class LicenseType(Struct, frozen=True):
-    """`default_credits` (micro-credits) and `unlimited` are what its licences begin with."""
+    """`default_credits` (micro-credits) and `unlimited` are what its licences begin with. `retention_days` as
+    in `core.ports.Caller`."""
 
     id: str
     institution_id: str
@@ -40,6 +41,8 @@ class LicenseType(Struct, frozen=True):
     unlimited: bool
     created_at: int
     updated_at: int
+    stores_responses: bool = True
+    retention_days: int | None = None
 
 
 class License(Struct, frozen=True):
@@ -105,6 +108,8 @@ def read_license_type(row: Row[Any]) -> LicenseType:
         unlimited=row.unlimited,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        stores_responses=row.stores_responses,
+        retention_days=row.retention_days,
     )
 
 

@@ -1,23 +1,17 @@
 """What requests read about keys and licences: never on the event loop, and never behind a writer."""
 
-import asyncio
 import hashlib
-import sqlite3
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any
 
 import msgspec
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Caller, KeyRecord, LicenseStatus, Override, Terms
-from quantized.storage.sqlite import DatabaseUnusable, connect, sqlite_path
-
-T = TypeVar("T")
+from quantized.storage.database_thread import DatabaseThread
 
 _FIND = (
     "SELECT k.digest, k.active, k.expires_at, l.active, t.institution_id, t.id, l.id, k.id, k.user_id,"
-    " t.markup_bp, t.overrides"
+    " t.markup_bp, t.overrides, t.stores_responses, t.retention_days"
     " FROM api_key AS k JOIN license AS l ON l.id = k.license_id"
     " JOIN license_type AS t ON t.id = l.license_type_id WHERE k.digest = ?"
 )
@@ -36,58 +30,34 @@ class SqlKeyStore:
 
     def __init__(self, url: str, *, patience: float = 1.8) -> None:
         """Raises DatabaseUnusable for a URL that cannot work."""
-        sqlite_path(url)
-        self._url = url
-        self._patience = patience
-        self._connection: sqlite3.Connection | None = None
-        self._thread = ThreadPoolExecutor(1, "keys")
+        self._database = DatabaseThread(url, "keys", patience)
 
     async def find(self, digest: bytes) -> KeyRecord | None:
-        row = await self._ask(lambda connection: connection.execute(_FIND, (digest,)).fetchone())
+        row = await self._ask_row(_FIND, digest)
         return None if row is None else _key_record(row)
 
     async def read_license(self, license_id: str) -> LicenseStatus | None:
         """The licence as it is now; None where there is none with this id."""
-        row = await self._ask(lambda connection: connection.execute(_STATUS, (license_id,)).fetchone())
+        row = await self._ask_row(_STATUS, license_id)
         return None if row is None else LicenseStatus(*row)
 
     async def check(self) -> None:
         """Returns when the database answers, for a readiness check."""
-        await self._ask(lambda connection: connection.execute("SELECT id FROM license LIMIT 1").fetchone())
+        await self._ask_row("SELECT id FROM license LIMIT 1")
 
     def close(self) -> None:
-        self._thread.submit(self._disconnect)
-        self._thread.shutdown()
+        self._database.close()
 
-    async def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._patience):
-                return await loop.run_in_executor(self._thread, self._answer, question)
-        except TimeoutError as error:
-            raise LedgerUnavailable(cause="the database did not answer in time") from error
-
-    def _answer(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            if self._connection is None:
-                self._connection = connect(self._url, create=False)
-            return question(self._connection)
-        except (sqlite3.Error, DatabaseUnusable) as error:
-            self._disconnect()
-            raise LedgerUnavailable(cause=f"{type(error).__name__}: {error}") from error
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+    async def _ask_row(self, statement: str, *values: str | bytes) -> Any:
+        return await self._database.ask(lambda connection: connection.execute(statement, values).fetchone())
 
 
 def _key_record(
-    row: tuple[bytes, int, int | None, int, str, str, str, str, str | None, int, str],
+    row: tuple[bytes, int, int | None, int, str, str, str, str, str | None, int, str, int, int | None],
 ) -> KeyRecord:
     (
         digest, active, expires_at, license_active, institution_id, license_type_id, license_id, key_id,
-        user_id, markup_bp, overrides,
+        user_id, markup_bp, overrides, stores_responses, retention_days,
     ) = row  # fmt: skip
     terms = _terms(markup_bp, overrides)
     return KeyRecord(
@@ -95,7 +65,16 @@ def _key_record(
         active=bool(active),
         expires_at=expires_at,
         license_active=bool(license_active),
-        caller=Caller(institution_id, license_type_id, license_id, key_id, terms, user_id),
+        caller=Caller(
+            institution_id,
+            license_type_id,
+            license_id,
+            key_id,
+            terms,
+            user_id,
+            bool(stores_responses),
+            retention_days,
+        ),
     )
 
 

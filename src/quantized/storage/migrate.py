@@ -6,7 +6,7 @@ from pathlib import Path
 
 from quantized.storage.sqlite import DatabaseUnusable, connect
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration."""
 
 

@@ -42,7 +42,8 @@ institution = Table(
 )
 
 # `overrides` is a JSON object, model name -> `core.ports.Override`. `default_credits` and `unlimited` are
-# what a licence of this type begins with; afterwards the licence's own row counts.
+# what a licence of this type begins with; afterwards the licence's own row counts. `retention_days` is NULL
+# for what the settings say and 0 for ever.
 license_type = Table(
     "license_type",
     metadata,
@@ -56,6 +57,8 @@ license_type = Table(
     Column("unlimited", Boolean, nullable=False, server_default=false()),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column("stores_responses", Boolean, nullable=False, server_default=true()),
+    Column("retention_days", Integer),
     UniqueConstraint("institution_id", "alias"),
     CheckConstraint("markup_bp >= 0", "markup"),
 )
@@ -194,6 +197,47 @@ usage_record = Table(
     CheckConstraint("charged >= 0 AND overrun >= 0 AND charged + overrun = price", "price"),
     Index("ix_usage_record_license_id_created_at", "license_id", "created_at"),
     sqlite_with_rowid=False,
+)
+
+# One turn of a conversation (`core.turns.Turn`), written with its charge. `previous_id` may name one that has
+# been deleted. The three blobs (`storage.turn_format`) are read apart: `answer` by references to its items,
+# `context` by a turn that continues the conversation, `input` only when somebody reads it back. SQLite finds
+# a column by walking through those before it, so that they stand in that order.
+response = Table(
+    "response",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("license_id", Text, ForeignKey("license.id"), nullable=False),
+    Column("previous_id", Text),
+    Column("hold_id", Text, ForeignKey("usage_record.hold_id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("answer", LargeBinary, nullable=False),
+    Column("context", LargeBinary, nullable=False),
+    Column("input", LargeBinary, nullable=False),
+    Index(
+        "ix_response_previous_id",
+        "previous_id",
+        sqlite_where=text("previous_id IS NOT NULL"),
+        postgresql_where=text("previous_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_response_expires_at",
+        "expires_at",
+        "id",
+        sqlite_where=text("expires_at IS NOT NULL"),
+        postgresql_where=text("expires_at IS NOT NULL"),
+    ),
+)
+
+# The reasoning that preceded a tool call. Call ids are the providers', which need not be unique.
+response_call = Table(
+    "response_call",
+    metadata,
+    Column("license_id", Text, primary_key=True),
+    Column("call_id", Text, primary_key=True),
+    Column("response_id", Text, ForeignKey("response.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("reasoning", LargeBinary, nullable=False),
 )
 
 # A provider's own list of models as we understood it; `data` is JSON.

@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.usage import Usage
-from quantized.storage.bulk import Row, chunks, insertion, marks, padded
+from quantized.storage.bulk import Row, chunks, insert_rows, insertion, marks, padded
 from quantized.storage.records import (
     Changes,
     EntryRow,
@@ -23,6 +23,7 @@ from quantized.storage.records import (
     Settlement,
 )
 from quantized.storage.sqlite import DatabaseUnusable, connect, sqlite_path
+from quantized.storage.sqlite_turns import insert_turns
 
 T = TypeVar("T")
 
@@ -159,7 +160,7 @@ def _read(connection: sqlite3.Connection, needs: Needs) -> Rows:
 
 
 def _write(connection: sqlite3.Connection, changes: Changes, now_ms: int) -> None:
-    _insert(connection, _insert_holds, [
+    insert_rows(connection, _insert_holds, [
         (
             o.id, o.license_id, amount, "open", o.taken_at, o.expires_at, o.request_id, o.key_id, o.provider,
             o.model,
@@ -169,17 +170,13 @@ def _write(connection: sqlite3.Connection, changes: Changes, now_ms: int) -> Non
     for (state, reason), ids in changes.ended.items():
         for group in padded(ids):
             connection.execute(_END_HOLDS + marks(1, len(group)), (state, reason, now_ms, *group))
-    _insert(connection, _insert_entries, [astuple(entry) for entry in changes.entries])
-    _insert(connection, _insert_usage, [_usage_row(settlement) for settlement in changes.settlements])
+    insert_rows(connection, _insert_entries, [astuple(entry) for entry in changes.entries])
+    insert_rows(connection, _insert_usage, [_usage_row(settlement) for settlement in changes.settlements])
+    insert_turns(connection, changes.settlements)
     licenses = [(row.id, row.granted, row.used, row.held, row.entries) for row in changes.licenses.values()]
     for count, values in chunks(licenses):
         statement = _UPDATE_LICENSE if count == 1 else _UPDATE_LICENSES.replace("(?)", marks(count, 5))
         connection.execute(statement, values)
-
-
-def _insert(connection: sqlite3.Connection, statement: Callable[[int], str], rows: Sequence[Row]) -> None:
-    for count, values in chunks(rows):
-        connection.execute(statement(count), values)
 
 
 def _usage_row(settlement: Settlement) -> Row:

@@ -1,0 +1,271 @@
+"""Stored turns on SQLite: written by the ledger with their charges, read and removed here.
+
+What is read comes as one row of JSON, or as one row of many blobs; `storage.bulk` says why.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from quantized.core.ids import canonical_response_id
+from quantized.core.turns import KeptTurn, StoredTurn, Turn
+from quantized.core.usage import Bill, Usage
+from quantized.storage import turn_format
+from quantized.storage.bulk import Row, chunks, insert_rows, insertion, marks, padded
+from quantized.storage.database_thread import DatabaseThread
+from quantized.storage.records import Settlement
+
+T = TypeVar("T")
+
+_insert_responses = insertion(
+    "response",
+    (
+        "id", "license_id", "previous_id", "hold_id", "created_at", "expires_at", "answer", "context",
+        "input",
+    ),
+)  # fmt: skip
+_insert_calls = insertion("response_call", ("license_id", "call_id", "response_id", "reasoning"))
+
+SELECT_CHAIN = (
+    "WITH RECURSIVE chain (id, previous_id, depth, size) AS ("
+    " SELECT id, previous_id, 1, length(context) FROM response WHERE id = ?1 AND license_id = ?2"
+    " UNION ALL"
+    " SELECT r.id, r.previous_id, chain.depth + 1, chain.size + length(r.context)"
+    " FROM chain JOIN response AS r ON r.id = chain.previous_id"
+    " WHERE r.license_id = ?2 AND chain.depth <= ?3 AND chain.size <= ?4"
+    ") SELECT json_group_array(json_array(id, previous_id, depth, size)) FROM chain"
+)
+_SELECT_SIZES = (
+    "SELECT json_group_array(json_array(id, length(answer), length(input)))"
+    " FROM response WHERE license_id = ? AND id IN "
+)
+SELECT_CALLS = (
+    "SELECT json_group_array(json_array(call_id, response_id, length(reasoning)))"
+    " FROM response_call WHERE license_id = ? AND call_id IN "
+)
+_CALL_REASONING = (
+    "SELECT reasoning FROM response_call WHERE license_id = ? AND call_id = ? AND response_id = ?"
+)
+_SELECT_TURN = (
+    "SELECT r.id, r.previous_id, r.created_at, r.expires_at, r.answer, r.context, r.input,"  # noqa: S608  names
+    f" u.charged, u.remaining, u.estimated, {', '.join(f'u.{name}' for name in Usage.__struct_fields__)}"
+    " FROM response AS r JOIN usage_record AS u ON u.hold_id = r.hold_id"
+    " WHERE r.id = ? AND r.license_id = ?"
+)
+_SELECT_REASONING = "SELECT call_id, reasoning FROM response_call WHERE response_id = ? ORDER BY call_id"
+_DELETE = "DELETE FROM response WHERE id = ? AND license_id = ?"
+
+_EXPIRED_LEAF = (
+    " expires_at <= ? AND NOT EXISTS (SELECT 1 FROM response AS next WHERE next.previous_id = response.id)"
+)
+SELECT_EXPIRED = (
+    "SELECT expires_at, id, previous_id FROM response"  # noqa: S608  texts of ours
+    f" WHERE (expires_at, id) > (?, ?) AND{_EXPIRED_LEAF} ORDER BY expires_at, id LIMIT ?"
+)
+_SELECT_EXPIRED_AMONG = f"SELECT expires_at, id, previous_id FROM response WHERE{_EXPIRED_LEAF} AND id IN "  # noqa: S608
+_DELETE_EXPIRED = f"DELETE FROM response WHERE{_EXPIRED_LEAF} AND id IN "  # noqa: S608  texts of ours
+
+
+class Link(Struct, frozen=True, array_like=True):
+    """One turn of a chain. `depth` is 1 for the last turn; `size` is the bytes of the context up to here,
+    counted from the last turn."""
+
+    id: str
+    previous_id: str | None
+    depth: int
+    size: int
+
+
+class Sizes(Struct, frozen=True, array_like=True):
+    """A response, and how many bytes its answer and its input are."""
+
+    id: str
+    answer: int
+    input: int
+
+
+class CallLink(Struct, frozen=True, array_like=True):
+    """A tool call, the answer that made it, and how many bytes of reasoning preceded it there."""
+
+    call_id: str
+    response_id: str
+    size: int
+
+
+class ExpiredLeaf(Struct, frozen=True):
+    """A response whose time is over and that nothing continues."""
+
+    expires_at: int
+    id: str
+    previous_id: str | None
+
+
+def insert_turns(connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> None:
+    """Inside the transaction that writes the charges, and after them."""
+    responses: list[Row] = []
+    calls: list[Row] = []
+    for settlement in settlements:
+        if settlement.charge.turn is not None:
+            responses.append(_response_row(settlement, settlement.charge.turn))
+            calls += _call_rows(settlement.charge.license_id, settlement.charge.turn.turn)
+    insert_rows(connection, _insert_responses, responses)
+    insert_rows(connection, _insert_calls, calls)
+
+
+class TurnReader:
+    """Questions about what one licence has stored, to one connection. Blocking."""
+
+    def __init__(self, connection: sqlite3.Connection, license_id: str) -> None:
+        self._connection = connection
+        self._license_id = license_id
+
+    def chain(self, response_id: str, *, turns: int, size: int) -> list[Link]:
+        """The turn and those before it, the last first, and no more of them than it takes to see that one of
+        the bounds is exceeded. Loads nothing of what they hold. Empty where there is no such turn."""
+        row = self._connection.execute(SELECT_CHAIN, (response_id, self._license_id, turns, size)).fetchone()
+        return sorted(msgspec.json.decode(row[0], type=list[Link]), key=lambda link: link.depth)
+
+    def sizes(self, response_ids: Sequence[str]) -> list[Sizes]:
+        """Of those that exist."""
+        return self._select(_SELECT_SIZES, response_ids, Sizes)
+
+    def calls(self, call_ids: Sequence[str]) -> list[CallLink]:
+        """Every answer that made one of the calls after some reasoning."""
+        return self._select(SELECT_CALLS, call_ids, CallLink)
+
+    # The blobs of responses and calls that one of the above found; None for what has gone since.
+
+    def contexts(self, response_ids: Sequence[str]) -> list[bytes | None]:
+        return self._blobs("SELECT context FROM response WHERE id = ?", [(id_,) for id_ in response_ids])
+
+    def answers(self, response_ids: Sequence[str]) -> list[bytes | None]:
+        return self._blobs("SELECT answer FROM response WHERE id = ?", [(id_,) for id_ in response_ids])
+
+    def inputs(self, response_ids: Sequence[str]) -> list[bytes | None]:
+        return self._blobs("SELECT input FROM response WHERE id = ?", [(id_,) for id_ in response_ids])
+
+    def reasoning(self, links: Sequence[CallLink]) -> list[bytes | None]:
+        return self._blobs(_CALL_REASONING, [(self._license_id, n.call_id, n.response_id) for n in links])
+
+    def _select(self, statement: str, ids: Sequence[str], of: type[T]) -> list[T]:
+        found: list[T] = []
+        for group in padded(ids):
+            values = (self._license_id, *group)
+            row = self._connection.execute(statement + marks(1, len(group)), values).fetchone()
+            found += msgspec.json.decode(row[0], type=list[of])  # type: ignore[valid-type]
+        return found
+
+    def _blobs(self, one: str, rows: Sequence[Row]) -> list[bytes | None]:
+        found: list[bytes | None] = []
+        for count, values in chunks(rows):
+            found += self._connection.execute(_side_by_side(one, count), values).fetchone()
+        return found
+
+
+class SqliteTurns:
+    """Reads and removals, each on a thread and a connection of their own, so that no reader waits for a
+    writer. All raise LedgerUnavailable when the database does not answer within `patience` seconds."""
+
+    def __init__(self, url: str, *, patience: float = 1.8) -> None:
+        """Raises DatabaseUnusable for a URL that cannot work."""
+        self._reading = DatabaseThread(url, "turns", patience)
+        self._writing = DatabaseThread(url, "turns-removal", patience)
+
+    async def read(self, license_id: str, question: Callable[[TurnReader], T]) -> T:
+        """What `question` makes of the licence's turns, or raises; it runs on the reading thread."""
+        return await self._reading.ask(lambda connection: question(TurnReader(connection, license_id)))
+
+    async def find(self, license_id: str, response_id: str) -> KeptTurn | None:
+        """One turn, whole."""
+        return await self._reading.ask(lambda connection: _find(connection, license_id, response_id))
+
+    async def delete(self, license_id: str, response_id: str) -> bool:
+        """Whether there was such a turn. What continues it stays."""
+        values = (response_id, license_id)
+        return await self._writing.ask(lambda connection: connection.execute(_DELETE, values).rowcount > 0)
+
+    async def expired(self, now_ms: int, after: ExpiredLeaf | None, limit: int) -> list[ExpiredLeaf]:
+        """Turns that are over by now and that nothing continues, the oldest first, from `after` on."""
+        place = (-1, "") if after is None else (after.expires_at, after.id)
+        return await self._ask_expired(SELECT_EXPIRED, (*place, now_ms, limit))
+
+    async def expired_among(self, now_ms: int, response_ids: Sequence[str]) -> list[ExpiredLeaf]:
+        found: list[ExpiredLeaf] = []
+        for group in padded(response_ids):
+            statement = _SELECT_EXPIRED_AMONG + marks(1, len(group))
+            found += await self._ask_expired(statement, (now_ms, *group))
+        return found
+
+    async def remove_expired(self, now_ms: int, response_ids: Sequence[str]) -> int:
+        """Removes those that are still over and without a successor, in transactions of a bounded size. How
+        many there were."""
+        removed = 0
+        for group in padded(response_ids):
+            removed += await self._writing.ask(partial(_remove, now_ms, group))
+        return removed
+
+    def close(self) -> None:
+        self._reading.close()
+        self._writing.close()
+
+    async def _ask_expired(self, statement: str, values: tuple[str | int, ...]) -> list[ExpiredLeaf]:
+        rows = await self._reading.ask(lambda connection: connection.execute(statement, values).fetchall())
+        return [ExpiredLeaf(*row) for row in rows]
+
+
+@cache
+def _side_by_side(one: str, count: int) -> str:
+    return f"SELECT {', '.join([f'({one})'] * count)}"
+
+
+def _find(connection: sqlite3.Connection, license_id: str, response_id: str) -> KeptTurn | None:
+    row = connection.execute(_SELECT_TURN, (response_id, license_id)).fetchone()
+    if row is None:
+        return None
+    found_id, previous_id, created_at, expires_at, answer_blob, context, input_, *paid = row
+    charged, remaining, estimated, *counts = paid
+    answer = turn_format.decode_answer(answer_blob)
+    calls = connection.execute(_SELECT_REASONING, (response_id,)).fetchall()
+    turn = Turn(
+        id=found_id,
+        previous=previous_id,
+        status=answer.status,
+        body=answer.body,
+        input=turn_format.decode_input(input_),
+        output=answer.output,
+        messages=turn_format.decode_context(context),
+        reasoning={call_id: turn_format.decode_reasoning(blob) for call_id, blob in calls},
+    )
+    return KeptTurn(turn, Bill(Usage(*counts), charged, remaining, bool(estimated)), created_at, expires_at)
+
+
+def _remove(now_ms: int, response_ids: Sequence[str], connection: sqlite3.Connection) -> int:
+    statement = _DELETE_EXPIRED + marks(1, len(response_ids))
+    return connection.execute(statement, (now_ms, *response_ids)).rowcount
+
+
+def _response_row(settlement: Settlement, stored: StoredTurn) -> Row:
+    turn = stored.turn
+    return (
+        canonical_response_id(turn.id),
+        settlement.charge.license_id,
+        None if turn.previous is None else canonical_response_id(turn.previous),
+        settlement.charge.hold_id,
+        settlement.at,
+        stored.expires_at,
+        turn_format.encode_answer(turn),
+        turn_format.encode_context(turn),
+        turn_format.encode_input(turn),
+    )
+
+
+def _call_rows(license_id: str, turn: Turn) -> list[Row]:
+    response_id = canonical_response_id(turn.id)
+    return [
+        (license_id, call_id, response_id, turn_format.encode_reasoning(reasoning))
+        for call_id, reasoning in turn.reasoning.items()
+    ]
