@@ -117,27 +117,28 @@ def _among(kinds: dict[str, type[Item]], name: object, path: str) -> type[Item]:
 
 
 def _message(item: AnyItem, path: str, depth: int) -> Message | None:
+    message = None
     match item:
         case UserItem(role, content) | SystemItem(role, content) | DeveloperItem(role, content):
-            return Message(role, _input_parts(content, f"{path}.content"))
+            message = Message(role, _input_parts(content, f"{path}.content"))
         case AssistantItem(_, content):
-            return Message("assistant", _assistant_parts(content, f"{path}.content", depth))
+            message = Message("assistant", _assistant_parts(content, f"{path}.content", depth))
         case FunctionCallItem(_, call_id, name, arguments):
-            return Message("assistant", (ToolCall(call_id, name, arguments),))
+            message = Message("assistant", (ToolCall(call_id, name, arguments),))
         case FunctionCallOutputItem(_, call_id, output):
-            return Message("tool", (ToolResult(call_id, _input_parts(output, f"{path}.output")),))
+            message = Message("tool", (ToolResult(call_id, _input_parts(output, f"{path}.output")),))
         case ReasoningItem():
-            return Message("assistant", _thoughts(item))
+            message = Message("assistant", _thoughts(item))
         case ItemReference(item_id):
-            return Message("user", (Reference(item_id),))
+            message = Message("user", (Reference(item_id),))
         case ImageGenerationCallItem():
             url = image_url(item)
             _check_url(url, f"{path}.result")
-            return Message("assistant", (Image(url),))
+            message = Message("assistant", (Image(url),))
         case WebSearchCallItem():
             if given(item.action):
                 require_object(item.action, f"{path}.action", depth)
-            return None
+    return message
 
 
 def _input_parts(content: InputContent, path: str) -> tuple[Text | Image | Audio | File, ...]:

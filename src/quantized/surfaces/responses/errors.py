@@ -1,0 +1,82 @@
+"""Faults to what a caller of responses is told: a status and OpenAI's error body.
+
+The contract tells two kinds of bad requests apart. 400: what is asked for cannot be served, because a field
+of the body is missing, is of the wrong type or out of its range, or because the body is no JSON at all. 422:
+the body has another structure than documented, because it holds a field that is not supported, or because
+something inside of one of its fields is wrong. So a path of one step is 400, a longer one 422, and an unknown
+field is 422 wherever it stands. What only the chosen provider or model cannot do is 400.
+"""
+
+import math
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.json import Encoder
+
+from quantized.core.errors import (
+    BodyTooLarge,
+    Fault,
+    InsufficientCredits,
+    InvalidRequest,
+    InvalidValue,
+    MissingField,
+    ModelNotFound,
+    ModelNotPriced,
+    RejectedByProvider,
+    ResponseNotFound,
+    Unauthenticated,
+    Unavailable,
+    UnknownField,
+    UnknownProvider,
+    UnsupportedParameter,
+)
+from quantized.surfaces.responses.answers import ErrorBody, ErrorDetail
+from quantized.surfaces.surface import ErrorAnswer
+
+_ENCODER = Encoder()
+
+
+class _Kind(Struct, frozen=True):
+    status: int
+    type: str
+    code: str | None = None
+    """Where the fault names none."""
+
+
+_KINDS: dict[type[Fault], _Kind] = {
+    InvalidRequest: _Kind(400, "invalid_request_error"),
+    UnknownField: _Kind(422, "invalid_request_error", "unknown_parameter"),
+    BodyTooLarge: _Kind(413, "invalid_request_error", "request_too_large"),
+    UnknownProvider: _Kind(400, "invalid_request_error", "unknown_provider"),
+    UnsupportedParameter: _Kind(400, "invalid_request_error", "unsupported_parameter"),
+    ModelNotPriced: _Kind(400, "invalid_request_error", "model_not_priced"),
+    RejectedByProvider: _Kind(400, "invalid_request_error", "rejected_by_provider"),
+    Unauthenticated: _Kind(401, "invalid_request_error", "invalid_api_key"),
+    InsufficientCredits: _Kind(402, "insufficient_quota", "insufficient_credits"),
+    ModelNotFound: _Kind(404, "invalid_request_error", "model_not_found"),
+    ResponseNotFound: _Kind(404, "invalid_request_error", "response_not_found"),
+    Unavailable: _Kind(503, "server_error", "service_unavailable"),
+}
+"""By fault; one that is not here is told as the nearest class above it."""
+
+
+def render_error(fault: Fault) -> ErrorAnswer:
+    """`retry_after` is rounded up: to come back early would be in vain."""
+    kind = next(_KINDS[ancestor] for ancestor in type(fault).__mro__ if ancestor in _KINDS)
+    retry_after = fault.retry_after if isinstance(fault, Unavailable) else None
+    detail = ErrorDetail(fault.message, kind.type, fault.param, fault.code or kind.code)
+    return ErrorAnswer(
+        status=422 if _is_inside_a_field(fault) else kind.status,
+        body=_ENCODER.encode(ErrorBody(detail)),
+        retry_after=None if retry_after is None else max(0, math.ceil(retry_after)),
+    )
+
+
+def failure_code(fault: Fault) -> Literal["server_error", "invalid_prompt"]:
+    """What a response that failed says of itself: whether it was the caller's own input."""
+    return "invalid_prompt" if isinstance(fault, InvalidRequest) else "server_error"
+
+
+def _is_inside_a_field(fault: Fault) -> bool:
+    path = fault.param or ""
+    return isinstance(fault, MissingField | InvalidValue) and ("." in path or "[" in path)
