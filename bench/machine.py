@@ -149,7 +149,7 @@ class Running:
 
 
 class OtherWork:
-    """What else the two cores do from now on. It makes all figures worse, and the gateway's more than nginx's,
+    """What else the two cores do from now on. It worsens all figures, and the gateway's more than nginx's,
     whose code fits a smaller cache."""
 
     def __init__(self) -> None:
