@@ -89,7 +89,8 @@ class Server:
         self._tls = tls
         self._host = host
         self._scripts: list[Script] = []
-        self._tasks: list[asyncio.Task[object]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._writers: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
         self.accepted = 0
         self.port = 0
@@ -112,26 +113,32 @@ class Server:
             return
         self._server.close()
         self._server = None
+        for _ in range(5):  # a connection that was just accepted becomes a peer within these turns
+            await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         results = await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
         for result in results:
             if isinstance(result, BaseException) and not isinstance(
                 result, asyncio.CancelledError | ConnectionError | asyncio.IncompleteReadError | ssl.SSLError
             ):
                 raise result
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         script = self._scripts[min(self.accepted, len(self._scripts) - 1)]
         self.accepted += 1
+        self._writers.append(writer)
         self._tasks.append(asyncio.ensure_future(self._run(script, Peer(reader, writer))))
 
     async def _run(self, script: Script, peer: Peer) -> None:
         try:
             await script(peer)
         finally:
-            transport = peer.writer.transport
-            transport.abort()
+            peer.writer.transport.abort()
 
     @property
     def url(self) -> str:

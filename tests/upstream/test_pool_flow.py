@@ -24,6 +24,7 @@ async def test_nobody_reads_and_the_sender_blocks(server: Server) -> None:
             peer.write(piece)
             await peer.writer.drain()
             sent += len(piece)
+        await peer.gone()
 
     async def stalled() -> bool:
         before = sent

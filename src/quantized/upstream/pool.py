@@ -91,7 +91,13 @@ class Pool:
             raise UpstreamFailure("connect", f"no connection within {seconds:.3g} s", timeout=True) from error
         except OSError as error:
             raise UpstreamFailure("connect", str(error)) from error
+        if connection.is_lost:
+            raise UpstreamFailure("connect", "the connection was closed as soon as it was made")
+        if self._closed:
+            connection.abort()
         self._check_open()
+        # Only now: a loop may forget to tell of the loss of a connection whose making was cancelled.
+        self._connections.add(connection)
         return connection
 
     def _check_open(self) -> None:
@@ -129,11 +135,6 @@ class Pool:
         return exchange
 
     # Called by the connections.
-
-    def opened(self, connection: Connection) -> None:
-        self._connections.add(connection)
-        if self._closed:
-            connection.abort()
 
     def lost(self, connection: Connection) -> None:
         self._connections.discard(connection)
