@@ -49,7 +49,8 @@ class Peer:
         return received._replace(body=await self.reader.readexactly(size))
 
     def write(self, data: bytes) -> None:
-        self.writer.write(data)
+        if not self.writer.is_closing():  # uvloop raises an error of its own kind
+            self.writer.write(data)
 
     async def answer(self, data: bytes = HELLO) -> Received:
         """Reads a request and writes `data`."""

@@ -72,14 +72,14 @@ async def test_while_sending(server: Server, pool: Pool) -> None:
         gone.set()
 
     server.serve(script)
-    task = asyncio.ensure_future(pool.send(server.call(b"x" * 50_000_000), PATIENT))
+    task = asyncio.ensure_future(pool.send(server.call(bytes(20_000_000)), PATIENT))
     await reading.wait()
     await cancelled(task)
     async with asyncio.timeout(5):
         await gone.wait()
 
 
-@pytest.mark.parametrize("turns", range(12))
+@pytest.mark.parametrize("turns", range(10))
 async def test_after_any_number_of_turns(server: Server, pool: Pool, turns: int) -> None:
     """Before, while and after the connection is made, the request sent, the head and the body received."""
 

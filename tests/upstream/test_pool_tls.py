@@ -164,7 +164,7 @@ async def test_a_lost_connection_is_replaced(server: Server, pool: Pool) -> None
 
 
 async def test_nobody_reads_and_the_sender_blocks(server: Server, authority: trustme.CA) -> None:
-    size = 64_000_000
+    size = 32_000_000
     sent = 0
 
     async def fast(peer: Peer) -> None:
