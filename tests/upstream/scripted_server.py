@@ -180,16 +180,23 @@ def holding(answer: bytes) -> Script:
 
 
 def open_sockets() -> set[str]:
-    """The TCP sockets of this process, by inode. (Loops open others of their own as they like.)"""
-    inodes = set()
-    for table in ("tcp", "tcp6"):
-        rows = Path("/proc/self/net", table).read_text().splitlines()[1:]
-        inodes |= {row.split()[9] for row in rows}
+    """The sockets of this process, by inode."""
     found = set()
     for entry in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # the descriptor of the listing itself
-            found.add(str(entry.readlink()).removeprefix("socket:[").removesuffix("]"))
-    return found & inodes
+            target = str(entry.readlink())
+            if target.startswith("socket:["):
+                found.add(target[len("socket:[") : -1])
+    return found
+
+
+def leaked_since(before: set[str]) -> set[str]:
+    """The TCP sockets opened and not closed since. (Loops open others of their own as they like.)"""
+    new = open_sockets() - before
+    if new:
+        rows = "".join(Path("/proc/self/net", table).read_text() for table in ("tcp", "tcp6")).splitlines()
+        new &= {row.split()[9] for row in rows}
+    return new
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 import trustme
 from msgspec.structs import replace
-from scripted_server import HELLO, PATIENT, Peer, Server, answering, eventually, open_sockets
+from scripted_server import HELLO, PATIENT, Peer, Server, answering, eventually, leaked_since, open_sockets
 
 from quantized.upstream.call import UpstreamFailure
 from quantized.upstream.pool import Pool
@@ -21,7 +21,7 @@ def authority() -> trustme.CA:
 
 
 def serving(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(["h2", "http/1.1"])
     authority.issue_cert(*names).configure_cert(context)
     return context
@@ -35,7 +35,7 @@ async def server(authority: trustme.CA) -> AsyncIterator[Server]:
 
 @pytest_asyncio.fixture
 async def pool(server: Server, authority: trustme.CA) -> AsyncIterator[Pool]:
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["http/1.1"])
     authority.configure_trust(context)
     before = open_sockets()
@@ -43,7 +43,7 @@ async def pool(server: Server, authority: trustme.CA) -> AsyncIterator[Pool]:
     yield pool
     await pool.close()
     await server.close()
-    await eventually(lambda: not open_sockets() - before)
+    await eventually(lambda: not leaked_since(before))
 
 
 async def test_a_connection_is_used_again(server: Server, pool: Pool) -> None:
@@ -181,7 +181,7 @@ async def test_nobody_reads_and_the_sender_blocks(server: Server, authority: tru
         await asyncio.sleep(0.05)
         return sent == before
 
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(context)
     server.serve(fast)
     pool = Pool(ssl_context=context, buffer_bytes=100_000)
