@@ -9,6 +9,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 import pytest_asyncio
+from chat_client import Connect, RawClient
 from gateway_process import GatewayProcess, Licence, configuration
 from hostile import UPSTREAM_KEY, Hostile
 from hostile_behaviours import BEHAVIOURS
@@ -133,3 +134,17 @@ def licence(gateway: GatewayProcess) -> Licence:
 @pytest.fixture
 def hasty_licence(hasty: GatewayProcess) -> Licence:
     return hasty.licence()
+
+
+@pytest_asyncio.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """Raw connections to a gateway; what a test leaves open is closed after it."""
+    clients: list[RawClient] = []
+
+    async def connect(gateway: GatewayProcess, receive_buffer: int | None = None) -> RawClient:
+        clients.append(await RawClient.connect(gateway, receive_buffer))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        await client.leave()
