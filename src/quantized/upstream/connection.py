@@ -9,6 +9,11 @@ from quantized.upstream.deadlines import Sweeper
 from quantized.upstream.request import Origin
 
 
+def in_words(error: BaseException) -> str:
+    """What went wrong; some errors of the network carry no words of their own."""
+    return str(error) or type(error).__name__
+
+
 class Listener(Protocol):
     """The exchange that a connection is serving. Each call comes from the event loop."""
 
@@ -109,7 +114,9 @@ class Connection(asyncio.Protocol):
         self.is_lost = True
         self.keeper.lost(self)
         if listener is not None:
-            listener.lost("the connection was closed" if exc is None else f"the connection was lost: {exc}")
+            listener.lost(
+                "the connection was closed" if exc is None else f"the connection was lost: {in_words(exc)}"
+            )
 
     def _end_was_meant(self) -> bool:
         """Under TLS only its own end tells that nobody on the way has cut the connection. Not every loop
