@@ -23,7 +23,7 @@ _LISTED = {
     "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
     "pricing": {"prompt": "0.000001", "completion": "0.000004"},
     "top_provider": {"context_length": 32_000, "max_completion_tokens": 500},
-    "supported_parameters": ["max_tokens", "temperature"],
+    "supported_parameters": ["max_tokens", "temperature", "reasoning", "logprobs"],
 }
 
 
@@ -36,10 +36,9 @@ class Silent(NamedTuple):
 
 @pytest.fixture(scope="session")
 def hostile() -> Iterator[Hostile]:
-    listed = json.dumps({"data": [_LISTED]}).encode()
-    server = Hostile(
-        {**BEHAVIOURS, "listed/model": BEHAVIOURS["hostile/plain"]}, {"/openrouter/v1/models": listed}
-    )
+    listed = json.dumps({"data": [_LISTED, _LISTED | {"id": "listed/rich"}]}).encode()
+    models = {"listed/model": BEHAVIOURS["hostile/plain"], "listed/rich": BEHAVIOURS["hostile/rich"]}
+    server = Hostile(BEHAVIOURS | models, {"/openrouter/v1/models": listed})
     server.start()
     yield server
     server.stop()
