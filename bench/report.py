@@ -59,8 +59,8 @@ def _shown(figure: float) -> str:
     )
 
 
-def as_json(lines: Sequence[Line], ledger: str) -> str:
-    """The figures of every round."""
+def as_json(lines: Sequence[Line], ledger: str, disturbed: float) -> str:
+    """The figures of every round; `disturbed` is the share of the cores that other work had."""
     described: list[dict[str, Any]] = [
         {
             "key": line.key,
@@ -74,10 +74,12 @@ def as_json(lines: Sequence[Line], ledger: str) -> str:
         }
         for line in lines
     ]
-    return json.dumps({**machine(), "ledger": ledger, "lines": described}, indent=2)
+    return json.dumps(
+        {**machine(), "ledger": ledger, "other_work": round(disturbed, 3), "lines": described}, indent=2
+    )
 
 
-def machine() -> dict[str, Any]:
+def machine() -> dict[str, str]:
     models = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -85,7 +87,7 @@ def machine() -> dict[str, Any]:
     ]
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
+        "python": f"Python {platform.python_version()}",
+        "cores": f"{os.cpu_count()} cores",
         "processor": models[0] if models else platform.machine(),
     }

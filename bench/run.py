@@ -13,9 +13,12 @@ from typing import NoReturn
 
 from bench.contenders import Contender, start_nginx, start_upstreams
 from bench.gateway import Ledger, LedgerDiffers, start_gateway
-from bench.machine import Unable, allow_open_files, check_machine, compiled
+from bench.machine import OtherWork, Unable, allow_open_files, check_machine, compiled
 from bench.report import as_json, machine, table
 from bench.rows import Line, LoadFailed, rows
+
+_DISTURBED = 0.05
+"""The share of the cores that other work may have without a word about it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             upstreams = start_upstreams(stack, folder)
             nginx = start_nginx(stack, folder, upstreams)
             gateway, ledger = start_gateway(stack, folder, upstreams)
+            others = OtherWork()
             lines = _measure(options, (gateway, nginx), ledger)
+            disturbed = others.share()
             verdict = ledger.check()
     except Unable as unable:
         print(f"bench: {unable}", file=sys.stderr)
@@ -44,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("bench: stopped", file=sys.stderr)
         return 130
-    _tell(options, lines, verdict, time.monotonic() - began)
+    _tell(options, lines, verdict, disturbed, time.monotonic() - began)
     return 0
 
 
@@ -82,12 +87,16 @@ def _measure(options: argparse.Namespace, contenders: Sequence[Contender], ledge
     return [line for row in chosen for line in row.lines]
 
 
-def _tell(options: argparse.Namespace, lines: Sequence[Line], verdict: str, seconds: float) -> None:
+def _tell(
+    options: argparse.Namespace, lines: Sequence[Line], verdict: str, disturbed: float, seconds: float
+) -> None:
     print(table(lines))
-    print("\nleast, median and greatest over the rounds;", ", ".join(map(str, machine().values())))
+    print("\nleast, median and greatest over the rounds;", ", ".join(machine().values()))
     print(f"every answer was right; {verdict}; {seconds:.0f} s")
+    if disturbed > _DISTURBED:
+        print(f"other work took {disturbed:.0%} of the two cores: measure again when the machine is at rest")
     if options.json:
-        options.json.write_text(as_json(lines, verdict) + "\n")
+        options.json.write_text(as_json(lines, verdict, disturbed) + "\n")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ The one place that knows every room.
 """
 
 import asyncio
+import gc
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -58,11 +59,10 @@ class Application:
         self._lifespan = Starlette(lifespan=self._living)
         self._edge: App | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or self._edge is None:
-            await self._lifespan(scope, receive, send)
-        else:
-            await self._edge(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # Not a coroutine of its own: every request would pay for one more frame to be resumed.
+        app = self._lifespan if scope["type"] == "lifespan" or self._edge is None else self._edge
+        return app(scope, receive, send)
 
     @asynccontextmanager
     async def _living(self, _: Starlette) -> AsyncIterator[None]:
@@ -132,7 +132,7 @@ async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
         render_error=render_error,
         openapi=description(),
     )
-    return Edge({CHAT: chat}, cold.app(), clock)
+    return Edge({CHAT: chat}, cold.app(), clock, logs.RequestLog(settings.log_level).write)
 
 
 def _providers(settings: Settings, pool: Upstream, clock: SystemClock) -> list[Registered]:
@@ -178,16 +178,22 @@ def _with_cors(app: App, origins: tuple[str, ...]) -> App:
 def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. The database must be migrated."""
     logs.configure(settings.log_level)
+    # What start-up made stays for good, and requests make no cycles: looking for garbage among them every
+    # 700 allocations took 8 % of the time.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     config = uvicorn.Config(
         Application(settings),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
         http="httptools",
+        interface="asgi3",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         backlog=4096,
         timeout_graceful_shutdown=round(settings.shutdown_seconds),
     )

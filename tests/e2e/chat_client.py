@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import httpx
@@ -90,7 +91,7 @@ class RawClient:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", gateway.port))
-        return cls(*await asyncio.open_connection(sock=sock, limit=1024))
+        return cls(*await asyncio.open_connection(sock=sock))
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -104,8 +105,14 @@ class RawClient:
         return await self.reader.read()
 
     async def leave(self, *, reset: bool = False) -> None:
-        """Closes, politely or with RST."""
+        """Closes, politely or with RST. Can be repeated."""
+        if self.writer.transport.is_closing():
+            return
         if reset:
             sock = self.writer.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
+
+
+Connect = Callable[..., Awaitable[RawClient]]
+"""The fixture that makes them."""

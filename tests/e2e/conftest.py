@@ -9,6 +9,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 import pytest_asyncio
+from chat_client import Connect, RawClient
 from gateway_process import GatewayProcess, Licence, configuration
 from hostile import UPSTREAM_KEY, Hostile
 from hostile_behaviours import BEHAVIOURS
@@ -22,7 +23,7 @@ _LISTED = {
     "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
     "pricing": {"prompt": "0.000001", "completion": "0.000004"},
     "top_provider": {"context_length": 32_000, "max_completion_tokens": 500},
-    "supported_parameters": ["max_tokens", "temperature"],
+    "supported_parameters": ["max_tokens", "temperature", "reasoning", "logprobs"],
 }
 
 
@@ -35,10 +36,9 @@ class Silent(NamedTuple):
 
 @pytest.fixture(scope="session")
 def hostile() -> Iterator[Hostile]:
-    listed = json.dumps({"data": [_LISTED]}).encode()
-    server = Hostile(
-        {**BEHAVIOURS, "listed/model": BEHAVIOURS["hostile/plain"]}, {"/openrouter/v1/models": listed}
-    )
+    listed = json.dumps({"data": [_LISTED, _LISTED | {"id": "listed/rich"}]}).encode()
+    models = {"listed/model": BEHAVIOURS["hostile/plain"], "listed/rich": BEHAVIOURS["hostile/rich"]}
+    server = Hostile(BEHAVIOURS | models, {"/openrouter/v1/models": listed})
     server.start()
     yield server
     server.stop()
@@ -133,3 +133,17 @@ def licence(gateway: GatewayProcess) -> Licence:
 @pytest.fixture
 def hasty_licence(hasty: GatewayProcess) -> Licence:
     return hasty.licence()
+
+
+@pytest_asyncio.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """Raw connections to a gateway; what a test leaves open is closed after it."""
+    clients: list[RawClient] = []
+
+    async def connect(gateway: GatewayProcess, receive_buffer: int | None = None) -> RawClient:
+        clients.append(await RawClient.connect(gateway, receive_buffer))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        await client.leave()

@@ -170,7 +170,7 @@ class GatewayProcess:
         """Returns the exit status."""
         assert self.process is not None
         self.process.send_signal(how)
-        return self.process.wait(15)
+        return self.process.wait(10)
 
     def licence(self, balance: str | None = "10", *more: str) -> Licence:
         """A licence with a key. `balance` in credits; None: unlimited. `more` goes to the key."""

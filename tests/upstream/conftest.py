@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 import pytest
 import pytest_asyncio
 import uvloop
-from scripted_server import Server, eventually, open_sockets
+from scripted_server import Server, eventually, leaked_since, open_sockets
 
 from quantized.upstream.pool import Pool
 
@@ -31,4 +31,4 @@ async def pool(server: Server) -> AsyncIterator[Pool]:
     await pool.close()
     await server.close()
     # Both ends live in this process, and the server's close a turn or two of the loop later.
-    await eventually(lambda: not open_sockets() - before)
+    await eventually(lambda: not leaked_since(before))

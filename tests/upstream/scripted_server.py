@@ -49,7 +49,8 @@ class Peer:
         return received._replace(body=await self.reader.readexactly(size))
 
     def write(self, data: bytes) -> None:
-        self.writer.write(data)
+        if not self.writer.is_closing():  # uvloop raises an error of its own kind
+            self.writer.write(data)
 
     async def answer(self, data: bytes = HELLO) -> Received:
         """Reads a request and writes `data`."""
@@ -89,7 +90,8 @@ class Server:
         self._tls = tls
         self._host = host
         self._scripts: list[Script] = []
-        self._tasks: list[asyncio.Task[object]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._writers: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
         self.accepted = 0
         self.port = 0
@@ -112,26 +114,32 @@ class Server:
             return
         self._server.close()
         self._server = None
+        for _ in range(5):  # a connection that was just accepted becomes a peer within these turns
+            await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         results = await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
         for result in results:
             if isinstance(result, BaseException) and not isinstance(
                 result, asyncio.CancelledError | ConnectionError | asyncio.IncompleteReadError | ssl.SSLError
             ):
                 raise result
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         script = self._scripts[min(self.accepted, len(self._scripts) - 1)]
         self.accepted += 1
+        self._writers.append(writer)
         self._tasks.append(asyncio.ensure_future(self._run(script, Peer(reader, writer))))
 
     async def _run(self, script: Script, peer: Peer) -> None:
         try:
             await script(peer)
         finally:
-            transport = peer.writer.transport
-            transport.abort()
+            peer.writer.transport.abort()
 
     @property
     def url(self) -> str:
@@ -172,16 +180,23 @@ def holding(answer: bytes) -> Script:
 
 
 def open_sockets() -> set[str]:
-    """The TCP sockets of this process, by inode. (Loops open others of their own as they like.)"""
-    inodes = set()
-    for table in ("tcp", "tcp6"):
-        rows = Path("/proc/self/net", table).read_text().splitlines()[1:]
-        inodes |= {row.split()[9] for row in rows}
+    """The sockets of this process, by inode."""
     found = set()
     for entry in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # the descriptor of the listing itself
-            found.add(str(entry.readlink()).removeprefix("socket:[").removesuffix("]"))
-    return found & inodes
+            target = str(entry.readlink())
+            if target.startswith("socket:["):
+                found.add(target[len("socket:[") : -1])
+    return found
+
+
+def leaked_since(before: set[str]) -> set[str]:
+    """The TCP sockets opened and not closed since. (Loops open others of their own as they like.)"""
+    new = open_sockets() - before
+    if new:
+        rows = "".join(Path("/proc/self/net", table).read_text() for table in ("tcp", "tcp6")).splitlines()
+        new &= {row.split()[9] for row in rows}
+    return new
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:

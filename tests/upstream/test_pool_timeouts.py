@@ -142,7 +142,7 @@ async def test_a_server_that_does_not_read(server: Server, pool: Pool) -> None:
     assert (failure.value.phase, failure.value.timeout) == ("send", True)
 
 
-async def test_a_reader_who_takes_his_time_is_not_an_idle_server(server: Server, pool: Pool) -> None:
+async def test_a_reader_who_takes_his_time_is_not_an_idle_server(server: Server) -> None:
     """While reading is paused the server may be as silent as it likes: it cannot speak."""
     pool = Pool(buffer_bytes=10)
     server.serve(holding(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n" + b"x" * 19), drip)

@@ -6,7 +6,6 @@ from collections.abc import Awaitable
 
 from quantized.catalog.pricing import price
 from quantized.core.errors import Fault
-from quantized.core.ids import mint_id
 from quantized.core.ports import Caller, Charge, Clock, Hold, HoldOrder, Ledger, Outcome, Receipt
 from quantized.core.usage import Bill, Usage
 from quantized.gateway.journal import Journal
@@ -46,7 +45,7 @@ class Account:
         self._ended = False
         now = clock.now_ms()
         self._order = HoldOrder(
-            id=mint_id("hold", now),
+            id=f"hold-{journal.request_id.removeprefix('req-')}",
             license_id=caller.license_id,
             wanted=quote.wanted,
             minimum=quote.minimum,

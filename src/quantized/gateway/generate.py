@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from quantized.catalog.catalog import Catalog
 from quantized.core.errors import ModelNotFound, ProviderUnavailable
-from quantized.core.events import Failed, Started
+from quantized.core.events import Failed
 from quantized.core.fold import Answer, fold
 from quantized.core.ports import Caller, Clock, Hold, Ledger
 from quantized.core.request import GenerationRequest
@@ -127,12 +127,12 @@ class Generation:
         body = await response.read(self._gateway.answer_bytes)
         journal = self._journal
         journal.first_byte_ms = self._gateway.clock.now_ms() - journal.started_at
-        meter = Meter()
         events = self._to.provider.decode_body(self._request, body)
-        identity = self._identity()
-        answer = fold(
-            identity.complete(event) if isinstance(event, Started) else event for event in meter.watch(events)
-        )
+        answer = self._identity().named(fold(events))
+        meter = Meter()
+        if answer.usage is None:
+            for event in events:
+                meter.note(event)
         journal.upstream_id = answer.id
         return answer, meter
 

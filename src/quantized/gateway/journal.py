@@ -6,7 +6,7 @@ from quantized.core.errors import Fault, ProviderUnavailable
 from quantized.core.usage import Usage
 
 
-class Journal(Struct):
+class Journal(Struct, omit_defaults=True):
     """One request's line, filled in as it walks through the rooms. Never a prompt, never a secret.
 
     Times: `started_at` is Unix milliseconds, the others are milliseconds since then.

@@ -1,7 +1,5 @@
 """From a request to the credits it may cost, and from an answer to the credits it did cost."""
 
-from collections.abc import Iterable, Iterator
-
 from msgspec import Struct
 
 from quantized.catalog.bounds import estimate_input, estimate_output, input_bound
@@ -107,12 +105,6 @@ class Meter:
                 self._bytes += len(event.name or "") + len(event.url or "") // _BYTES_OF_MEDIA
             case AudioDelta():
                 self._bytes += len(event.transcript) + len(event.data) // _BYTES_OF_MEDIA
-
-    def watch(self, events: Iterable[Event]) -> Iterator[Event]:
-        """The same events, counted on the way."""
-        for event in events:
-            self.note(event)
-            yield event
 
 
 def measured(

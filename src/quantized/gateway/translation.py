@@ -7,16 +7,19 @@ writing, not the reading.
 """
 
 from collections.abc import Iterable
-from typing import get_args
+from typing import TypeVar, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from quantized.core.errors import Fault
 from quantized.core.events import Delta, Event, Failed, Finished, Started, Terminal
+from quantized.core.fold import Answer
 from quantized.gateway.metering import Meter
 from quantized.providers.provider import Decoder
 from quantized.surfaces.surface import Renderer
+
+Named = TypeVar("Named", Started, Answer)
 
 _DELTAS = frozenset(get_args(Delta))
 
@@ -27,10 +30,10 @@ class Identity(Struct, frozen=True):
     id: str
     created: int
 
-    def complete(self, started: Started) -> Started:
-        if started.id and started.created:
-            return started
-        return replace(started, id=started.id or self.id, created=started.created or self.created)
+    def named(self, told: Named) -> Named:
+        if told.id and told.created:
+            return told
+        return replace(told, id=told.id or self.id, created=told.created or self.created)
 
 
 class Translation:
@@ -94,7 +97,7 @@ class Translation:
                     self.terminal = event
                     return
                 case Started():
-                    self.started = self._identity.complete(event)
+                    self.started = self._identity.named(event)
                     yield self._renderer.feed(self.started)
                 case _:
                     self.meter.note(event)

@@ -21,11 +21,16 @@ class Watch(Struct, frozen=True):
     stall: float
 
 
+_BEGIN_SECONDS = 0.25
+"""How long a request lasts before somebody attends to it. Most are over by then, and a task for each would
+cost them more than their share; the rest lose a quarter of the second in which a provider is told."""
+
+
 class Attendant:
     """`async with`: the body is cancelled when the client leaves or takes nothing for too long, and the
     context then raises ClientLeft. With a stream, silence is filled with comments."""
 
-    __slots__ = ("_left", "_owner", "_receive", "_stream", "_task", "_watch")
+    __slots__ = ("_begin", "_left", "_owner", "_receive", "_stream", "_task", "_watch")
 
     def __init__(self, receive: Receive, watch: Watch, stream: EventStream | None = None) -> None:
         self._receive = receive
@@ -34,10 +39,12 @@ class Attendant:
         self._left = False
         self._owner: asyncio.Task[object] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._begin: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
-        self._owner = asyncio.current_task()
-        self._task = asyncio.create_task(self._attend())
+        loop = asyncio.get_running_loop()
+        self._owner = asyncio.current_task(loop)
+        self._begin = loop.call_later(_BEGIN_SECONDS, self._start)
         return self
 
     async def __aexit__(
@@ -45,10 +52,15 @@ class Attendant:
     ) -> None:
         if self._task is not None:
             self._task.cancel()
+        elif self._begin is not None:
+            self._begin.cancel()
         if self._left and self._owner is not None:
             # Ours, not somebody else's: the cancellation ends here.
             self._owner.uncancel()
             raise ClientLeft from error
+
+    def _start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._attend())
 
     async def _attend(self) -> None:
         if self._stream is None:

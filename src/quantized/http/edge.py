@@ -12,7 +12,7 @@ from quantized.core.ports import Clock
 from quantized.gateway.journal import Journal
 from quantized.http.messages import ClientLeft, Headers, Message, Receive, Scope, Send, respond
 
-_log = logging.getLogger("quantized.request")
+_log = logging.getLogger("quantized")
 
 _CLIENT_LEFT = 499
 """The status in the log of a request that nobody waited for, as nginx writes it. No client ever sees it."""
@@ -26,18 +26,24 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Edge:
-    """The ASGI application. `hot` maps the paths of POST endpoints that bypass the web framework `cold`."""
+    """The ASGI application. `hot` maps the paths of POST endpoints that bypass the web framework `cold`;
+    `tell` is told of each request when it has ended."""
 
-    def __init__(self, hot: Mapping[str, Endpoint], cold: App, clock: Clock) -> None:
+    def __init__(
+        self, hot: Mapping[str, Endpoint], cold: App, clock: Clock, tell: Callable[[Journal], None]
+    ) -> None:
         self._hot = hot
         self._cold = cold
         self._clock = clock
-        self._running: set[asyncio.Task[object]] = set()
+        self._tell = tell
+        self._running = 0
+        self._idle: asyncio.Event | None = None
 
     async def drained(self) -> None:
         """Returns when every request that the server cancelled has ended."""
         if self._running:
-            await asyncio.wait(self._running)
+            self._idle = asyncio.Event()
+            await self._idle.wait()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,10 +52,7 @@ class Edge:
         now = self._clock.now_ms()
         journal = Journal(request_id=mint_id("req", now), started_at=now, surface=scope["path"])
         headers = [(b"x-request-id", journal.request_id.encode())]
-        task = asyncio.current_task()
-        if task is not None:
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+        self._running += 1
         endpoint = self._hot.get(scope["path"]) if scope["method"] == "POST" else None
         try:
             if endpoint is not None:
@@ -63,7 +66,7 @@ class Edge:
             raise
         except Exception as error:
             journal.error, journal.cause = type(error).__name__, "a fault of ours; the traceback follows"
-            logging.getLogger("quantized").exception("bug", extra={"request_id": journal.request_id})
+            _log.exception("bug", extra={"request_id": journal.request_id})
             if journal.status == 0:
                 journal.status = 500
                 await respond(send, 500, _INTERNAL_ERROR, headers)
@@ -71,8 +74,10 @@ class Edge:
                 raise
         finally:
             journal.total_ms = self._clock.now_ms() - journal.started_at
-            level = logging.ERROR if journal.alert else logging.INFO
-            _log.log(level, "request", extra={"journal": journal})
+            self._tell(journal)
+            self._running -= 1
+            if self._idle is not None and not self._running:
+                self._idle.set()
 
 
 def _tagged(send: Send, journal: Journal, headers: Headers) -> Send:

@@ -3,7 +3,7 @@
 Everything here is synchronous, deterministic and without I/O. Only the gateway's pump awaits.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -74,7 +74,7 @@ class Provider(Protocol):
 
     def decoder(self, request: GenerationRequest) -> Decoder: ...
 
-    def decode_body(self, request: GenerationRequest, body: bytes) -> Iterable[Event]:
+    def decode_body(self, request: GenerationRequest, body: bytes) -> Sequence[Event]:
         """One JSON body. An answer that is not one is a Failed event, never an exception."""
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Fault:

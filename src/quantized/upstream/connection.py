@@ -1,11 +1,17 @@
 """One TCP or TLS connection to an origin. It serves one exchange after the other."""
 
 import asyncio
+import ssl
 from math import inf
 from typing import Protocol, cast
 
 from quantized.upstream.deadlines import Sweeper
 from quantized.upstream.request import Origin
+
+
+def in_words(error: BaseException) -> str:
+    """What went wrong; some errors of the network carry no words of their own."""
+    return str(error) or type(error).__name__
 
 
 class Listener(Protocol):
@@ -31,8 +37,6 @@ class Listener(Protocol):
 class Keeper(Protocol):
     """Whoever owns the connections."""
 
-    def opened(self, connection: "Connection") -> None: ...
-
     def lost(self, connection: "Connection") -> None: ...
 
     def free(self, connection: "Connection") -> None:
@@ -55,6 +59,7 @@ class Connection(asyncio.Protocol):
         self.deadline = inf
         self.listener: Listener | None = None
         self.writing_paused = False
+        self.is_lost = False
 
     def attach(self, transport: asyncio.Transport) -> None:
         """Speaks through `transport` from now on."""
@@ -92,7 +97,6 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.attach(cast("asyncio.Transport", transport))
-        self.keeper.opened(self)
 
     def data_received(self, data: bytes) -> None:
         if self.listener is None:
@@ -101,15 +105,29 @@ class Connection(asyncio.Protocol):
             self.listener.received(data)
 
     def eof_received(self) -> None:
-        if self.listener is not None:
+        if self.listener is not None and self._end_was_meant():
             self.listener.ended()
 
     def connection_lost(self, exc: Exception | None) -> None:
         listener, self.listener = self.listener, None
         self.deadline = inf
+        self.is_lost = True
         self.keeper.lost(self)
         if listener is not None:
-            listener.lost("the connection was closed" if exc is None else f"the connection was lost: {exc}")
+            listener.lost(
+                "the connection was closed" if exc is None else f"the connection was lost: {in_words(exc)}"
+            )
+
+    def _end_was_meant(self) -> bool:
+        """Under TLS only its own end tells that nobody on the way has cut the connection. Not every loop
+        keeps the two apart. Where it was not meant, the loss of the connection follows."""
+        tls = self.transport.get_extra_info("ssl_object")
+        if tls is None:
+            return True
+        try:
+            return not tls.read(1)
+        except ssl.SSLError:
+            return False
 
     def pause_writing(self) -> None:
         self.writing_paused = True

@@ -10,13 +10,15 @@ byte of response, or one that ran out of time is never repeated.
 
 import asyncio
 import ssl
+from collections.abc import Iterable
 
 from quantized.providers.provider import UpstreamCall
 from quantized.upstream.call import Patience, UpstreamFailure
-from quantized.upstream.connection import Connection
+from quantized.upstream.connection import Connection, in_words
 from quantized.upstream.deadlines import Sweeper
 from quantized.upstream.exchange import Exchange, Unanswered
 from quantized.upstream.message import Message
+from quantized.upstream.proxy import open_tunnel, parse_proxy
 from quantized.upstream.request import Origin, RequestHead, framed, locate, request_head
 from quantized.upstream.tls import default_context
 
@@ -32,15 +34,20 @@ class Pool:
         idle_seconds: float = 30.0,
         header_bytes: int = 64 * 1024,
         buffer_bytes: int = 256 * 1024,
+        proxy: str | None = None,
+        no_proxy: Iterable[str] = (),
     ) -> None:
         """`ssl_context`: None for the system's trust. `idle_seconds`: how long an idle connection is kept.
         `header_bytes` bounds the head of a response. `buffer_bytes` bounds what is read ahead of whoever
-        reads a response; up to 256 KiB more may come with the piece of data that crosses it."""
+        reads a response; up to 256 KiB more may come with the piece of data that crosses it. `proxy`: the
+        http:// URL of one, with user and password where it wants them; `no_proxy`: hosts (and the domains
+        below them) that are reached without it. Raises ValueError."""
         self._ssl_context = ssl_context
         self._max_idle = max_idle_per_origin
         self._idle_seconds = idle_seconds
         self._header_bytes = header_bytes
         self._buffer_bytes = buffer_bytes
+        self._proxy = None if proxy is None else parse_proxy(proxy, no_proxy)
         self._connections: set[Connection] = set()
         self._idle: dict[Origin, dict[Connection, None]] = {}
         self._sweeper = Sweeper(self._connections)
@@ -50,7 +57,11 @@ class Pool:
     async def send(self, call: UpstreamCall, patience: Patience) -> Exchange:
         """As `Upstream.send`. Raises ValueError for a call that cannot be sent as it stands."""
         origin = locate(call.url).origin
-        head = request_head(call)
+        proxy = self._proxy
+        if origin.scheme == "http" and proxy is not None and proxy.serves(origin):
+            head = request_head(call, proxy.headers, absolute=True)
+        else:
+            head = request_head(call)
         total_at = asyncio.get_running_loop().time() + patience.total
         connection = self._take_idle(origin)
         if connection is not None:
@@ -90,8 +101,14 @@ class Pool:
         except TimeoutError as error:
             raise UpstreamFailure("connect", f"no connection within {seconds:.3g} s", timeout=True) from error
         except OSError as error:
-            raise UpstreamFailure("connect", str(error)) from error
+            raise UpstreamFailure("connect", in_words(error)) from error
+        if connection.is_lost:
+            raise UpstreamFailure("connect", "the connection was closed as soon as it was made")
+        if self._closed:
+            connection.abort()
         self._check_open()
+        # Only now: a loop may forget to tell of the loss of a connection whose making was cancelled.
+        self._connections.add(connection)
         return connection
 
     def _check_open(self) -> None:
@@ -99,20 +116,45 @@ class Pool:
             raise UpstreamFailure("connect", "the pool is closed", aborted=True)
 
     async def _open(self, origin: Origin, seconds: float) -> Connection:
+        """A connection ready for requests to `origin`. Raises OSError."""
         loop = asyncio.get_running_loop()
         connection = Connection(origin, self, self._sweeper)
+        proxy = self._proxy if self._proxy is not None and self._proxy.serves(origin) else None
         if origin.scheme == "http":
-            await loop.create_connection(lambda: connection, origin.host, origin.port)
+            host, port = (origin.host, origin.port) if proxy is None else (proxy.host, proxy.port)
+            await loop.create_connection(lambda: connection, host, port)
             return connection
-        context = self._ssl_context or await asyncio.to_thread(default_context)
-        await loop.create_connection(
-            lambda: connection,
-            origin.host,
-            origin.port,
-            ssl=context,
-            server_hostname=origin.host.removesuffix("."),
-            ssl_handshake_timeout=seconds + 1,  # never before ours, which says what it is
-        )
+        context = self._ssl_context
+        if context is None:
+            context = await asyncio.to_thread(default_context)
+        name = origin.host.removesuffix(".")
+        handshake = seconds + 1  # never before our own timeout, which says what it is
+        if proxy is None:
+            await loop.create_connection(
+                lambda: connection,
+                origin.host,
+                origin.port,
+                ssl=context,
+                server_hostname=name,
+                ssl_handshake_timeout=handshake,
+            )
+            return connection
+        await loop.create_connection(lambda: connection, proxy.host, proxy.port)
+        try:
+            await open_tunnel(connection, proxy, origin, self._header_bytes)
+            transport = await loop.start_tls(
+                connection.transport,
+                connection,
+                context,
+                server_hostname=name,
+                ssl_handshake_timeout=handshake,
+            )
+            if transport is None:
+                raise ConnectionError("the connection was closed within the handshake")
+        except BaseException:
+            connection.abort()
+            raise
+        connection.attach(transport)
         return connection
 
     async def _attempt(
@@ -129,11 +171,6 @@ class Pool:
         return exchange
 
     # Called by the connections.
-
-    def opened(self, connection: Connection) -> None:
-        self._connections.add(connection)
-        if self._closed:
-            connection.abort()
 
     def lost(self, connection: Connection) -> None:
         self._connections.discard(connection)

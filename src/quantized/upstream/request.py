@@ -4,7 +4,7 @@ import ipaddress
 import re
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from quantized.providers.provider import UpstreamCall
 
@@ -86,7 +86,7 @@ def locate(url: str) -> Location:
     if parts.fragment:
         raise ValueError("the URL carries a fragment")
     host = checked_host(parts.hostname or "")
-    port = _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
+    port = checked_port(parts, _DEFAULT_PORTS[parts.scheme])
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Location(Origin(parts.scheme, host, port), target)
 
@@ -100,6 +100,14 @@ def checked_host(host: str) -> str:
     elif len(host) > 253 or not all(map(_LABEL.fullmatch, host.removesuffix(".").split("."))):
         raise ValueError("the URL's host is neither an IP address nor a DNS name")
     return host
+
+
+def checked_port(parts: SplitResult, default: int) -> int:
+    """Raises ValueError without telling what stands there: it may be a piece of a password."""
+    try:
+        return default if parts.port is None else parts.port
+    except ValueError:
+        raise ValueError("the URL's port is no port") from None
 
 
 def request_head(

@@ -1,6 +1,6 @@
 """A Chat Completions answer, streamed or whole, to events."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import ValidationError
@@ -275,7 +275,7 @@ def _is_error(payload: bytes) -> bool:
     return b'"object":"error"' in payload.replace(b'": "', b'":"')
 
 
-def decode_body(provider: str, model: str, body: bytes, *, searches: int = 0) -> Iterable[Event]:
+def decode_body(provider: str, model: str, body: bytes, *, searches: int = 0) -> Sequence[Event]:
     """One JSON body. An answer that is not one is a Failed event."""
     telling = Telling(provider, model, searches)
     events: list[Event] = []

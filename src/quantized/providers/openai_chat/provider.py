@@ -1,6 +1,6 @@
 """Any server of the Chat Completions language, as a provider."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit, urlunsplit
 
@@ -57,7 +57,7 @@ class OpenAIChatProvider:
     def decoder(self, request: GenerationRequest) -> Decoder:
         return StreamDecoder(self._name, request.model, searches=self._searches(request))
 
-    def decode_body(self, request: GenerationRequest, body: bytes) -> Iterable[Event]:
+    def decode_body(self, request: GenerationRequest, body: bytes) -> Sequence[Event]:
         return decode_body(self._name, request.model, body, searches=self._searches(request))
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
