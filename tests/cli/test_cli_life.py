@@ -166,6 +166,23 @@ def test_a_licence_type_is_updated(run: Run, license_id: str) -> None:
     assert run("institution", "update", "uni", "--name", "U", "--json").json["name"] == "U"
 
 
+def test_a_licence_type_says_whether_and_how_long_responses_are_stored(run: Run, license_id: str) -> None:
+    def policy(*words: str) -> tuple[object, object]:
+        made = run("license-type", *words, "--json").json
+        return made["stores_responses"], made["retention_days"]
+
+    assert policy("show", "course") == (True, None)
+    assert policy("create", "uni", "exam", "--no-store") == (False, None)
+    assert policy("create", "uni", "lab", "--retention-days", "7") == (True, 7)
+    assert policy("update", "lab", "--no-store") == (False, 7)
+    assert policy("update", "lab", "--store", "--retention-days", "0") == (True, 0)
+    assert policy("update", "lab", "--name", "Lab") == (True, 0)
+    assert policy("update", "lab", "--retention-days", "default") == (True, None)
+    for wrong in ("-1", "1.5", "36501", "never"):
+        assert run("license-type", "update", "lab", "--retention-days", wrong).status == 2
+    assert policy("show", "lab") == (True, None)
+
+
 def test_keys_end(run: Run, license_id: str, directory: Directory, now: int) -> None:
     first = run("key", "create", license_id, "--json").json
     assert run("key", "deactivate", first["key_id"], "--json").json["active"] is False

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -18,6 +19,19 @@ from quantized.storage.engine import open_engine, reading
 from quantized.storage.migrate import HEAD, is_current, migrate
 from quantized.storage.schema import metadata
 from quantized.storage.sqlite import DatabaseUnusable, connect, sqlite_path
+
+FIRST_SCHEMA_DATA = """
+INSERT INTO institution VALUES ('i', 'uni', 'University', 0);
+INSERT INTO license_type VALUES ('t', 'i', 'course', 'Course', 12000, '{}', NULL, 0, 0, 0);
+INSERT INTO license VALUES ('l', 't', 'bio', 'Biology', 0, 1, 0, 100, 7, 0, 2);
+INSERT INTO api_key (id, license_id, digest, prefix, name, created_at) VALUES ('k', 'l', X'01', 'sk', 'K', 0);
+INSERT INTO hold VALUES ('h', 'l', 9, 'settled', NULL, 0, 1, 1, 'r', 'k', 'demo', 'm');
+INSERT INTO ledger_entry VALUES ('l', 1, 'e', 'grant', 100, 100, NULL, NULL, '', '', 0, 0);
+INSERT INTO ledger_entry VALUES ('l', 2, NULL, 'charge', -7, 93, 'h', 'r', NULL, NULL, 0, 1);
+INSERT INTO usage_record VALUES (
+    'h', 'r', 'l', 'k', NULL, 'chat', 'demo', 'm', NULL, 1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 7, 7, 0, 93, 0, NULL,
+    'completed', 0, NULL, 5, 1);
+"""
 
 
 @pytest.fixture
@@ -57,6 +71,27 @@ def test_migrating_again_changes_nothing(url: str) -> None:
     before = statements(url)
     migrate(url)
     assert statements(url) == before
+
+
+def test_a_database_of_the_first_schema_keeps_what_is_in_it(url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(quantized.storage.migrations.__path__[0])))
+    with open_engine(url).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    with closing(connect(url)) as connection:
+        connection.executescript(FIRST_SCHEMA_DATA)
+        tables = ("institution", "license", "api_key", "hold", "ledger_entry", "usage_record")
+        before = [connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
+        types = connection.execute("SELECT * FROM license_type").fetchall()
+    migrate(url)
+    assert is_current(url)
+    with closing(connect(url)) as connection:
+        assert [connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables] == before
+        assert connection.execute("SELECT * FROM license_type").fetchall() == [(*types[0], 1, None)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            connection.execute("DELETE FROM ledger_entry")
 
 
 def test_several_processes_may_migrate_at_once(url: str) -> None:

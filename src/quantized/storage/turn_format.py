@@ -13,6 +13,7 @@ from quantized.core.errors import LedgerUnavailable
 from quantized.core.parts import Reasoning
 from quantized.core.request import Message
 from quantized.core.turns import StoredItem, Turn, TurnStatus
+from quantized.storage.records import Rejected
 
 T = TypeVar("T")
 
@@ -36,6 +37,7 @@ _json = msgspec.msgpack.Decoder(bytes)
 
 
 def encode_context(turn: Turn) -> bytes:
+    """Raises, as all of these, Rejected for what cannot be written (half a surrogate pair, say)."""
     return _encode(turn.messages)
 
 
@@ -70,7 +72,10 @@ def decode_reasoning(blob: bytes) -> tuple[Reasoning, ...]:
 
 
 def _encode(value: object) -> bytes:
-    return _FORMAT + _encoder.encode(value)
+    try:
+        return _FORMAT + _encoder.encode(value)
+    except (msgspec.MsgspecError, TypeError, ValueError) as error:
+        raise Rejected(f"a turn cannot be encoded: {error}") from error
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[T], blob: bytes) -> T:

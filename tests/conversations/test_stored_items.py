@@ -1,0 +1,132 @@
+"""What is found of a conversation beside its course: items by id, reasoning by tool call, a turn whole."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
+
+import pytest
+from conversation_world import NOW, USAGE, World, query, turn, world_on
+from msgspec import Raw
+
+from quantized.conversations.rules import Limits
+from quantized.core.errors import ConversationTooLong, LedgerUnavailable, ResponseNotFound
+from quantized.core.request import Message
+from quantized.core.turns import KeptTurn, Needs
+from quantized.core.usage import Bill
+from quantized.storage.sqlite import connect
+
+
+@pytest.fixture
+async def world(url: str) -> AsyncIterator[World]:
+    async with world_on(url) as world:
+        yield world
+
+
+async def items(world: World, *item_ids: str, license_id: str = "mine") -> Mapping[str, tuple[Message, ...]]:
+    return (await world.store.find(license_id, Needs(items=item_ids))).items
+
+
+async def test_items_are_found_by_their_ids_in_and_beside_the_chain(world: World) -> None:
+    for name, previous in (("a", None), ("b", "a"), ("c", None)):
+        await world.say(turn(name, previous))
+    needs = Needs("resp-b", items=("msg-a-0", "in-c-0", "msg-c-0", "msg-c-1", "msg-x-0", "other", "in-x"))
+    found = await world.store.find("mine", needs)
+    assert found.history == turn("a").messages + turn("b").messages
+    assert found.items == {
+        "msg-a-0": turn("a").output[0].messages,
+        "in-c-0": turn("c").input[0].messages,
+        "msg-c-0": turn("c").output[0].messages,
+    }
+    assert found.shown == {
+        "msg-a-0": Raw(b'{"n" : 1.50}'),
+        "in-c-0": Raw(b'{"text":""}'),
+        "msg-c-0": Raw(b'{"n" : 1.50}'),
+    }
+
+
+async def test_items_of_another_licence_are_not_there(world: World) -> None:
+    await world.say(turn("a"))
+    assert await items(world, "msg-a-0", "in-a-0", license_id="theirs") == {}
+
+
+async def test_items_of_many_responses_are_found_at_once(world: World) -> None:
+    ids = [f"msg-n{number}-0" for number in range(150)]
+    for number in range(150):
+        await world.say(turn(f"n{number}"))
+    assert (await items(world, *ids)).keys() == set(ids)
+
+
+async def test_items_are_read_only_up_to_a_size(url: str) -> None:
+    async with world_on(url, Limits(turns=200, bytes=1_000)) as world:
+        await world.say(turn("a", size=2_000))
+        assert len(await items(world, "msg-a-0")) == 1
+        with pytest.raises(ConversationTooLong, match="1000 bytes of stored items") as caught:
+            await items(world, "msg-a-0", "in-a-0")
+        assert caught.value.param == "input"
+        for number in range(20):
+            await world.say(turn(f"n{number}", call_id=f"call-{number}"))
+        with pytest.raises(ConversationTooLong):
+            await items(world, *(f"msg-n{number}-0" for number in range(20)))
+        calls = tuple(f"call-{number}" for number in range(20))
+        assert len((await world.store.find("mine", Needs(calls=calls[:5]))).reasoning) == 5
+        with pytest.raises(ConversationTooLong):
+            await world.store.find("mine", Needs(calls=calls))
+
+
+async def test_reasoning_is_found_by_its_tool_call(world: World) -> None:
+    await world.say(turn("a", call_id="call-1"))
+    await world.say(turn("b", call_id="call-2"))
+    found = await world.store.find("mine", Needs(calls=("call-1", "call-2", "call-3")))
+    assert found.reasoning == {
+        **turn("a", call_id="call-1").reasoning,
+        **turn("b", call_id="call-2").reasoning,
+    }
+    assert (await world.store.find("theirs", Needs(calls=("call-1",)))).reasoning == {}
+    await world.store.delete("mine", "resp-a")
+    assert (await world.store.find("mine", Needs(calls=("call-1",)))).reasoning == {}
+
+
+async def test_reasoning_of_a_call_that_two_answers_made_is_nobodys(world: World) -> None:
+    await world.say(turn("a", call_id="call_0"))
+    await world.say(turn("b", call_id="call_0"))
+    await world.say(turn("c", call_id="call_0"), "theirs")
+    needs = Needs(calls=("call_0",))
+    assert (await world.store.find("mine", needs)).reasoning == {}
+    assert (await world.store.find("theirs", needs)).reasoning == turn("c", call_id="call_0").reasoning
+
+
+async def test_a_turn_is_read_back_whole_with_what_was_paid(world: World) -> None:
+    whole = turn("b", "a", call_id="call-1", size=10_000)
+    receipt = await world.say(whole, expires_at=NOW + 5)
+    await world.say(turn("c"))
+    bill = Bill(USAGE, receipt.charged, receipt.remaining, estimated=False)
+    assert await world.store.get("mine", "resp-b") == KeptTurn(whole, bill, NOW, NOW + 5)
+    assert (await world.store.get("mine", "resp-c")).expires_at is None
+    for license_id, response_id in (("theirs", "resp-b"), ("mine", "resp-a"), ("mine", "")):
+        with pytest.raises(ResponseNotFound):
+            await world.store.get(license_id, response_id)
+
+
+async def test_a_deleted_turn_leaves_its_charge_and_nothing_else(url: str, world: World) -> None:
+    await world.say(turn("a", call_id="call-1"))
+    await world.store.delete("mine", "resp-a")
+    with pytest.raises(ResponseNotFound):
+        await world.store.get("mine", "resp-a")
+    assert query(url, "SELECT count(*) FROM response_call") == [(0,)]
+    assert query(url, "SELECT hold_id, charged FROM usage_record") == [("hold-resp-a", 7)]
+
+
+@pytest.mark.parametrize("blob", [b"", b"\x02\x90", b"\x01", b"\x01\xc1", b"\x01\x81"])
+async def test_a_row_that_this_version_cannot_read_is_said_to_be_so(
+    url: str, world: World, blob: bytes
+) -> None:
+    await world.say(turn("a", call_id="call-1"))
+    with closing(connect(url)) as connection:
+        connection.execute("UPDATE response SET context = ?1, answer = ?1, input = ?1", (blob,))
+        connection.execute("UPDATE response_call SET reasoning = ?", (blob,))
+    with pytest.raises(LedgerUnavailable):
+        await world.history("a")
+    with pytest.raises(LedgerUnavailable):
+        await world.store.get("mine", "resp-a")
+    for needs in (Needs(items=("msg-a-0",)), Needs(calls=("call-1",))):
+        with pytest.raises(LedgerUnavailable):
+            await world.store.find("mine", needs)
