@@ -8,6 +8,7 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -18,6 +19,9 @@ from quantized import logs
 from quantized.auth.authenticate import Authenticator
 from quantized.catalog.refresh import Refresher
 from quantized.clock import SystemClock
+from quantized.conversations.conversations import Conversations
+from quantized.conversations.rules import Limits as ConversationLimits
+from quantized.conversations.sweeper import RetentionSweeper
 from quantized.core.errors import LedgerUnavailable
 from quantized.gateway.generate import Gateway
 from quantized.gateway.retry import RetryPolicy
@@ -28,6 +32,8 @@ from quantized.http.edge import App, Edge
 from quantized.http.generation import GenerationEndpoint
 from quantized.http.messages import Receive, Scope, Send
 from quantized.http.openapi import description
+from quantized.http.receptions import ChatReception, ResponsesReception
+from quantized.http.stored_responses import StoredResponses
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.sweeper import Sweeper
 from quantized.providers import demo, openrouter
@@ -40,15 +46,20 @@ from quantized.stock import model_sources, stocked_catalog
 from quantized.storage.catalog_rows import CatalogRows
 from quantized.storage.keys import SqlKeyStore
 from quantized.storage.sqlite_ledger import SqliteLedgerStore
+from quantized.storage.sqlite_turns import SqliteTurns
 from quantized.surfaces.chat.errors import render_error
 from quantized.surfaces.chat.openapi import PATH as CHAT
 from quantized.surfaces.chat.surface import ChatSurface
+from quantized.surfaces.responses.openapi import PATH as RESPONSES
+from quantized.surfaces.responses.stored import response_of
+from quantized.surfaces.responses.surface import ResponsesSurface
 from quantized.upstream.call import Patience, Upstream
 from quantized.upstream.pool import Pool
 
 _log = logging.getLogger("quantized")
 
 _SWEEP_SECONDS = 30.0
+_RETENTION_SECONDS = 600.0
 
 
 class Application:
@@ -108,13 +119,24 @@ async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
         retry=RetryPolicy(settings.retries.attempts, settings.retries.longest_wait),
         answer_bytes=settings.limits.answer_bytes,
     )
-    chat = GenerationEndpoint(
-        surface=ChatSurface(settings.limits.body_depth),
+    turns = SqliteTurns(url)
+    resources.callback(turns.close)
+    kept = settings.responses
+    store = Conversations(turns, ConversationLimits(kept.chain_turns, kept.chain_bytes), response_of)
+    _in_background(resources, RetentionSweeper(turns, clock).run(_RETENTION_SECONDS))
+
+    depth = settings.limits.body_depth
+    endpoint = partial(
+        GenerationEndpoint,
         authenticator=authenticator,
         gateway=gateway,
         watch=Watch(keep_alive=settings.keep_alive_seconds, stall=timeouts.idle),
         body_bytes=settings.limits.body_bytes,
     )
+    hot = {
+        CHAT: endpoint(ChatReception(ChatSurface(depth))),
+        RESPONSES: endpoint(ResponsesReception(ResponsesSurface(depth), store, kept.retention_days)),
+    }
 
     async def ready() -> str | None:
         try:
@@ -130,9 +152,10 @@ async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
         read_license=keys.read_license,
         ready=ready,
         render_error=render_error,
+        routes=StoredResponses(authenticator, store).routes(),
         openapi=description(),
     )
-    return Edge({CHAT: chat}, cold.app(), clock, logs.RequestLog(settings.log_level).write)
+    return Edge(hot, cold.app(), clock, logs.RequestLog(settings.log_level).write)
 
 
 def _providers(settings: Settings, pool: Upstream, clock: SystemClock) -> list[Registered]:

@@ -103,6 +103,15 @@ class ResponseNotFound(Fault):
         )
 
 
+class AnswerAbandoned(Fault):
+    """Told to whoever reads later what was left."""
+
+    def __init__(self, *, cause: str) -> None:
+        super().__init__(
+            "The connection was closed before the answer was complete", code="abandoned", cause=cause
+        )
+
+
 class Unavailable(Fault):
     """`retry_after` is in seconds, where somebody told us when to come back."""
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from quantized.catalog.pricing import price
 from quantized.core.errors import Fault
 from quantized.core.ports import Caller, Charge, Clock, Hold, HoldOrder, Ledger, Outcome, Receipt
+from quantized.core.turns import StoredTurn
 from quantized.core.usage import Bill, Usage
 from quantized.gateway.journal import Journal
 from quantized.gateway.metering import Quote
@@ -66,9 +67,12 @@ class Account:
             self.abandon(stop, None)
             raise
 
-    async def settle(self, outcome: Outcome, usage: Usage, estimated: bool, cost: int | None) -> Bill:
-        """Charges what was used; `cost` as in `core.events.Finished`. Raises LedgerUnavailable."""
-        receipt = await self._charge(outcome, usage, estimated, cost)
+    async def settle(
+        self, outcome: Outcome, usage: Usage, estimated: bool, cost: int | None, turn: StoredTurn | None
+    ) -> Bill:
+        """Charges what was used, and stores the turn with it; `cost` as in `core.events.Finished`. Raises
+        LedgerUnavailable."""
+        receipt = await self._charge(outcome, usage, estimated, cost, turn)
         self._journal.credits_used = receipt.charged
         self._journal.overrun = receipt.overrun
         if receipt.overrun:
@@ -93,7 +97,7 @@ class Account:
         except Fault as fault:
             self._report(fault)
 
-    def abandon(self, because: BaseException, usage: Usage | None) -> None:
+    def abandon(self, because: BaseException, usage: Usage | None, turn: StoredTurn | None = None) -> None:
         """Says the end without waiting for it: a charge for the (estimated) usage, or a release."""
         if self._ended:
             return
@@ -103,11 +107,11 @@ class Account:
             self._ended = True
             saying = self._ledger.release(self._order.id, outcome)
         else:
-            saying = self._charge(outcome, usage, True, None)
+            saying = self._charge(outcome, usage, True, None, turn)
         asyncio.ensure_future(saying).add_done_callback(self._said)
 
     def _charge(
-        self, outcome: Outcome, usage: Usage, estimated: bool, cost: int | None
+        self, outcome: Outcome, usage: Usage, estimated: bool, cost: int | None, turn: StoredTurn | None
     ) -> Awaitable[Receipt]:
         self._ended = True
         journal = self._journal
@@ -134,6 +138,7 @@ class Account:
                 started_at=journal.started_at,
                 first_byte_ms=journal.first_byte_ms,
                 duration_ms=now - journal.started_at,
+                turn=turn,
             )
         )
 

@@ -8,7 +8,6 @@ task; the ledger takes a verb at the moment it is said, so a cancelled request s
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TypeVar
 
 from msgspec import Struct
@@ -18,8 +17,6 @@ from quantized.core.errors import ModelNotFound, ProviderUnavailable
 from quantized.core.events import Failed
 from quantized.core.fold import Answer, fold
 from quantized.core.ports import Caller, Clock, Hold, Ledger
-from quantized.core.request import GenerationRequest
-from quantized.core.usage import Bill
 from quantized.gateway.account import Account
 from quantized.gateway.dispatch import dispatch
 from quantized.gateway.journal import Journal
@@ -30,7 +27,7 @@ from quantized.gateway.stream import Stream
 from quantized.gateway.translation import Identity, Translation
 from quantized.providers.provider import Target, UpstreamCall
 from quantized.providers.registry import Registry
-from quantized.surfaces.surface import Surface
+from quantized.surfaces.surface import Dialogue
 from quantized.upstream.call import Patience, UpstreamResponse
 
 T = TypeVar("T")
@@ -58,15 +55,14 @@ class Generation:
         self,
         gateway: Gateway,
         caller: Caller,
-        surface: Surface,
-        request: GenerationRequest,
+        dialogue: Dialogue,
         forced_provider: str | None,
         journal: Journal,
     ) -> None:
         """Raises UnknownProvider, ModelNotFound, ModelNotPriced, UnsupportedParameter."""
         self._gateway = gateway
-        self._surface = surface
-        self._request = request
+        self._dialogue = dialogue
+        self._request = request = dialogue.request
         self._journal = journal
         route = choose(gateway.registry, gateway.catalog, request.model, forced_provider, caller.terms)
         self._to = route.registered
@@ -78,11 +74,14 @@ class Generation:
         self.output_cap: int | None = None
         """The output cap in tokens that the balance made necessary, where it did."""
 
-    async def answer(self) -> tuple[Answer, Bill]:
-        """The whole answer, settled. Raises the fault that prevented it; nothing was charged then."""
+    async def answer(self) -> bytes:
+        """The body of the whole answer, settled. Raises the fault that prevented it; nothing was charged
+        then."""
         answer, meter = await self._begin(self._whole)
         usage, estimated = measured(self._request, self._quote, meter, answer.usage)
-        return answer, await self._account.settle("completed", usage, estimated, answer.cost)
+        turn, body = self._dialogue.whole(answer, usage)
+        kept = self._dialogue.kept(turn)
+        return body(await self._account.settle("completed", usage, estimated, answer.cost, kept))
 
     async def start(self) -> Stream:
         """A stream that has begun: its first event is there. Raises the fault that prevented it; nothing was
@@ -139,10 +138,10 @@ class Generation:
     async def _first_event(self, response: UpstreamResponse) -> Stream:
         gateway = self._gateway
         provider = self._to.provider
-        renderer = self._surface.renderer(self._request)
+        renderer = self._dialogue.renderer()
         # Reasoning that the caller does not want to read must not slip through on a frame left as it came.
         hides = self._request.reasoning is not None and bool(self._request.reasoning.exclude)
-        relays = provider.capabilities.language == self._surface.language and not hides
+        relays = provider.capabilities.language == self._dialogue.language and not hides
         decoder = provider.decoder(self._request)
         translation = Translation(decoder, renderer, self._identity(), relays=relays)
         beginning = b""
@@ -156,14 +155,15 @@ class Generation:
             raise ProviderUnavailable(cause="first_byte: nothing but comments in time") from error
         if translation.started is None and isinstance(translation.terminal, Failed):
             raise translation.terminal.fault
+        self._journal.first_byte_ms = gateway.clock.now_ms() - self._journal.started_at
         return Stream(
             response,
             translation,
             renderer,
             self._account,
-            measure=partial(measured, self._request, self._quote, translation.meter),
+            dialogue=self._dialogue,
+            quote=self._quote,
             journal=self._journal,
-            clock=gateway.clock,
             beginning=beginning,
         )
 

@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from quantized.core.errors import Fault, LedgerUnavailable
-from quantized.core.events import Failed, Finished
-from quantized.core.ports import Clock, Outcome
+from quantized.core.errors import AnswerAbandoned, Fault, LedgerUnavailable
+from quantized.core.events import Failed, Finished, FinishReason
+from quantized.core.ports import Outcome
 from quantized.core.usage import Bill, Usage
 from quantized.gateway.account import Account
 from quantized.gateway.dispatch import unavailable
 from quantized.gateway.journal import Journal
+from quantized.gateway.metering import Quote, measured
 from quantized.gateway.translation import Translation
-from quantized.surfaces.surface import Renderer
+from quantized.surfaces.surface import Dialogue, Renderer
 from quantized.upstream.call import UpstreamFailure, UpstreamResponse
 
 _DRAIN_SECONDS = 1.0
@@ -21,8 +22,7 @@ kept. Nobody waits for it: the client has its last frame by then."""
 
 
 class Stream:
-    """A stream that has begun. `pump` it once. `measure` makes of a reported usage, or of none, what is
-    charged, and says whether that is an estimate."""
+    """A stream that has begun. `pump` it once."""
 
     def __init__(
         self,
@@ -31,19 +31,19 @@ class Stream:
         renderer: Renderer,
         account: Account,
         *,
-        measure: Callable[[Usage | None], tuple[Usage, bool]],
+        dialogue: Dialogue,
+        quote: Quote,
         journal: Journal,
-        clock: Clock,
         beginning: bytes,
     ) -> None:
         self._response = response
         self._translation = translation
         self._renderer = renderer
         self._account = account
-        self._measure = measure
+        self._dialogue = dialogue
+        self._quote = quote
         self._journal = journal
         self._beginning = beginning
-        journal.first_byte_ms = clock.now_ms() - journal.started_at
         if translation.started is not None:
             journal.upstream_id = translation.started.id
 
@@ -57,7 +57,9 @@ class Stream:
         except BaseException as error:
             # The client left, or we are at fault: what came until now is charged.
             self._response.abort()
-            self._account.abandon(error, self._measure(None)[0])
+            usage, _ = self._measured(None)
+            left = AnswerAbandoned(cause=type(error).__name__)
+            self._account.abandon(error, usage, self._dialogue.kept(self._renderer.turn(left, usage)))
             raise
 
     async def drain(self) -> None:
@@ -90,7 +92,7 @@ class Stream:
         match self._translation.terminal:
             case Finished(reason, usage, cost):
                 try:
-                    return self._renderer.finish(reason, await self._settle("completed", usage, cost))
+                    return self._renderer.finish(reason, await self._settle("completed", reason, usage, cost))
                 except Fault as unsettled:
                     return self._fail(unsettled, None)
             case Failed(fault, usage, cost):
@@ -99,14 +101,20 @@ class Stream:
                     await self._account.release(type(fault).__name__)
                 else:
                     with suppress(LedgerUnavailable):
-                        bill = await self._settle("cut", usage, cost)
+                        bill = await self._settle("cut", fault, usage, cost)
                 return self._fail(fault, bill)
             case None:
                 raise AssertionError("the flow ended without a terminal event")
 
-    async def _settle(self, outcome: Outcome, reported: Usage | None, cost: int | None) -> Bill:
-        usage, estimated = self._measure(reported)
-        return await self._account.settle(outcome, usage, estimated, cost)
+    async def _settle(
+        self, outcome: Outcome, ending: FinishReason | Fault, reported: Usage | None, cost: int | None
+    ) -> Bill:
+        usage, estimated = self._measured(reported)
+        kept = self._dialogue.kept(self._renderer.turn(ending, usage))
+        return await self._account.settle(outcome, usage, estimated, cost, kept)
+
+    def _measured(self, reported: Usage | None) -> tuple[Usage, bool]:
+        return measured(self._dialogue.request, self._quote, self._translation.meter, reported)
 
     def _fail(self, fault: Fault, bill: Bill | None) -> bytes:
         self._journal.note_fault(fault)

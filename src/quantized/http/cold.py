@@ -1,6 +1,6 @@
 """Everything that is not hot, on a web framework: models, licence, health, the API's description."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct, json
 from starlette.applications import Starlette
@@ -31,6 +31,7 @@ class ColdRooms(Struct, frozen=True):
     ready: Callable[[], Awaitable[str | None]]
     render_error: Callable[[Fault], ErrorAnswer]
     openapi: bytes
+    routes: Sequence[Route] = ()
 
     def app(self) -> Starlette:
         return Starlette(
@@ -42,6 +43,7 @@ class ColdRooms(Struct, frozen=True):
                 Route("/v1/license", self.license),
                 Route("/openapi.json", self.description),
                 *docs_routes(),
+                *self.routes,
             ],
             exception_handlers={Fault: self._fault, HTTPException: self._http_exception},
         )

@@ -8,6 +8,7 @@ from quantized import __version__
 from quantized.core.ports import LicenseStatus
 from quantized.gateway.routing import PROVIDER_HEADER
 from quantized.surfaces.chat import openapi as chat
+from quantized.surfaces.responses import openapi as responses
 
 _ABOUT = """OpenAI-compatible chat completions, metered in prepaid credits. Every amount is an integer in
 micro-credits (1 credit = 1,000,000 micro-credits). Point any OpenAI SDK at this server's `/v1`."""
@@ -20,13 +21,14 @@ def description() -> bytes:
     (licence,), licence_schemas = json.schema_components(
         (LicenseStatus,), ref_template="#/components/schemas/{name}"
     )
-    schemas = {**chat.component_schemas(), **licence_schemas, "Model": _MODEL, "ModelList": _MODEL_LIST}
+    schemas = {**_surface_schemas(), **licence_schemas, "Model": _MODEL, "ModelList": _MODEL_LIST}
     return json.encode(
         {
             "openapi": "3.1.0",
             "info": {"title": "Quantized", "version": __version__, "description": _ABOUT},
             "paths": {
                 chat.PATH: chat.path_item(),
+                **responses.path_items(),
                 "/v1/models": _get("listModels", "Models and their rates", _ref("ModelList"), [_PROVIDER]),
                 "/v1/models/{id}": _get(
                     "getModel", "One model and its rates", _ref("Model"), [_MODEL_ID, _PROVIDER], absent=True

@@ -1,5 +1,6 @@
 """What a surface is to the edge and the gateway: pure translation between a client's language and ours."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import Struct
@@ -8,7 +9,8 @@ from quantized.core.errors import Fault
 from quantized.core.events import Event, FinishReason
 from quantized.core.fold import Answer
 from quantized.core.request import GenerationRequest
-from quantized.core.usage import Bill
+from quantized.core.turns import StoredTurn, Turn
+from quantized.core.usage import Bill, Usage
 
 
 class ErrorAnswer(Struct, frozen=True):
@@ -31,6 +33,10 @@ class Renderer(Protocol):
     def relay(self, payload: bytes) -> bytes:
         """The provider's own payload as a frame of ours; only where the languages are the same."""
 
+    def turn(self, ending: FinishReason | Fault, usage: Usage) -> Turn | None:
+        """What the answer came to, for the store; None where the surface stores nothing. Nothing is fed
+        after this."""
+
     def finish(self, reason: FinishReason, bill: Bill) -> bytes:
         """A proper end: what the answer still owes, the usage with its credits, the end mark."""
 
@@ -38,20 +44,21 @@ class Renderer(Protocol):
         """An end that is not one, recognisable as such; what was charged for the part that came, if any."""
 
 
-class Surface(Protocol):
+class Dialogue(Protocol):
+    """One request of one surface, with all that has to be known to answer it."""
+
     @property
-    def name(self) -> str: ...
+    def request(self) -> GenerationRequest: ...
 
     @property
     def language(self) -> str:
-        """The wire language, as in a provider's `Capabilities.language`."""
+        """The wire language of the surface, as in a provider's `Capabilities.language`."""
 
-    def parse(self, body: bytes) -> GenerationRequest:
-        """Raises InvalidRequest and its kinds, with the path of the field."""
+    def renderer(self) -> Renderer: ...
 
-    def renderer(self, request: GenerationRequest) -> Renderer: ...
+    def whole(self, answer: Answer, usage: Usage) -> tuple[Turn | None, Callable[[Bill], bytes]]:
+        """Of an answer that came whole: what it came to, for the store, and its JSON body once the charge is
+        known."""
 
-    def render(self, request: GenerationRequest, answer: Answer, bill: Bill) -> bytes:
-        """The JSON body of a whole answer."""
-
-    def render_error(self, fault: Fault) -> ErrorAnswer: ...
+    def kept(self, turn: Turn | None) -> StoredTurn | None:
+        """What is to be stored of it with the charge, and until when; None where nothing is."""

@@ -13,6 +13,7 @@ from quantized.core.errors import Fault
 from quantized.core.events import Event, FinishReason
 from quantized.core.request import GenerationRequest
 from quantized.core.usage import Bill
+from quantized.core.usage import Usage as Used
 from quantized.surfaces.chat.answers import (
     AudioDelta,
     ChatCompletionChunk,
@@ -70,6 +71,9 @@ class ChatRenderer:
 
     def relay(self, payload: bytes) -> bytes:
         return b"data: " + payload + b"\n\n"
+
+    def turn(self, ending: FinishReason | Fault, usage: Used) -> None:
+        """Chat completions keep nothing."""
 
     def finish(self, reason: FinishReason, bill: Bill) -> bytes:
         owed = b""

@@ -23,6 +23,12 @@ class Page(Struct, frozen=True):
     after: str | None = None
 
 
+def response_of(item_id: str) -> str | None:
+    """The response whose item this says it is; None for an id that is not made like ours."""
+    parts = item_id.split("-")
+    return f"resp-{parts[1]}" if len(parts) == 3 and parts[1] else None
+
+
 def read_page(query: Mapping[str, str]) -> Page:
     """Raises UnknownField, InvalidValue."""
     for name in query:
