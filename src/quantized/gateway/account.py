@@ -93,8 +93,10 @@ class Account:
         except Fault as fault:
             self._report(fault)
 
-    def abandon(self, because: BaseException, usage: Usage | None) -> None:
-        """Says the end without waiting for it: a charge for the (estimated) usage, or a release."""
+    def abandon(
+        self, because: BaseException, usage: Usage | None, *, estimated: bool = True, cost: int | None = None
+    ) -> None:
+        """Says the end without waiting for it: a charge for the usage, or a release."""
         if self._ended:
             return
         outcome: Outcome = "client_left" if because.args == (CLIENT_LEFT,) else "cut"
@@ -103,7 +105,7 @@ class Account:
             self._ended = True
             saying = self._ledger.release(self._order.id, outcome)
         else:
-            saying = self._charge(outcome, usage, True, None)
+            saying = self._charge(outcome, usage, estimated, cost)
         asyncio.ensure_future(saying).add_done_callback(self._said)
 
     def _charge(

@@ -55,9 +55,8 @@ class Stream:
             await self._flow(write)
             return await self._end()
         except BaseException as error:
-            # The client left, or we are at fault: what came until now is charged.
             self._response.abort()
-            self._account.abandon(error, self._measure(None)[0])
+            self._abandon(error)
             raise
 
     async def drain(self) -> None:
@@ -107,6 +106,16 @@ class Stream:
     async def _settle(self, outcome: Outcome, reported: Usage | None, cost: int | None) -> Bill:
         usage, estimated = self._measure(reported)
         return await self._account.settle(outcome, usage, estimated, cost)
+
+    def _abandon(self, because: BaseException) -> None:
+        """The client left, or we are at fault: what came until now is charged."""
+        if isinstance(because, asyncio.CancelledError):
+            # The provider may have told its usage already, and only the end is missing that goes with it.
+            self._translation.close()
+        terminal = self._translation.terminal
+        reported, cost = (None, None) if terminal is None else (terminal.usage, terminal.cost)
+        usage, estimated = self._measure(reported)
+        self._account.abandon(because, usage, estimated=estimated, cost=cost)
 
     def _fail(self, fault: Fault, bill: Bill | None) -> bytes:
         self._journal.note_fault(fault)
