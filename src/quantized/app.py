@@ -7,7 +7,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -220,4 +220,6 @@ def serve(settings: Settings) -> None:
         backlog=4096,
         timeout_graceful_shutdown=round(settings.shutdown_seconds),
     )
-    uvicorn.Server(config).run()
+    # The server hands Ctrl-C on once it has stopped, and by then all is done.
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run()

@@ -97,8 +97,16 @@ class Account:
         except Fault as fault:
             self._report(fault)
 
-    def abandon(self, because: BaseException, usage: Usage | None, turn: StoredTurn | None = None) -> None:
-        """Says the end without waiting for it: a charge for the (estimated) usage, or a release."""
+    def abandon(
+        self,
+        because: BaseException,
+        usage: Usage | None,
+        *,
+        estimated: bool = True,
+        cost: int | None = None,
+        turn: StoredTurn | None = None,
+    ) -> None:
+        """Says the end without waiting for it: a charge for the usage, or a release."""
         if self._ended:
             return
         outcome: Outcome = "client_left" if because.args == (CLIENT_LEFT,) else "cut"
@@ -107,7 +115,7 @@ class Account:
             self._ended = True
             saying = self._ledger.release(self._order.id, outcome)
         else:
-            saying = self._charge(outcome, usage, True, None, turn)
+            saying = self._charge(outcome, usage, estimated, cost, turn)
         asyncio.ensure_future(saying).add_done_callback(self._said)
 
     def _charge(

@@ -55,11 +55,8 @@ class Stream:
             await self._flow(write)
             return await self._end()
         except BaseException as error:
-            # The client left, or we are at fault: what came until now is charged.
             self._response.abort()
-            usage, _ = self._measured(None)
-            left = AnswerAbandoned(cause=type(error).__name__)
-            self._account.abandon(error, usage, self._dialogue.kept(self._renderer.turn(left, usage)))
+            self._abandon(error)
             raise
 
     async def drain(self) -> None:
@@ -115,6 +112,19 @@ class Stream:
 
     def _measured(self, reported: Usage | None) -> tuple[Usage, bool]:
         return measured(self._dialogue.request, self._quote, self._translation.meter, reported)
+
+    def _abandon(self, because: BaseException) -> None:
+        """The client left, or we are at fault: what came until now is charged."""
+        if isinstance(because, asyncio.CancelledError):
+            # The provider may have told its usage already, and only the end is missing that goes with it.
+            self._translation.close()
+        terminal = self._translation.terminal
+        reported, cost = (None, None) if terminal is None else (terminal.usage, terminal.cost)
+        usage, estimated = self._measured(reported)
+        left = AnswerAbandoned(cause=type(because).__name__)
+        ending = terminal.reason if isinstance(terminal, Finished) else left
+        turn = self._dialogue.kept(self._renderer.turn(ending, usage))
+        self._account.abandon(because, usage, estimated=estimated, cost=cost, turn=turn)
 
     def _fail(self, fault: Fault, bill: Bill | None) -> bytes:
         self._journal.note_fault(fault)

@@ -64,8 +64,10 @@ class Connection(asyncio.Protocol):
     def attach(self, transport: asyncio.Transport) -> None:
         """Speaks through `transport` from now on."""
         self.transport = transport
-        # Writing counts as paused until the last byte has left, so that "sent" means sent.
-        transport.set_write_buffer_limits(high=1, low=0)
+
+    def write_exactly(self) -> None:
+        """From now on writing is paused until the last byte has left."""
+        self.transport.set_write_buffer_limits(high=1, low=0)
 
     def expect_within(self, seconds: float, at_most: float = inf) -> None:
         """Sets the deadline: so many seconds from now, but not beyond `at_most` in the loop's time."""

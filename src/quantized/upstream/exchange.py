@@ -8,7 +8,8 @@ from quantized.upstream.connection import Connection
 from quantized.upstream.message import Message
 
 # A body beyond this many bytes is written piece by piece, each when the one before has left: no second copy
-# of it is made, each piece that leaves is a sign of life, and an early answer is seen between two pieces.
+# of it is made, each piece that leaves is a sign of life, and an early answer is seen between two pieces. A
+# smaller one counts as sent when it has been handed over: the kernel has room for it, or soon will.
 _PIECE = 64 * 1024
 
 
@@ -77,11 +78,8 @@ class Exchange:
         message = self._message
         if len(body) <= _PIECE:
             self._write(connection, head + body)
-            if connection.writing_paused:
-                await self._drain(connection)
         else:
-            self._write(connection, head)
-            await self._write_pieces(connection, body)
+            await self._write_pieces(connection, head, body)
         self._sending = False
         self._sent = not self._is_over()
         self._expect_within(self._patience.idle if message.has_head else self._patience.first_byte)
@@ -131,7 +129,9 @@ class Exchange:
             self._expect_within(self._patience.idle)
             await self._wait()
 
-    async def _write_pieces(self, connection: Connection, body: bytes) -> None:
+    async def _write_pieces(self, connection: Connection, head: bytes, body: bytes) -> None:
+        connection.write_exactly()
+        self._write(connection, head)
         view = memoryview(body)
         for start in range(0, len(body), _PIECE):
             await self._drain(connection)
@@ -222,8 +222,9 @@ class Exchange:
                 self._pause_reading(connection)
             elif not self._sending:
                 connection.expect_within(self._patience.idle, self._total_at)
-            if message.chunks or not self._answered:
-                self._wake()
+            waiter = self._waiter
+            if waiter is not None and (message.chunks or not self._answered) and not waiter.done():
+                waiter.set_result(None)
 
     def _pause_reading(self, connection: Connection) -> None:
         # Until the reader comes back, the server's silence is our doing: only the total time runs.

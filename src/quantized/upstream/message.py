@@ -76,10 +76,16 @@ class Message:
             elif self.fault is None:
                 self.fault = f"not a proper HTTP response: {error}"
         if not had_head:
-            self._count_head(len(data))
-        elif not self.complete:
-            self._count_barren(len(data), pieces)
-        if self.over:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limit:
+                self._check_head()
+        elif len(self.chunks) > pieces:
+            self._barren = 0
+        else:
+            self._barren += len(data)
+            if self._barren > self._limit:
+                self._check_barren()
+        if self.complete or self.fault is not None:
             del self._parser
 
     @property
@@ -107,18 +113,14 @@ class Message:
         self.chunks.clear()
         return data
 
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes <= self._limit or self.fault is not None:
-            return
+    def _check_head(self) -> None:
         # What came last may have been body for the most part: then the fields themselves tell.
         fields = sum(len(name) + len(value) + 4 for name, value in self.headers.items())
-        if fields > self._limit or not self.has_head:
+        if self.fault is None and (fields > self._limit or not self.has_head):
             self.fault = f"the response's head is longer than {self._limit} bytes"
 
-    def _count_barren(self, size: int, pieces: int) -> None:
-        self._barren = self._barren + size if len(self.chunks) == pieces else 0
-        if self._barren > self._limit and self.fault is None:
+    def _check_barren(self) -> None:
+        if self.fault is None and not self.complete:
             self.fault = f"chunk extensions or trailers of more than {self._limit} bytes"
 
     # Called by the parser. An exception raised here stops it.

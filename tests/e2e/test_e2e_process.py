@@ -1,0 +1,199 @@
+"""The process: how it starts, how it stops, and what it finds when it was killed."""
+
+import asyncio
+import signal
+import sqlite3
+import time
+from contextlib import closing
+
+import httpx
+import pytest
+from chat_client import Connect, ask, post, request_bytes, told
+from gateway_process import GatewayProcess, Licence, eventually
+from hostile import UPSTREAM_KEY, Hostile
+from hostile_behaviours import ANSWER
+
+
+def prepared(make_gateway: object, more: str = "") -> GatewayProcess:
+    assert callable(make_gateway)
+    gateway: GatewayProcess = make_gateway(more)
+    return gateway
+
+
+async def asked(hostile: Hostile, licence: Licence, count: int) -> None:
+    def all_there() -> bool:
+        return len(hostile.seen(licence.marker)) == count
+
+    await asyncio.to_thread(eventually, all_there, f"{count} requests at the upstream")
+
+
+def test_it_is_ready_in_time_without_network(make_gateway: object, hostile: Hostile) -> None:
+    """OpenRouter is configured and out of reach: what does not need it works, and what was known is known."""
+    assert callable(make_gateway)
+    gateway: GatewayProcess = make_gateway(
+        "",
+        OPENROUTER_API_KEY=UPSTREAM_KEY,
+        OPENROUTER_BASE_URL=f"http://127.0.0.1:{hostile.port}/openrouter/v1",
+    )
+    gateway.start()
+    licence = gateway.licence()
+    forced = licence.headers | {"x-quantized-provider": "openrouter"}
+
+    def listed() -> bool:
+        return bool(httpx.get(f"{gateway.url}/v1/models", headers=forced).json()["data"])
+
+    eventually(listed, "the list has come")
+    assert gateway.stop() in (0, -signal.SIGTERM)
+
+    settings = gateway.room / "quantized.toml"
+    offline = GatewayProcess(
+        gateway.room,
+        settings.read_text(),
+        {"OPENROUTER_API_KEY": UPSTREAM_KEY, "OPENROUTER_BASE_URL": "http://127.0.0.1:9/v1"},
+    )
+    try:
+        # The best of a few: the machine may be busy with other things.
+        fastest = offline.start()
+        assert httpx.get(f"{offline.url}/ready").json() == {"status": "ready"}
+        known = httpx.get(f"{offline.url}/v1/models", headers=forced).json()["data"]
+        assert {"listed/model", "listed/rich"} <= {entry["id"] for entry in known}
+        body = ask("listed/model", licence)
+        answer = httpx.post(f"{offline.url}/v1/chat/completions", json=body, headers=forced)
+        assert answer.status_code == 503
+    finally:
+        assert offline.stop() in (0, -signal.SIGTERM)
+    for _ in range(3):
+        if fastest < 1.5:
+            break
+        fastest = min(fastest, offline.start())
+        offline.stop()
+    assert fastest < 1.5
+
+
+async def test_a_stop_lets_streams_end_and_settles_the_others(
+    make_gateway: object, hostile: Hostile, connect: Connect
+) -> None:
+    gateway = prepared(make_gateway, "shutdown_seconds = 1.0")
+    gateway.start()
+    licence = gateway.licence()
+    ending = await connect(gateway)
+    await ending.send(request_bytes(licence, ask("pauses", licence, stream=True)))
+    await ending.until(b'"role"')
+    lasting = [await connect(gateway) for _ in range(4)]
+    for client, model in zip(lasting, ["ticks", "speaks-then-hangs", "hangs", "endless"], strict=True):
+        await client.send(request_bytes(licence, ask(model, licence, stream=True)))
+    await asked(hostile, licence, 5)
+    status = await asyncio.to_thread(gateway.stop)
+    assert status in (0, -signal.SIGTERM)
+    assert b"data: [DONE]\n\n" in await ending.rest()
+    books = gateway.settled(licence, 5)
+    outcomes = sorted(usage["outcome"] for usage in books.usage)
+    assert outcomes == ["completed", "cut", "cut", "cut", "cut"]
+    for seen in hostile.seen(licence.marker):
+        assert await asyncio.to_thread(seen.ended.wait, 1)
+
+
+async def test_a_killed_process_leaves_holds_that_the_next_one_releases(
+    make_gateway: object, hostile: Hostile, connect: Connect
+) -> None:
+    gateway = prepared(make_gateway, "[timeouts]\ntotal = 5.0")
+    gateway.start()
+    licence = gateway.licence()
+    async with httpx.AsyncClient(base_url=gateway.url) as client:
+        paid = (await post(client, licence, ask("plain", licence))).json()["usage"]["credits_used"]
+    for model in ("hangs", "speaks-then-hangs", "ticks"):
+        client = await connect(gateway)
+        await client.send(request_bytes(licence, ask(model, licence, stream=True)))
+    await asked(hostile, licence, 4)
+    await asyncio.to_thread(gateway.stop, signal.SIGKILL)
+    books = gateway.books(licence)
+    assert books.open_holds == 3
+    assert books.licence["held"] > 0
+
+    # Started at once, it leaves them alone: another process might still be at work on them.
+    gateway.start()
+    async with httpx.AsyncClient(base_url=gateway.url) as client:
+        answer = await post(client, licence, ask("plain", licence))
+        assert answer.json()["usage"]["credits_remaining"] == 10_000_000 - 2 * paid
+    assert gateway.books(licence).open_holds == 3
+    await asyncio.to_thread(gateway.stop)
+
+    # What passes now is time, by other means than waiting for it.
+    with closing(sqlite3.connect(gateway.database)) as database, database:
+        database.execute("UPDATE hold SET expires_at = taken_at WHERE state = 'open'")
+    gateway.start()
+    books = await asyncio.to_thread(gateway.settled, licence, 5)
+    assert books.licence["used"] == 2 * paid
+    assert [hold["reason"] for hold in books.holds if hold["state"] == "released"] == ["expired"] * 3
+    swept = [line for line in gateway.log() if line["message"] == "a hold expired and was released"]
+    assert len(swept) == 3
+    assert gateway.stop() in (0, -signal.SIGTERM)
+
+
+def test_a_port_that_is_taken_is_said_clearly(gateway: GatewayProcess, make_gateway: object) -> None:
+    second = prepared(make_gateway)
+    settings = second.room / "quantized.toml"
+    settings.write_text(settings.read_text().replace("port = 0", f"port = {gateway.port}"))
+    process = second.spawn()
+    try:
+        status = process.wait(15)
+    finally:
+        process.kill()
+        process.wait()
+    assert status != 0
+    said = second.log_path.read_text()
+    assert "address already in use" in said.lower()
+    assert str(gateway.port) in said
+    assert "Traceback" not in said
+
+
+def test_settings_that_are_wrong_are_all_told_at_once(make_gateway: object) -> None:
+    gateway = prepared(make_gateway)
+    settings = gateway.room / "quantized.toml"
+    settings.write_text(settings.read_text().replace("port = 0", 'port = "x"\nprot = 1'))
+    process = gateway.spawn()
+    assert process.wait(15) == 1
+    said = gateway.log_path.read_text()
+    assert "port" in said
+    assert "prot" in said
+    assert "Traceback" not in said
+
+
+def test_a_database_that_was_never_made_is_said_clearly(make_gateway: object) -> None:
+    gateway = prepared(make_gateway)
+    gateway.database.unlink()
+    process = gateway.spawn()
+    assert process.wait(15) == 1
+    said = gateway.log_path.read_text()
+    assert "quantized" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_an_idle_process_stops_at_once(make_gateway: object, how: signal.Signals) -> None:
+    gateway = prepared(make_gateway)
+    gateway.start()
+    with httpx.Client(base_url=gateway.url) as client:
+        assert client.get("/health").status_code == 200
+        began = time.monotonic()
+        assert gateway.stop(how) in (0, -how)
+        assert time.monotonic() - began < 3
+
+
+async def test_a_stopped_process_has_told_every_answer_it_charged(
+    make_gateway: object, hostile: Hostile
+) -> None:
+    """Requests that were under way when the signal came are answered whole, and charged once."""
+    gateway = prepared(make_gateway)
+    gateway.start()
+    licence = gateway.licence()
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=20) as client:
+        posts = [
+            asyncio.create_task(post(client, licence, ask("pauses", licence, stream=True))) for _ in range(10)
+        ]
+        await asked(hostile, licence, 10)
+        stopping = asyncio.create_task(asyncio.to_thread(gateway.stop))
+        answers = await asyncio.gather(*posts)
+        await stopping
+    assert [told(answer.content).text for answer in answers] == [ANSWER] * 10
+    assert gateway.settled(licence, 10).licence["used"] == 10 * 114

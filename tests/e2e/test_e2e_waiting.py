@@ -1,0 +1,134 @@
+"""Waiting: for an upstream, each kind of wait with its own end, and for a client that does not read."""
+
+import asyncio
+import time
+
+import httpx
+import pytest
+from chat_client import CHAT, Connect, ask, post, request_bytes, told
+from gateway_process import GatewayProcess, Licence, eventually
+from hostile import Hostile
+from hostile_behaviours import ANSWER
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(
+    ("model", "cause", "least"),
+    [
+        ("silent/model", "connect: no connection within 0.5 s", 0.5),
+        ("hangs", "first_byte: no response within 0.7 s", 0.7),
+        ("only-comments", "first_byte: nothing but comments in time", 0.7),
+        ("speaks-then-hangs", "body: no progress for 0.8 s", 0.8),
+        ("ticks", "body: not done after 3 s", 3.0),
+    ],
+)
+async def test_each_wait_has_its_own_end(
+    hasty: GatewayProcess,
+    hasty_client: httpx.AsyncClient,
+    hasty_licence: Licence,
+    model: str,
+    cause: str,
+    least: float,
+    streams: bool,
+) -> None:
+    """Unstreamed, comments are a body like any other: only the total time ends them."""
+    if model == "only-comments" and not streams:
+        cause, least = "body: not done after 3 s", 3.0
+    forced = {"x-quantized-provider": "silent"} if model == "silent/model" else {}
+    began = time.monotonic()
+    answer = await post(hasty_client, hasty_licence, ask(model, hasty_licence, stream=streams), forced)
+    took = time.monotonic() - began
+    assert hasty.line(answer.headers["x-request-id"])["cause"] == cause
+    assert least <= took < least + 1.5
+    hasty.settled(hasty_licence)
+
+
+async def test_silence_is_filled_with_comments(
+    hasty_client: httpx.AsyncClient, hasty_licence: Licence
+) -> None:
+    """Half a second of it, with a comment due each tenth."""
+    answer = await post(hasty_client, hasty_licence, ask("pauses", hasty_licence, stream=True))
+    stream = told(answer.content)
+    assert stream.done
+    assert stream.text == ANSWER
+    assert 2 <= len(stream.comments) <= 5
+    assert set(stream.comments) == {": keep-alive"}
+
+
+async def test_comments_of_the_provider_are_not_passed_on(
+    client: httpx.AsyncClient, licence: Licence
+) -> None:
+    answer = await post(client, licence, ask("waits-then-answers", licence, stream=True))
+    assert told(answer.content).comments == []
+
+
+async def test_frames_leave_as_they_come(
+    gateway: GatewayProcess, client: httpx.AsyncClient, licence: Licence
+) -> None:
+    """What the provider has said is with the client while the provider is still speaking."""
+    body = ask("speaks-then-hangs", licence, stream=True)
+    async with client.stream("POST", CHAT, json=body, headers=licence.headers) as answer:
+        assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert answer.headers["cache-control"] == "no-cache"
+        assert answer.headers["x-accel-buffering"] == "no"
+        read = b""
+        async with asyncio.timeout(5):
+            async for data in answer.aiter_bytes():
+                read += data
+                if b'"."' in read:
+                    break
+    [usage] = gateway.settled(licence).usage
+    assert usage["outcome"] == "client_left"
+
+
+async def test_a_client_that_does_not_read_grows_nothing_and_is_left_in_time(
+    hasty: GatewayProcess, hasty_licence: Licence, hostile: Hostile, connect: Connect
+) -> None:
+    """The stream is endless and fast: what the client does not take, the upstream cannot send."""
+    before = hasty.memory
+    clients = [await connect(hasty, receive_buffer=4_096) for _ in range(8)]
+    for client in clients:
+        client.writer.transport.pause_reading()
+        await client.send(request_bytes(hasty_licence, ask("endless", hasty_licence, stream=True)))
+
+    def left() -> bool:
+        seen = hostile.seen(hasty_licence.marker)
+        return len(seen) == 8 and all(one.gone.is_set() for one in seen)
+
+    began = time.monotonic()
+    await asyncio.to_thread(eventually, left, "every upstream is stopped", 6)
+    assert time.monotonic() - began < 3, "before the total time is over"
+    for seen in hostile.seen(hasty_licence.marker):
+        assert seen.written < 16 * MIB
+    assert hasty.memory - before < 32 * MIB
+    books = hasty.settled(hasty_licence, 8)
+    assert [usage["outcome"] for usage in books.usage] == ["client_left"] * 8
+    # Delivered or not, it was produced for them.
+    assert all(usage["charged"] > 0 for usage in books.usage)
+
+
+async def test_a_client_that_reads_slowly_gets_everything(
+    gateway: GatewayProcess, licence: Licence, connect: Connect
+) -> None:
+    """Eight MiB in one body, through a small window."""
+    client = await connect(gateway, receive_buffer=16_384)
+    await client.send(request_bytes(licence, ask("huge", licence)))
+    head = await client.until(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+    assert length > 8 * MIB
+    left = length
+    async with asyncio.timeout(20):
+        while left:
+            left -= len(await client.reader.read(65_536))
+    gateway.settled(licence)
+
+
+async def test_an_answer_beyond_the_limit_is_a_503(
+    hasty: GatewayProcess, hasty_client: httpx.AsyncClient, hasty_licence: Licence
+) -> None:
+    answer = await post(hasty_client, hasty_licence, ask("huge", hasty_licence))
+    assert answer.status_code == 503
+    line = hasty.line(answer.headers["x-request-id"])
+    assert "longer than 1048576 bytes" in line["cause"]
