@@ -122,8 +122,8 @@ async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
     turns = SqliteTurns(url)
     resources.callback(turns.close)
     kept = settings.responses
-    store = Conversations(turns, ConversationLimits(kept.chain_turns, kept.chain_bytes), response_of)
-    _in_background(resources, RetentionSweeper(turns, clock).run(_RETENTION_SECONDS))
+    store = Conversations(turns, clock, ConversationLimits(kept.chain_turns, kept.chain_bytes), response_of)
+    _in_background(resources, RetentionSweeper(turns, clock, timeouts.total).run(_RETENTION_SECONDS))
 
     depth = settings.limits.body_depth
     endpoint = partial(

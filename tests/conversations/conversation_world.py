@@ -24,6 +24,9 @@ from quantized.storage.sqlite_turns import SqliteTurns
 
 NOW = 1_700_000_000_000
 USAGE = Usage(input=1, cached_read=2, output=3, reasoning=4, web_searches=5)
+LONGEST_REQUEST = 1_800.0
+GRACE = 1_860_000
+"""Milliseconds that an expired response is left for the requests that still continue it."""
 LIMITS = Limits(turns=200, bytes=1_000_000)
 _numbers = itertools.count(1)
 
@@ -99,8 +102,8 @@ class World:
         self.clock = SetClock()
         self.ledger = GroupCommitLedger(SqliteLedgerStore(url, busy_seconds=0.2), self.clock)
         self.turns = SqliteTurns(url, patience=patience)
-        self.store = Conversations(self.turns, limits, response_of)
-        self.sweeper = RetentionSweeper(self.turns, self.clock)
+        self.store = Conversations(self.turns, self.clock, limits, response_of)
+        self.sweeper = RetentionSweeper(self.turns, self.clock, LONGEST_REQUEST)
 
     async def hold(
         self, stored: Turn | None, license_id: str = "mine", *, expires_at: int | None = None

@@ -57,7 +57,7 @@ def steps(connection: sqlite3.Connection, work: Callable[[], object]) -> int:
 
 
 def test_reads_take_the_same_steps_whatever_else_is_stored(connection: sqlite3.Connection) -> None:
-    reader = TurnReader(connection, "mine")
+    reader = TurnReader(connection, "mine", -1)
     chain = reader.chain("resp-a19", turns=200, size=10**6)
     ids = [link.id for link in chain]
     assert (len(ids), chain[-1].size) == (20, 20 * 250)
@@ -82,7 +82,7 @@ def test_reads_take_the_same_steps_whatever_else_is_stored(connection: sqlite3.C
 
 
 def test_a_chain_that_is_too_long_is_not_read_to_its_end(connection: sqlite3.Connection) -> None:
-    reader = TurnReader(connection, "mine")
+    reader = TurnReader(connection, "mine", -1)
     assert len(reader.chain("resp-a19", turns=3, size=10**6)) == 4
     assert len(reader.chain("resp-a19", turns=200, size=600)) == 3
 
@@ -90,7 +90,11 @@ def test_a_chain_that_is_too_long_is_not_read_to_its_end(connection: sqlite3.Con
 @pytest.mark.parametrize(
     ("statement", "values", "indexes"),
     [
-        (SELECT_CHAIN, ("resp-a1", "mine", 200, 10**6), ["autoindex_response_1", "autoindex_response_1"]),
+        (
+            SELECT_CHAIN,
+            ("mine", 0, "resp-a1", "mine", 200, 10**6),
+            ["autoindex_response_1", "autoindex_response_1"],
+        ),
         (f"{SELECT_CALLS}(?)", ("mine", "call-1"), ["autoindex_response_call_1"]),
         (SELECT_EXPIRED, (-1, "", 10, 10), ["ix_response_expires_at", "ix_response_previous_id"]),
     ],

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 
 import pytest
-from conversation_world import NOW, World, query, said, turn, until, world_on
+from conversation_world import GRACE, LONGEST_REQUEST, NOW, World, query, said, turn, until, world_on
 
 from quantized.conversations.rules import expires_at
 from quantized.core.errors import ResponseNotFound
+from quantized.core.turns import Needs
 from quantized.storage.sqlite import connect, sqlite_path
 from quantized.storage.sqlite_turns import ExpiredLeaf
 
@@ -19,6 +20,14 @@ DAY = 86_400_000
 async def world(url: str) -> AsyncIterator[World]:
     async with world_on(url) as world:
         yield world
+
+
+async def swept(world: World, at: int = NOW) -> int:
+    """How many are removed of those that expired by then."""
+    world.clock.now = at + GRACE
+    removed = await world.sweeper.sweep()
+    world.clock.now = at
+    return removed
 
 
 def left(url: str) -> list[str]:
@@ -39,16 +48,14 @@ async def test_what_is_over_goes_and_the_rest_stays(url: str, world: World) -> N
     await world.say(turn("a", call_id="call-1"), expires_at=NOW + 5)
     await world.say(turn("b"), expires_at=NOW + 6)
     await world.say(turn("c"))
-    world.clock.now = NOW + 4
-    assert await world.sweeper.sweep() == 0
-    world.clock.now = NOW + 5
-    assert await world.sweeper.sweep() == 1
+    assert await swept(world, NOW + 4) == 0
+    assert await swept(world, NOW + 5) == 1
     assert left(url) == ["b", "c"]
     assert query(url, "SELECT count(*) FROM response_call") == [(0,)]
     with pytest.raises(ResponseNotFound):
         await world.history("a")
-    world.clock.now = NOW + 10**12
-    assert (await world.sweeper.sweep(), await world.sweeper.sweep(), left(url)) == (1, 0, ["c"])
+    assert (await swept(world, NOW + 10**12), await swept(world, NOW + 10**12)) == (1, 0)
+    assert left(url) == ["c"]
 
 
 async def test_a_conversation_that_goes_on_keeps_its_beginning(url: str, world: World) -> None:
@@ -56,18 +63,17 @@ async def test_a_conversation_that_goes_on_keeps_its_beginning(url: str, world: 
     await world.say(turn("b", "a"), expires_at=NOW)
     await world.say(turn("c", "b"), expires_at=NOW + 9)
     await world.say(turn("d", "a"), expires_at=NOW)
-    assert await world.sweeper.sweep() == 1
+    assert await swept(world) == 1
     assert left(url) == ["a", "b", "c"]
     assert await world.history("c") == said("a") + said("b") + said("c")
-    world.clock.now = NOW + 9
-    assert (await world.sweeper.sweep(), left(url)) == (3, [])
+    assert (await swept(world, NOW + 9), left(url)) == (3, [])
 
 
 async def test_one_that_stays_for_ever_keeps_all_before_it(url: str, world: World) -> None:
     await world.say(turn("a"), expires_at=NOW)
     await world.say(turn("b", "a"))
     await world.say(turn("c", "b"), expires_at=NOW)
-    assert (await world.sweeper.sweep(), left(url)) == (1, ["a", "b"])
+    assert (await swept(world), left(url)) == (1, ["a", "b"])
 
 
 async def test_many_branches_of_many_conversations_go_in_one_sweep(url: str, world: World) -> None:
@@ -79,14 +85,40 @@ async def test_many_branches_of_many_conversations_go_in_one_sweep(url: str, wor
         *(world.say(turn(name, f"r{at % 3}"), expires_at=NOW) for at, name in enumerate(names))
     )
     await world.say(turn("kept", "r1"))
-    assert (await world.sweeper.sweep(), left(url)) == (602, ["kept", "r1"])
+    assert (await swept(world), left(url)) == (602, ["kept", "r1"])
 
 
 async def test_what_was_deleted_in_the_middle_keeps_nobody(url: str, world: World) -> None:
     for name, previous in (("a", None), ("b", "a"), ("c", "b")):
         await world.say(turn(name, previous), expires_at=NOW)
     await world.store.delete("mine", "resp-b")
-    assert (await world.sweeper.sweep(), left(url)) == (2, [])
+    assert (await swept(world), left(url)) == (2, [])
+
+
+async def test_what_has_expired_is_found_no_more_but_in_what_continues_it(world: World) -> None:
+    await world.say(turn("a"), expires_at=NOW + 5)
+    await world.say(turn("b", "a"), expires_at=NOW + 9)
+    items = Needs(items=("msg-a-0",))
+    world.clock.now = NOW + 4
+    assert await world.history("a") == said("a")
+    assert (await world.store.find("mine", items)).items != {}
+    assert (await world.store.get("mine", "resp-a")).expires_at == NOW + 5
+    world.clock.now = NOW + 5
+    with pytest.raises(ResponseNotFound):
+        await world.history("a")
+    with pytest.raises(ResponseNotFound):
+        await world.store.get("mine", "resp-a")
+    assert (await world.store.find("mine", items)).items == {}
+    assert await world.history("b") == said("a") + said("b")
+
+
+async def test_what_expires_while_a_request_continues_it_is_still_there_for_its_answer(world: World) -> None:
+    await world.say(turn("a"), expires_at=NOW + 1)
+    assert await world.history("a") == said("a")
+    world.clock.now = NOW + int(LONGEST_REQUEST * 1000)
+    assert await world.sweeper.sweep() == 0
+    await world.say(turn("b", "a"))
+    assert await world.history("b") == said("a") + said("b")
 
 
 async def test_one_that_was_continued_meanwhile_is_not_removed(url: str, world: World) -> None:
@@ -103,6 +135,7 @@ async def test_it_goes_on_sweeping_after_the_database_was_away(
     await world.say(turn("a"), expires_at=NOW)
     path = sqlite_path(url)
     away = path.rename(path.with_name("away.db"))
+    world.clock.now = NOW + GRACE
     running = asyncio.create_task(world.sweeper.run(0.01))
     await until(lambda: any("could not be removed" in record.getMessage() for record in caplog.records))
     away.rename(path)

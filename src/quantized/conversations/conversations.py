@@ -6,6 +6,7 @@ from quantized.conversations.rules import PARAM, Limits, check_size, own_calls, 
 from quantized.core.errors import ResponseNotFound
 from quantized.core.ids import canonical_response_id
 from quantized.core.parts import Reasoning
+from quantized.core.ports import Clock
 from quantized.core.request import Message
 from quantized.core.turns import Found, KeptTurn, Needs, StoredItem
 from quantized.storage import turn_format
@@ -16,18 +17,24 @@ class Conversations:
     """`core.ports.ConversationStore`. `response_of` tells which response an item id says it is of; None for
     an id that is nobody's here."""
 
-    def __init__(self, turns: SqliteTurns, limits: Limits, response_of: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, turns: SqliteTurns, clock: Clock, limits: Limits, response_of: Callable[[str], str | None]
+    ) -> None:
         self._turns = turns
+        self._clock = clock
         self._limits = limits
         self._response_of = response_of
 
     async def find(self, license_id: str, needs: Needs) -> Found:
         if needs == Needs():
             return Found()
-        return await self._turns.read(license_id, lambda reader: self._found(reader, needs))
+        return await self._turns.read(
+            license_id, self._clock.now_ms(), lambda reader: self._found(reader, needs)
+        )
 
     async def get(self, license_id: str, response_id: str) -> KeptTurn:
-        kept = await self._turns.find(license_id, canonical_response_id(response_id))
+        wanted = canonical_response_id(response_id)
+        kept = await self._turns.find(license_id, self._clock.now_ms(), wanted)
         if kept is None:
             raise ResponseNotFound(response_id)
         return kept

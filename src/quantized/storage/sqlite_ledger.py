@@ -64,10 +64,10 @@ _SELECT_EXPIRED = (
 )
 _END_HOLDS = "UPDATE hold SET state = ?, reason = ?, ended_at = ? WHERE state = 'open' AND id IN "
 # Most batches are about one licence, and one is twice as fast without the join.
-_UPDATE_LICENSE = "UPDATE license SET granted = ?2, used = ?3, held = ?4, entries = ?5 WHERE id = ?1"
+_UPDATE_LICENSE = "UPDATE license SET granted = ?, used = ?, held = ?, entries = ? WHERE id = ?"
 _UPDATE_LICENSES = (
-    "UPDATE license SET granted = v.column2, used = v.column3, held = v.column4, entries = v.column5"
-    " FROM (VALUES (?)) AS v WHERE license.id = v.column1"
+    "UPDATE license SET granted = v.column1, used = v.column2, held = v.column3, entries = v.column4"
+    " FROM (VALUES (?)) AS v WHERE license.id = v.column5"
 )
 
 
@@ -173,7 +173,7 @@ def _write(connection: sqlite3.Connection, changes: Changes, now_ms: int) -> Non
     insert_rows(connection, _insert_entries, [astuple(entry) for entry in changes.entries])
     insert_rows(connection, _insert_usage, [_usage_row(settlement) for settlement in changes.settlements])
     insert_turns(connection, changes.settlements)
-    licenses = [(row.id, row.granted, row.used, row.held, row.entries) for row in changes.licenses.values()]
+    licenses = [(row.granted, row.used, row.held, row.entries, row.id) for row in changes.licenses.values()]
     for count, values in chunks(licenses):
         statement = _UPDATE_LICENSE if count == 1 else _UPDATE_LICENSES.replace("(?)", marks(count, 5))
         connection.execute(statement, values)

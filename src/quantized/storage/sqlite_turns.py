@@ -30,18 +30,19 @@ _insert_responses = insertion(
 )  # fmt: skip
 _insert_calls = insertion("response_call", ("license_id", "call_id", "response_id", "reasoning"))
 
+_LIVES = " license_id = ? AND (expires_at IS NULL OR expires_at > ?)"
 SELECT_CHAIN = (
-    "WITH RECURSIVE chain (id, previous_id, depth, size) AS ("
-    " SELECT id, previous_id, 1, length(context) FROM response WHERE id = ?1 AND license_id = ?2"
+    "WITH RECURSIVE chain (id, previous_id, depth, size) AS ("  # noqa: S608  texts of ours
+    f" SELECT id, previous_id, 1, length(context) FROM response WHERE{_LIVES} AND id = ?"
     " UNION ALL"
     " SELECT r.id, r.previous_id, chain.depth + 1, chain.size + length(r.context)"
     " FROM chain JOIN response AS r ON r.id = chain.previous_id"
-    " WHERE r.license_id = ?2 AND chain.depth <= ?3 AND chain.size <= ?4"
+    " WHERE r.license_id = ? AND chain.depth <= ? AND chain.size <= ?"
     ") SELECT json_group_array(json_array(id, previous_id, depth, size)) FROM chain"
 )
 _SELECT_SIZES = (
-    "SELECT json_group_array(json_array(id, length(answer), length(input)))"
-    " FROM response WHERE license_id = ? AND id IN "
+    "SELECT json_group_array(json_array(id, length(answer), length(input)))"  # noqa: S608  texts of ours
+    f" FROM response WHERE{_LIVES} AND id IN "
 )
 SELECT_CALLS = (
     "SELECT json_group_array(json_array(call_id, response_id, length(reasoning)))"
@@ -54,7 +55,7 @@ _SELECT_TURN = (
     "SELECT r.id, r.previous_id, r.created_at, r.expires_at, r.answer, r.context, r.input,"  # noqa: S608  names
     f" u.charged, u.remaining, u.estimated, {', '.join(f'u.{name}' for name in Usage.__struct_fields__)}"
     " FROM response AS r JOIN usage_record AS u ON u.hold_id = r.hold_id"
-    " WHERE r.id = ? AND r.license_id = ?"
+    " WHERE r.license_id = ? AND (r.expires_at IS NULL OR r.expires_at > ?) AND r.id = ?"
 )
 _SELECT_REASONING = "SELECT call_id, reasoning FROM response_call WHERE response_id = ? ORDER BY call_id"
 _DELETE = "DELETE FROM response WHERE id = ? AND license_id = ?"
@@ -117,25 +118,28 @@ def insert_turns(connection: sqlite3.Connection, settlements: Sequence[Settlemen
 
 
 class TurnReader:
-    """Questions about what one licence has stored, to one connection. Blocking."""
+    """Questions about what one licence has stored, to one connection. Blocking. What has expired is not
+    there, other than as the beginning of what has not."""
 
-    def __init__(self, connection: sqlite3.Connection, license_id: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, license_id: str, now_ms: int) -> None:
         self._connection = connection
         self._license_id = license_id
+        self._now = now_ms
 
     def chain(self, response_id: str, *, turns: int, size: int) -> list[Link]:
         """The turn and those before it, the last first, and no more of them than it takes to see that one of
         the bounds is exceeded. Loads nothing of what they hold. Empty where there is no such turn."""
-        row = self._connection.execute(SELECT_CHAIN, (response_id, self._license_id, turns, size)).fetchone()
+        values = (self._license_id, self._now, response_id, self._license_id, turns, size)
+        row = self._connection.execute(SELECT_CHAIN, values).fetchone()
         return sorted(msgspec.json.decode(row[0], type=list[Link]), key=lambda link: link.depth)
 
     def sizes(self, response_ids: Sequence[str]) -> list[Sizes]:
         """Of those that exist."""
-        return self._select(_SELECT_SIZES, response_ids, Sizes)
+        return self._select(_SELECT_SIZES, (self._license_id, self._now), response_ids, Sizes)
 
     def calls(self, call_ids: Sequence[str]) -> list[CallLink]:
         """Every answer that made one of the calls after some reasoning."""
-        return self._select(SELECT_CALLS, call_ids, CallLink)
+        return self._select(SELECT_CALLS, (self._license_id,), call_ids, CallLink)
 
     # The blobs of responses and calls that one of the above found; None for what has gone since.
 
@@ -151,11 +155,12 @@ class TurnReader:
     def reasoning(self, links: Sequence[CallLink]) -> list[bytes | None]:
         return self._blobs(_CALL_REASONING, [(self._license_id, n.call_id, n.response_id) for n in links])
 
-    def _select(self, statement: str, ids: Sequence[str], of: type[T]) -> list[T]:
+    def _select(
+        self, statement: str, values: tuple[str | int, ...], ids: Sequence[str], of: type[T]
+    ) -> list[T]:
         found: list[T] = []
         for group in padded(ids):
-            values = (self._license_id, *group)
-            row = self._connection.execute(statement + marks(1, len(group)), values).fetchone()
+            row = self._connection.execute(statement + marks(1, len(group)), (*values, *group)).fetchone()
             found += msgspec.json.decode(row[0], type=list[of])  # type: ignore[valid-type]
         return found
 
@@ -175,37 +180,40 @@ class SqliteTurns:
         self._reading = DatabaseThread(url, "turns", patience)
         self._writing = DatabaseThread(url, "turns-removal", patience)
 
-    async def read(self, license_id: str, question: Callable[[TurnReader], T]) -> T:
+    async def read(self, license_id: str, now_ms: int, question: Callable[[TurnReader], T]) -> T:
         """What `question` makes of the licence's turns, or raises; it runs on the reading thread."""
-        return await self._reading.ask(lambda connection: question(TurnReader(connection, license_id)))
+        return await self._reading.ask(
+            lambda connection: question(TurnReader(connection, license_id, now_ms))
+        )
 
-    async def find(self, license_id: str, response_id: str) -> KeptTurn | None:
-        """One turn, whole."""
-        return await self._reading.ask(lambda connection: _find(connection, license_id, response_id))
+    async def find(self, license_id: str, now_ms: int, response_id: str) -> KeptTurn | None:
+        """One turn, whole, unless it has expired."""
+        return await self._reading.ask(lambda connection: _find(connection, license_id, now_ms, response_id))
 
     async def delete(self, license_id: str, response_id: str) -> bool:
         """Whether there was such a turn. What continues it stays."""
         values = (response_id, license_id)
         return await self._writing.ask(lambda connection: connection.execute(_DELETE, values).rowcount > 0)
 
-    async def expired(self, now_ms: int, after: ExpiredLeaf | None, limit: int) -> list[ExpiredLeaf]:
-        """Turns that are over by now and that nothing continues, the oldest first, from `after` on."""
+    async def expired(self, before: int, after: ExpiredLeaf | None, limit: int) -> list[ExpiredLeaf]:
+        """Turns that expired by then (Unix milliseconds) and that nothing continues, the oldest first, from
+        `after` on."""
         place = (-1, "") if after is None else (after.expires_at, after.id)
-        return await self._ask_expired(SELECT_EXPIRED, (*place, now_ms, limit))
+        return await self._ask_expired(SELECT_EXPIRED, (*place, before, limit))
 
-    async def expired_among(self, now_ms: int, response_ids: Sequence[str]) -> list[ExpiredLeaf]:
+    async def expired_among(self, before: int, response_ids: Sequence[str]) -> list[ExpiredLeaf]:
         found: list[ExpiredLeaf] = []
         for group in padded(response_ids):
             statement = _SELECT_EXPIRED_AMONG + marks(1, len(group))
-            found += await self._ask_expired(statement, (now_ms, *group))
+            found += await self._ask_expired(statement, (before, *group))
         return found
 
-    async def remove_expired(self, now_ms: int, response_ids: Sequence[str]) -> int:
+    async def remove_expired(self, before: int, response_ids: Sequence[str]) -> int:
         """Removes those that are still over and without a successor, in transactions of a bounded size. How
         many there were."""
         removed = 0
         for group in padded(response_ids):
-            removed += await self._writing.ask(partial(_remove, now_ms, group))
+            removed += await self._writing.ask(partial(_remove, before, group))
         return removed
 
     def close(self) -> None:
@@ -222,8 +230,8 @@ def _side_by_side(one: str, count: int) -> str:
     return f"SELECT {', '.join([f'({one})'] * count)}"
 
 
-def _find(connection: sqlite3.Connection, license_id: str, response_id: str) -> KeptTurn | None:
-    row = connection.execute(_SELECT_TURN, (response_id, license_id)).fetchone()
+def _find(connection: sqlite3.Connection, license_id: str, now_ms: int, response_id: str) -> KeptTurn | None:
+    row = connection.execute(_SELECT_TURN, (license_id, now_ms, response_id)).fetchone()
     if row is None:
         return None
     found_id, previous_id, created_at, expires_at, answer_blob, context, input_, *paid = row
@@ -243,9 +251,9 @@ def _find(connection: sqlite3.Connection, license_id: str, response_id: str) -> 
     return KeptTurn(turn, Bill(Usage(*counts), charged, remaining, bool(estimated)), created_at, expires_at)
 
 
-def _remove(now_ms: int, response_ids: Sequence[str], connection: sqlite3.Connection) -> int:
+def _remove(before: int, response_ids: Sequence[str], connection: sqlite3.Connection) -> int:
     statement = _DELETE_EXPIRED + marks(1, len(response_ids))
-    return connection.execute(statement, (now_ms, *response_ids)).rowcount
+    return connection.execute(statement, (before, *response_ids)).rowcount
 
 
 def _response_row(settlement: Settlement, stored: StoredTurn) -> Row:
