@@ -60,34 +60,45 @@ class IncompleteDetails(Struct, frozen=True):
     reason: Literal["max_output_tokens", "content_filter"]
 
 
-class ToldFunction(Struct, frozen=True, kw_only=True):
+class ToldFunction(Struct, frozen=True, kw_only=True, tag_field="type", tag="function"):
     """A function as it was asked with."""
 
-    type: Literal["function"] = "function"
     name: str
     description: str | None
     parameters: Raw | None
     strict: bool | None
 
 
-class ToldPlace(Struct, frozen=True, kw_only=True):
-    type: Literal["approximate"] = "approximate"
+class ToldPlace(Struct, frozen=True, kw_only=True, tag_field="type", tag="approximate"):
     city: str | None
     country: str | None
     region: str | None
     timezone: str | None
 
 
-class ToldSearch(Struct, frozen=True, kw_only=True):
+class ToldSearch(Struct, frozen=True, kw_only=True, tag_field="type", tag="web_search"):
     """A web search as it was asked for."""
 
-    type: str
     search_context_size: Literal["low", "medium", "high"] | None
     user_location: ToldPlace | None
 
 
-class ToldChoice(Struct, frozen=True, kw_only=True):
-    type: Literal["function"] = "function"
+class ToldDatedSearch(ToldSearch, frozen=True, tag="web_search_2025_08_26"):
+    """A web search that was asked for by its full name."""
+
+
+class ToldPreview(ToldSearch, frozen=True, tag="web_search_preview"):
+    """A web search that was asked for by its older name."""
+
+
+class ToldDatedPreview(ToldSearch, frozen=True, tag="web_search_preview_2025_03_11"):
+    """A web search that was asked for by the full form of its older name."""
+
+
+ToldTool = ToldFunction | ToldSearch | ToldDatedSearch | ToldPreview | ToldDatedPreview
+
+
+class ToldChoice(Struct, frozen=True, kw_only=True, tag_field="type", tag="function"):
     name: str
 
 
@@ -97,8 +108,8 @@ class ToldReasoning(Struct, frozen=True, kw_only=True):
     exclude: bool | UnsetType = UNSET
 
 
-class PlainText(Struct, frozen=True, kw_only=True):
-    type: Literal["text"] = "text"
+class PlainText(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
+    """There is no other format to ask for."""
 
 
 class TextConfig(Struct, frozen=True, kw_only=True):
@@ -131,7 +142,7 @@ class ResponseBody(Struct, frozen=True, kw_only=True):
     temperature: float | None
     text: TextConfig = TextConfig()
     tool_choice: Literal["auto", "none", "required"] | ToldChoice
-    tools: tuple[ToldFunction | ToldSearch, ...]
+    tools: tuple[ToldTool, ...]
     top_logprobs: None = None
     top_p: float | None
     truncation: Literal["disabled"] = "disabled"

@@ -3,8 +3,10 @@
 An item begins with its part, in the order in which the model began them, and ends with it. But thinking and
 talking end as soon as something else begins, so that a client sees that they are over; should they go on
 after all, they go on in a new item. So an answer that goes back and forth is told in the order in which it
-came. An item that ended stays open until the next event shows that it was not the end of the answer: the last
-item of an answer that did not end well is incomplete.
+came. Only text that may still get its citations waits for its provider to end it.
+
+An item that ended stays open until the next event shows that it was not the end of the answer: the last item
+of an answer that did not end well is incomplete.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -57,10 +59,12 @@ class _Part:
 
 
 class Builder:
-    """`suffix` makes the ids of the items: the same for the same response, wherever it is told."""
+    """`suffix` makes the ids of the items: the same for the same response, wherever it is told. `searches`:
+    the model was asked to search, and cites what it finds."""
 
-    def __init__(self, suffix: str, *, shows_reasoning: bool) -> None:
+    def __init__(self, suffix: str, *, shows_reasoning: bool, searches: bool) -> None:
         self._suffix = suffix
+        self._searches = searches
         self._shows_reasoning = shows_reasoning
         self._parts: dict[int, _Part] = {}
         self._finished: list[int] = []
@@ -161,7 +165,7 @@ class Builder:
         start, suffix, index = part.start, self._suffix, self._shown
         match start.kind:
             case "text" | "audio":
-                return MessageDraft(suffix, index)
+                return MessageDraft(suffix, index, ends_early=not self._searches)
             case "refusal":
                 return RefusalDraft(suffix, index)
             case "tool_call":

@@ -32,7 +32,7 @@ class Draft:
     says that it may end when something else begins, since a new item can take up what it left."""
 
     prefix: ClassVar[str]
-    ends_early: ClassVar[bool] = False
+    ends_early: bool = False
     shown: ClassVar[bool] = True
 
     def __init__(self, suffix: str, index: int) -> None:
@@ -79,10 +79,10 @@ class MessageDraft(Draft):
     """Text. Spoken words are text too: an answer has no other place for them."""
 
     prefix = "msg"
-    ends_early = True
 
-    def __init__(self, suffix: str, index: int) -> None:
+    def __init__(self, suffix: str, index: int, *, ends_early: bool) -> None:
         super().__init__(suffix, index)
+        self.ends_early = ends_early
         self.citations: list[UrlCitation] = []
 
     def annotate(self, annotation: Raw) -> Sequence[StreamEvent]:

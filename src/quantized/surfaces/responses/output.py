@@ -7,98 +7,86 @@ from msgspec import UNSET, Struct, UnsetType
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 
-class UrlCitation(Struct, frozen=True, kw_only=True):
+class UrlCitation(Struct, frozen=True, kw_only=True, tag_field="type", tag="url_citation"):
     """The places are counted in characters of the text; both are 0 where the provider told none."""
 
-    type: Literal["url_citation"] = "url_citation"
     url: str
     title: str
     start_index: int
     end_index: int
 
 
-class OutputText(Struct, frozen=True, kw_only=True):
+class OutputText(Struct, frozen=True, kw_only=True, tag_field="type", tag="output_text"):
     """`logprobs` cannot be asked for, so there are none."""
 
-    type: Literal["output_text"] = "output_text"
     text: str
     annotations: tuple[UrlCitation, ...] = ()
     logprobs: tuple[()] = ()
 
 
-class OutputRefusal(Struct, frozen=True, kw_only=True):
-    type: Literal["refusal"] = "refusal"
+class OutputRefusal(Struct, frozen=True, kw_only=True, tag_field="type", tag="refusal"):
     refusal: str
 
 
-class ReasoningText(Struct, frozen=True, kw_only=True):
-    type: Literal["reasoning_text"] = "reasoning_text"
+class ReasoningText(Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning_text"):
     text: str
 
 
-class SummaryText(Struct, frozen=True, kw_only=True):
-    type: Literal["summary_text"] = "summary_text"
+class SummaryText(Struct, frozen=True, kw_only=True, tag_field="type", tag="summary_text"):
     text: str
 
 
-class MessageOutput(Struct, frozen=True, kw_only=True):
+class MessageOutput(Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
     id: str
-    type: Literal["message"] = "message"
     status: ItemStatus
     role: Literal["assistant"] = "assistant"
     content: tuple[OutputText | OutputRefusal, ...]
 
 
-class FunctionCallOutput(Struct, frozen=True, kw_only=True):
+class FunctionCallOutput(Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call"):
     """A `function_call_output` answers to the `call_id`. `arguments` is JSON text as the model wrote it."""
 
     id: str
-    type: Literal["function_call"] = "function_call"
     status: ItemStatus
     call_id: str
     name: str
     arguments: str
 
 
-class ReasoningOutput(Struct, frozen=True, kw_only=True):
+class ReasoningOutput(Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning"):
     """What the model thought: in `content` where it shows its thinking, in `summary` where it shows a summary
     of it. What only its maker can read stays with the gateway, which gives it back."""
 
     id: str
-    type: Literal["reasoning"] = "reasoning"
     status: ItemStatus
     summary: tuple[SummaryText, ...] = ()
     content: tuple[ReasoningText, ...] | None = None
     encrypted_content: None = None
 
 
-class SearchSource(Struct, frozen=True, kw_only=True):
-    type: Literal["url"] = "url"
+class SearchSource(Struct, frozen=True, kw_only=True, tag_field="type", tag="url"):
     url: str
 
 
-class SearchAction(Struct, frozen=True, kw_only=True):
+class SearchAction(Struct, frozen=True, kw_only=True, tag_field="type", tag="search"):
     """`query` is empty: providers do not tell what they searched for. `sources` are the pages cited."""
 
-    type: Literal["search"] = "search"
     query: str = ""
     sources: tuple[SearchSource, ...] = ()
 
 
-class WebSearchOutput(Struct, frozen=True, kw_only=True):
+class WebSearchOutput(Struct, frozen=True, kw_only=True, tag_field="type", tag="web_search_call"):
     """Stands for all searches of the answer, and after what was found by them."""
 
     id: str
-    type: Literal["web_search_call"] = "web_search_call"
     status: Literal["in_progress", "searching", "completed"]
     action: SearchAction
 
 
-class ImageOutput(Struct, frozen=True, kw_only=True):
+class ImageOutput(Struct, frozen=True, kw_only=True, tag_field="type", tag="image_generation_call"):
     """`result` is base64, or the image's URL where the provider gave one."""
 
     id: str
-    type: Literal["image_generation_call"] = "image_generation_call"
     status: Literal["in_progress", "completed"]
     result: str | None
     output_format: Literal["png", "webp", "jpeg", "gif", "svg"] | UnsetType = UNSET

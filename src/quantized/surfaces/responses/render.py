@@ -16,10 +16,14 @@ from quantized.surfaces.responses.answers import (
     ResponseError,
     Status,
     ToldChoice,
+    ToldDatedPreview,
+    ToldDatedSearch,
     ToldFunction,
     ToldPlace,
+    ToldPreview,
     ToldReasoning,
     ToldSearch,
+    ToldTool,
     encode,
     whole,
 )
@@ -28,11 +32,26 @@ from quantized.surfaces.responses.compose import Conversation
 from quantized.surfaces.responses.drafts import CallDraft, Draft
 from quantized.surfaces.responses.errors import failure_code
 from quantized.surfaces.responses.listing import stored_input
-from quantized.surfaces.responses.schema import FunctionChoice, FunctionTool, ResponseRequest, WebSearchTool
+from quantized.surfaces.responses.schema import (
+    DatedWebSearchPreviewTool,
+    DatedWebSearchTool,
+    FunctionChoice,
+    FunctionTool,
+    ResponseRequest,
+    WebSearchPreviewTool,
+    WebSearchTool,
+)
 
 _REASONS: dict[FinishReason, IncompleteDetails] = {
     "length": IncompleteDetails("max_output_tokens"),
     "content_filter": IncompleteDetails("content_filter"),
+}
+
+_SEARCHES: dict[type[WebSearchTool], type[ToldSearch]] = {
+    WebSearchTool: ToldSearch,
+    DatedWebSearchTool: ToldDatedSearch,
+    WebSearchPreviewTool: ToldPreview,
+    DatedWebSearchPreviewTool: ToldDatedPreview,
 }
 
 
@@ -91,8 +110,9 @@ def body_of(
 
 
 def builder_of(conversation: Conversation, identity: Identity) -> Builder:
-    wish = conversation.request.reasoning
-    return Builder(identity.suffix, shows_reasoning=wish is None or wish.exclude is not True)
+    request = conversation.request
+    excluded = request.reasoning is not None and request.reasoning.exclude is True
+    return Builder(identity.suffix, shows_reasoning=not excluded, searches=request.web_search is not None)
 
 
 def turn_of(
@@ -156,12 +176,10 @@ def _told_choice(written: ResponseRequest) -> Literal["auto", "none", "required"
     return ToldChoice(name=choice.name or (choice.function.name if choice.function else ""))
 
 
-def _told_tools(
-    written: ResponseRequest, functions: tuple[Tool, ...]
-) -> tuple[ToldFunction | ToldSearch, ...]:
+def _told_tools(written: ResponseRequest, functions: tuple[Tool, ...]) -> tuple[ToldTool, ...]:
     """As they were asked for, each function flat."""
     rest = iter(functions)
-    told: list[ToldFunction | ToldSearch] = []
+    told: list[ToldTool] = []
     for tool in written.tools or ():
         match tool:
             case WebSearchTool():
@@ -179,10 +197,9 @@ def _told_tools(
     return tuple(told)
 
 
-def _told_search(tool: WebSearchTool) -> ToldSearch:
+def _told_search(tool: WebSearchTool) -> ToldTool:
     place = tool.user_location
-    return ToldSearch(
-        type=str(tool.__struct_config__.tag),
+    return _SEARCHES[type(tool)](
         search_context_size=tool.search_context_size,
         user_location=None
         if place is None
