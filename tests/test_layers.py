@@ -29,7 +29,8 @@ ALLOWED = {
         "surfaces.surface",
         "upstream.call",
     },
-    "http": {"core", "surfaces", "auth", "gateway", "catalog", "providers.registry"},
+    "conversations": {"core", "storage"},
+    "http": {"core", "surfaces", "auth", "gateway", "catalog", "conversations", "providers.registry"},
     "settings": {"core"},
     "logs": {"gateway.journal"},
 }

@@ -46,6 +46,16 @@ def description() -> bytes:
     )
 
 
+def _surface_schemas() -> dict[str, Any]:
+    """Of all surfaces. Where two call different things by one name, one of them would be described wrongly:
+    raises ValueError."""
+    schemas: dict[str, Any] = {}
+    for name, schema in (*chat.component_schemas().items(), *responses.component_schemas().items()):
+        if schemas.setdefault(name, schema) != schema:
+            raise ValueError(f"two surfaces differ in what {name} is")
+    return schemas
+
+
 def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
