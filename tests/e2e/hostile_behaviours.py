@@ -144,6 +144,23 @@ behaviour("usage-detailed")(
     )
 )
 
+# Usage that no provider could mean.
+
+for _name, _count in {
+    "trillions": 10**30,
+    "exponent": 1e300,
+    "negative": -5,
+    "words": "25",
+    "list": [25],
+}.items():
+    behaviour(f"usage-{_name}")(
+        answering({"prompt_tokens": _count, "completion_tokens": _count, "total_tokens": 0})
+    )
+behaviour("usage-word")(answering("a lot"))
+behaviour("cost-absurd")(answering(USAGE | {"cost": 1e300}))
+behaviour("cost-word")(answering(USAGE | {"cost": "free"}))
+behaviour("cost-negative")(answering(USAGE | {"cost": -1}))
+
 TOOL_CALL = {
     "id": "call_1",
     "type": "function",
@@ -397,6 +414,9 @@ behaviour("empty-body")(saying(b""))
 behaviour("json-null")(saying(b"null"))
 behaviour("no-choices")(saying(b'{"id": "gen-1", "choices": []}'))
 behaviour("error-in-200")(saying(json.dumps({"error": ERROR}).encode()))
+behaviour("created-absurd")(saying(json.dumps(completion(created=10**40)).encode()))
+behaviour("id-object")(saying(json.dumps(completion(id={"a": 1})).encode()))
+behaviour("surrogate")(saying(json.dumps(completion({"role": "assistant", "content": "\ud800"})).encode()))
 behaviour("not-http")(breaking(lambda _: b"220 smtp.example.org ESMTP\r\n\r\n"))
 behaviour("huge-head")(breaking(lambda _: b"HTTP/1.1 200 OK\r\nx-filler: " + b"x" * 200_000 + b"\r\n\r\n"))
 behaviour("compressed")(saying(b"\x1f\x8b\x08\x00", "application/json", 200, "content-encoding: gzip"))

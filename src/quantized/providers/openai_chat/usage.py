@@ -1,13 +1,20 @@
 """Reported usage, whose counts overlap, to the house's disjoint buckets; reported cost to pico-dollars."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct, convert
+from msgspec import Meta, Struct, convert
 
 from quantized.core.usage import Usage
 
-Count = int | float | None
+_MOST = 10**9
+"""Tokens, a hundred times what the largest model can hold. No answer has more, and no ledger could charge
+what a broken counter says."""
+
+_DEAREST = 10**6
+"""Dollars that one answer could cost."""
+
+Count = Annotated[int, Meta(le=_MOST)] | Annotated[float, Meta(le=_MOST)] | None
 
 
 class _PromptDetails(Struct, frozen=True, gc=False):
@@ -47,13 +54,13 @@ def read_usage(told: Any, searches: int = 0) -> tuple[Usage | None, int | None]:
     number of web searches where the server does not tell it.
 
     Reported totals win over reported details: a detail that does not fit into its total is cut to it.
-    Raises msgspec.ValidationError when it is not such an object.
+    Raises msgspec.ValidationError when it is not such an object, or counts more than there can be.
     """
     reported = convert(told, _Reported)
     cost = reported.cost
     pico = (
         int((cost * _PICO).to_integral_value())
-        if cost is not None and cost.is_finite() and cost >= 0
+        if cost is not None and cost.is_finite() and 0 <= cost <= _DEAREST
         else None
     )
     if reported.prompt_tokens is None and reported.completion_tokens is None:
