@@ -122,7 +122,7 @@ def told_in(payloads: Frames) -> dict[str, str]:
     return {kind: "".join(sorted(letters)) for kind, letters in told.items()}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     events=streams(),
     search=st.booleans(),

@@ -12,7 +12,7 @@ of an answer that did not end well is incomplete.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import DecodeError, Struct
-from msgspec.json import decode
+from msgspec.json import Decoder
 
 from quantized.core import events, parts
 from quantized.core.events import Event
@@ -272,12 +272,15 @@ class _Block(Struct, frozen=True):
     type: str = ""
 
 
+_BLOCKS: Decoder[list[_Block] | _Block] = Decoder(list[_Block] | _Block)
+
+
 def _is_summary(seal: Seal) -> bool:
     """Whether the maker says that the text beside this seal is a summary of its thinking."""
     if seal.kind != _DETAILS:
         return False
     try:
-        blocks = decode(seal.payload, type=list[_Block] | _Block)
+        blocks = _BLOCKS.decode(seal.payload)
     except DecodeError:
         return False
     block = blocks[0] if isinstance(blocks, list) and blocks else blocks

@@ -1,5 +1,7 @@
 """The stream machine of responses: events of the house to typed events, as server-sent events."""
 
+from functools import cache
+
 from msgspec import Raw
 from msgspec.json import Encoder
 
@@ -87,8 +89,9 @@ class ResponsesRenderer:
     def _frame(self, event: StreamEvent) -> bytes:
         event.sequence_number = self._number
         self._number += 1
-        return b"event: %b\ndata: %b\n\n" % (_name(event), _ENCODER.encode(event))
+        return b"%b%b\n\n" % (_head(type(event)), _ENCODER.encode(event))
 
 
-def _name(event: StreamEvent) -> bytes:
-    return str(event.__struct_config__.tag).encode()
+@cache
+def _head(kind: type[StreamEvent]) -> bytes:
+    return f"event: {kind.__struct_config__.tag}\ndata: ".encode()
