@@ -17,12 +17,14 @@ from starlette.middleware.cors import CORSMiddleware
 
 from quantized import logs
 from quantized.auth.authenticate import Authenticator
+from quantized.catalog.catalog import Catalog
 from quantized.catalog.refresh import Refresher
 from quantized.clock import SystemClock
 from quantized.conversations.conversations import Conversations
 from quantized.conversations.rules import Limits as ConversationLimits
 from quantized.conversations.sweeper import RetentionSweeper
 from quantized.core.errors import LedgerUnavailable
+from quantized.core.ports import Clock
 from quantized.gateway.generate import Gateway
 from quantized.gateway.retry import RetryPolicy
 from quantized.gateway.routing import PROVIDER_HEADER
@@ -88,28 +90,17 @@ class Application:
 
 async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
     clock = SystemClock()
-    url = settings.database_url
-
     pool = Pool()
     resources.push_async_callback(pool.close)
-    keys = SqlKeyStore(url)
+    keys = SqlKeyStore(settings.database_url)
     resources.callback(keys.close)
-    ledger = GroupCommitLedger(SqliteLedgerStore(url), clock)
-    resources.push_async_callback(ledger.close)
+    ledger = _ledger(settings, resources, clock)
+    catalog = await _catalog(settings, resources, clock)
+    conversations = _conversations(settings, resources, clock)
 
     registry = Registry(_providers(settings, pool, clock), settings.default_provider)
-    catalog = await stocked_catalog(settings, clock)
-    refresher = Refresher(
-        catalog, model_sources(settings), CatalogRows(url), clock, interval=settings.catalog.refresh_seconds
-    )
-    await refresher.restore()
-    _in_background(resources, refresher.run())
-    reading = SqliteLedgerStore(url)
-    resources.callback(reading.close)
-    _in_background(resources, Sweeper(ledger, reading, clock).run(_SWEEP_SECONDS))
-
     authenticator = Authenticator(keys, clock, settings.key_cache_seconds)
-    timeouts = settings.timeouts
+    timeouts, limits = settings.timeouts, settings.limits
     gateway = Gateway(
         registry=registry,
         catalog=catalog,
@@ -117,48 +108,77 @@ async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
         clock=clock,
         patience=Patience(timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total),
         retry=RetryPolicy(settings.retries.attempts, settings.retries.longest_wait),
-        answer_bytes=settings.limits.answer_bytes,
+        answer_bytes=limits.answer_bytes,
     )
-    turns = SqliteTurns(url)
-    resources.callback(turns.close)
-    kept = settings.responses
-    store = Conversations(turns, clock, ConversationLimits(kept.chain_turns, kept.chain_bytes), response_of)
-    _in_background(resources, RetentionSweeper(turns, clock, timeouts.total).run(_RETENTION_SECONDS))
-
-    depth = settings.limits.body_depth
     endpoint = partial(
         GenerationEndpoint,
         authenticator=authenticator,
         gateway=gateway,
         watch=Watch(keep_alive=settings.keep_alive_seconds, stall=timeouts.idle),
-        body_bytes=settings.limits.body_bytes,
+        body_bytes=limits.body_bytes,
+    )
+    responses = ResponsesReception(
+        ResponsesSurface(limits.body_depth), conversations, settings.responses.retention_days
     )
     hot = {
-        CHAT: endpoint(ChatReception(ChatSurface(depth))),
-        RESPONSES: endpoint(ResponsesReception(ResponsesSurface(depth), store, kept.retention_days)),
+        CHAT: endpoint(ChatReception(ChatSurface(limits.body_depth))),
+        RESPONSES: endpoint(responses),
     }
-
-    async def ready() -> str | None:
-        try:
-            await keys.check()
-        except LedgerUnavailable:
-            return "the database does not answer"
-        return None if any(map(catalog.stocked, registry.names)) else "no models are known yet"
-
     cold = ColdRooms(
         authenticator=authenticator,
         catalog=catalog,
         registry=registry,
         read_license=keys.read_license,
-        ready=ready,
+        ready=partial(_readiness, keys, catalog, registry),
         render_error=render_error,
-        routes=StoredResponses(authenticator, store).routes(),
+        routes=StoredResponses(authenticator, conversations).routes(),
         openapi=description(),
     )
     return Edge(hot, cold.app(), clock, logs.RequestLog(settings.log_level).write)
 
 
-def _providers(settings: Settings, pool: Upstream, clock: SystemClock) -> list[Registered]:
+def _ledger(settings: Settings, resources: AsyncExitStack, clock: Clock) -> GroupCommitLedger:
+    """With its sweeper, which reads on a connection of its own."""
+    url = settings.database_url
+    ledger = GroupCommitLedger(SqliteLedgerStore(url), clock)
+    resources.push_async_callback(ledger.close)
+    reading = SqliteLedgerStore(url)
+    resources.callback(reading.close)
+    _in_background(resources, Sweeper(ledger, reading, clock).run(_SWEEP_SECONDS))
+    return ledger
+
+
+async def _catalog(settings: Settings, resources: AsyncExitStack, clock: Clock) -> Catalog:
+    """With what was kept of the providers' lists, and kept fresh from now on."""
+    catalog = await stocked_catalog(settings, clock)
+    rows = CatalogRows(settings.database_url)
+    interval = settings.catalog.refresh_seconds
+    refresher = Refresher(catalog, model_sources(settings), rows, clock, interval=interval)
+    await refresher.restore()
+    _in_background(resources, refresher.run())
+    return catalog
+
+
+def _conversations(settings: Settings, resources: AsyncExitStack, clock: Clock) -> Conversations:
+    """With the sweeper that ends their retention."""
+    turns = SqliteTurns(settings.database_url)
+    resources.callback(turns.close)
+    sweeper = RetentionSweeper(turns, clock, settings.timeouts.total)
+    _in_background(resources, sweeper.run(_RETENTION_SECONDS))
+    rules = settings.responses
+    return Conversations(turns, clock, ConversationLimits(rules.chain_turns, rules.chain_bytes), response_of)
+
+
+async def _readiness(keys: SqlKeyStore, catalog: Catalog, registry: Registry) -> str | None:
+    """Why the gateway is not ready; None where it is."""
+    try:
+        await keys.check()
+    except LedgerUnavailable:
+        return "the database does not answer"
+    return None if any(map(catalog.stocked, registry.names)) else "no models are known yet"
+
+
+def _providers(settings: Settings, pool: Upstream, clock: Clock) -> list[Registered]:
     rows = [Registered(_provider(name, row), pool) for name, row in settings.providers.items()]
     if settings.demo:
         rows.append(Registered(demo.demo_provider(), DemoUpstream(clock), by_model=True))
@@ -192,7 +212,7 @@ def _with_cors(app: App, origins: tuple[str, ...]) -> App:
     return CORSMiddleware(
         app,
         allow_origins=origins,
-        allow_methods=["GET", "POST", "OPTIONS"],
+        allow_methods=["GET", "POST", "DELETE", "OPTIONS"],
         allow_headers=["Authorization", "Content-Type", PROVIDER_HEADER],
         expose_headers=["X-Request-Id", "X-Quantized-Output-Cap", "Retry-After"],
     )
