@@ -10,7 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from chat_client import Connect, RawClient
-from gateway_process import GatewayProcess, Licence, configuration
+from gateway_process import GatewayProcess, Licence, configuration, eventually
 from hostile import UPSTREAM_KEY, Hostile
 from hostile_behaviours import BEHAVIOURS
 
@@ -97,6 +97,15 @@ def gateway(make_gateway: Gateways, hostile: Hostile) -> Iterator[GatewayProcess
         OPENROUTER_BASE_URL=f"http://127.0.0.1:{hostile.port}/openrouter/v1",
     )
     gateway.start()
+    headers = {
+        "authorization": f"Bearer {gateway.cli('init')['api_key']}",
+        "x-quantized-provider": "openrouter",
+    }
+
+    def listed() -> bool:
+        return bool(httpx.get(f"{gateway.url}/v1/models", headers=headers).json()["data"])
+
+    eventually(listed, "the provider's own list has come")
     yield gateway
     assert gateway.stop() in (0, -signal.SIGTERM)
 
