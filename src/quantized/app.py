@@ -114,7 +114,7 @@ async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
         GenerationEndpoint,
         authenticator=authenticator,
         gateway=gateway,
-        watch=Watch(keep_alive=settings.keep_alive_seconds, stall=timeouts.idle),
+        watch=Watch(settings.keep_alive_seconds, stall=timeouts.idle, body=limits.body_seconds),
         body_bytes=limits.body_bytes,
     )
     responses = ResponsesReception(

@@ -28,9 +28,11 @@ class Timeouts(Struct, frozen=True):
 
 
 class Limits(Struct, frozen=True):
-    """`body_bytes` and `body_depth` bound a request, `answer_bytes` a provider's JSON answer."""
+    """`body_bytes`, `body_depth` and `body_seconds` (to arrive) bound a request, `answer_bytes` a provider's
+    JSON answer."""
 
     body_bytes: int = 32 * 1024 * 1024
+    body_seconds: float = 60.0
     body_depth: int = 128
     answer_bytes: int = 64 * 1024 * 1024
 

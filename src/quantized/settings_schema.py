@@ -58,6 +58,7 @@ SCALARS: Mapping[str, Mapping[str, Kind]] = {
     },
     "limits": {
         "body_bytes": values.integer(1_024, 2**30),
+        "body_seconds": values.seconds(3_600),
         "body_depth": values.integer(8, 512),
         "answer_bytes": values.integer(1_024, 2**30),
     },

@@ -13,6 +13,7 @@ from chat_client import Connect, RawClient
 from gateway_process import GatewayProcess, Licence, configuration, eventually
 from hostile import UPSTREAM_KEY, Hostile
 from hostile_behaviours import BEHAVIOURS
+from hostile_thinking import THINKING
 
 _LISTED = {
     "id": "listed/model",
@@ -21,9 +22,9 @@ _LISTED = {
     "description": "A model of the list.",
     "context_length": 32_000,
     "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
-    "pricing": {"prompt": "0.000001", "completion": "0.000004"},
+    "pricing": {"prompt": "0.000001", "completion": "0.000004", "web_search": "0.01"},
     "top_provider": {"context_length": 32_000, "max_completion_tokens": 500},
-    "supported_parameters": ["max_tokens", "temperature", "reasoning", "logprobs"],
+    "supported_parameters": ["max_tokens", "temperature", "reasoning", "logprobs", "tools"],
 }
 
 
@@ -36,8 +37,12 @@ class Silent(NamedTuple):
 
 @pytest.fixture(scope="session")
 def hostile() -> Iterator[Hostile]:
-    listed = json.dumps({"data": [_LISTED, _LISTED | {"id": "listed/rich"}]}).encode()
-    models = {"listed/model": BEHAVIOURS["hostile/plain"], "listed/rich": BEHAVIOURS["hostile/rich"]}
+    models = {
+        "listed/model": BEHAVIOURS["hostile/plain"],
+        "listed/rich": BEHAVIOURS["hostile/rich"],
+        **{f"listed/{name}": behaviour for name, behaviour in THINKING.items()},
+    }
+    listed = json.dumps({"data": [_LISTED | {"id": name} for name in models]}).encode()
     server = Hostile(BEHAVIOURS | models, {"/openrouter/v1/models": listed})
     server.start()
     yield server
@@ -114,7 +119,7 @@ def gateway(make_gateway: Gateways, hostile: Hostile) -> Iterator[GatewayProcess
 def hasty(make_gateway: Gateways) -> Iterator[GatewayProcess]:
     """Does not wait long for its upstream, and does not try again."""
     gateway = make_gateway(
-        "keep_alive_seconds = 0.1\n[retries]\nattempts = 0\n[limits]\nanswer_bytes = 1048576\n"
+        "keep_alive_seconds = 0.1\n[retries]\nattempts = 0\n[limits]\nanswer_bytes = 1048576\nbody_seconds = 0.6\n"
         "[timeouts]\nconnect = 0.5\nfirst_byte = 0.7\nidle = 0.8\ntotal = 3.0"
     )
     gateway.start()

@@ -45,6 +45,17 @@ async def test_each_wait_has_its_own_end(
     hasty.settled(hasty_licence)
 
 
+async def test_a_body_that_does_not_arrive_is_not_waited_for(
+    hasty: GatewayProcess, hasty_licence: Licence, connect: Connect
+) -> None:
+    client = await connect(hasty)
+    whole = request_bytes(hasty_licence, ask("plain", hasty_licence))
+    await client.send(whole[:-5])
+    answer = await client.until(b"}}")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"The request body did not arrive within 0.6 seconds" in answer
+
+
 async def test_silence_is_filled_with_comments(
     hasty_client: httpx.AsyncClient, hasty_licence: Licence
 ) -> None:

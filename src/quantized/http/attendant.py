@@ -15,10 +15,12 @@ from quantized.http.messages import ClientLeft, Receive
 
 
 class Watch(Struct, frozen=True):
-    """Seconds: of silence before a comment keeps the connection alive; that a client may take nothing."""
+    """Seconds: of silence before a comment keeps the connection alive; that a client may take nothing; that
+    a request's body may take to arrive."""
 
     keep_alive: float
     stall: float
+    body: float
 
 
 _BEGIN_SECONDS = 0.25
@@ -78,12 +80,15 @@ class Attendant:
     async def _disconnect_or_stall(self, stream: EventStream) -> None:
         listening = asyncio.ensure_future(self._disconnect())
         try:
-            while stream.stalled < self._watch.stall:
-                pause = max(self._watch.keep_alive - stream.quiet, 0.001)
-                done, _ = await asyncio.wait((listening,), timeout=pause)
+            while (patience := self._watch.stall - stream.stalled) > 0:
+                pause = min(self._watch.keep_alive - stream.quiet, patience)
+                done, _ = await asyncio.wait((listening,), timeout=max(pause, 0.001))
                 if done:
                     return
                 if stream.quiet >= self._watch.keep_alive:
-                    await stream.keep_alive()
+                    async with asyncio.timeout(self._watch.stall):
+                        await stream.keep_alive()
+        except TimeoutError:
+            return
         finally:
             listening.cancel()

@@ -53,7 +53,9 @@ class Edge:
         journal = Journal(request_id=mint_id("req", now), started_at=now, surface=scope["path"])
         headers = [(b"x-request-id", journal.request_id.encode())]
         self._running += 1
-        endpoint = self._hot.get(scope["path"]) if scope["method"] == "POST" else None
+        endpoint = self._hot.get(scope["path"])
+        if endpoint is not None and scope["method"] != "POST":
+            endpoint = _post_only
         try:
             if endpoint is not None:
                 await endpoint(scope, receive, send, journal, headers)
@@ -78,6 +80,13 @@ class Edge:
             self._running -= 1
             if self._idle is not None and not self._running:
                 self._idle.set()
+
+
+async def _post_only(scope: Scope, _: Receive, send: Send, journal: Journal, headers: Headers) -> None:
+    journal.status = 405
+    message = f"{scope['method']} {scope['path']} is not possible; allowed: POST"
+    body = {"error": {"message": message, "type": "invalid_request_error", "code": None, "param": None}}
+    await respond(send, 405, msgspec.json.encode(body), [*headers, (b"allow", b"POST")])
 
 
 def _tagged(send: Send, journal: Journal, headers: Headers) -> Send:

@@ -59,7 +59,7 @@ class GenerationEndpoint(Struct, frozen=True):
             journal.license_id = caller.license_id
             journal.key_id = caller.key_id
             journal.user_id = caller.user_id
-            body = await read_body(scope, receive, self.body_bytes)
+            body = await read_body(scope, receive, self.body_bytes, self.watch.body)
             dialogue = await self.reception.open(caller, body, journal)
             journal.model = dialogue.request.model
             journal.stream = dialogue.request.stream
@@ -89,8 +89,7 @@ class GenerationEndpoint(Struct, frozen=True):
             stream = await generation.start()
             journal.status = 200
             await events.begin(headers + _cap_header(generation))
-            last = await stream.pump(events.write)
-        await events.end(last)
+            await events.end(await stream.pump(events.write))
         await stream.drain()
 
     async def _refuse(self, fault: Fault, send: Send, journal: Journal, headers: Headers) -> None:

@@ -1,9 +1,10 @@
 """ASGI messages: reading a body within its bounds, writing a whole response."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from quantized.core.errors import BodyTooLarge, InvalidValue
+from quantized.core.errors import BodyTooLarge, InvalidValue, MalformedBody
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -27,9 +28,9 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) -> bytes:
     """The request's body. Raises BodyTooLarge above `limit` bytes, InvalidValue for a compressed body,
-    ClientLeft."""
+    MalformedBody for one that has not arrived after so many `seconds`, ClientLeft."""
     encoding = header(scope, b"content-encoding")
     if encoding is not None and encoding.lower() != "identity":
         raise InvalidValue(
@@ -39,6 +40,16 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     declared = header(scope, b"content-length")
     if declared is not None and declared.isdigit() and int(declared) > limit:
         raise _too_large(declared, limit)
+    try:
+        async with asyncio.timeout(seconds):
+            return await _pieces(receive, limit)
+    except TimeoutError as error:
+        raise MalformedBody(
+            f"The request body did not arrive within {seconds:g} seconds", code="body_too_slow"
+        ) from error
+
+
+async def _pieces(receive: Receive, limit: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
     while True:
