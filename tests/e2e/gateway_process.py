@@ -18,7 +18,11 @@ from click.testing import CliRunner
 from hostile import UPSTREAM_KEY, Hostile
 from hostile_behaviours import BEHAVIOURS
 
+import quantized
 from quantized.cli.main import cli
+
+SOURCE = Path(quantized.__file__).parents[1]
+"""The processes run what the tests have imported, whichever is installed."""
 
 INPUT, OUTPUT = 2, 8
 """The rates of the hostile models, in micro-credits a token."""
@@ -55,6 +59,7 @@ class Books(NamedTuple):
     holds: list[Mapping[str, Any]]
     entries: list[Mapping[str, Any]]
     usage: list[Mapping[str, Any]]
+    responses: list[Mapping[str, Any]]
 
     @property
     def open_holds(self) -> int:
@@ -121,6 +126,7 @@ class GatewayProcess:
         (room / "quantized.toml").write_text(settings)
         self._environ = {
             "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(SOURCE),
             "QUANTIZED_CONFIG": str(room / "quantized.toml"),
             "QUANTIZED_DATABASE_URL": f"sqlite:///{self.database}",
             "HOSTILE_API_KEY": UPSTREAM_KEY,
@@ -176,11 +182,11 @@ class GatewayProcess:
         self.process.send_signal(how)
         return self.process.wait(10)
 
-    def licence(self, balance: str | None = "10", *more: str) -> Licence:
+    def licence(self, balance: str | None = "10", *more: str, type_: str = "home/standard") -> Licence:
         """A licence with a key. `balance` in credits; None: unlimited. `more` goes to the key."""
         marker = f"marker-{uuid4().hex}"
         wanted = ("--unlimited",) if balance is None else ("--credits", balance)
-        row = self.cli("license", "create", "home/standard", "--unique-id", marker, *wanted)
+        row = self.cli("license", "create", type_, "--unique-id", marker, *wanted)
         key = self.cli("key", "create", row["license_id"], *more)
         return Licence(row["license_id"], key["api_key"], key["key_id"], marker)
 
@@ -197,6 +203,7 @@ class GatewayProcess:
                 rows("hold", "license_id"),
                 rows("ledger_entry", "license_id"),
                 rows("usage_record", "license_id"),
+                rows("response", "license_id"),
             )
 
     def settled(self, licence: Licence, holds: int = 1) -> Books:

@@ -34,6 +34,7 @@ class Seen:
     path: str
     headers: Mapping[str, str]
     body: dict[str, Any]
+    raw: bytes
     at: float
     gone: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
@@ -159,9 +160,10 @@ class Hostile:
             page = self._pages[path]
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(page) + page)
             return True
-        body = json.loads(await reader.readexactly(int(headers["content-length"])))
+        raw = await reader.readexactly(int(headers["content-length"]))
+        body = json.loads(raw)
         self.complaints += [f"{complaint}: {line} {body}" for complaint in _judged(path, headers, body)]
-        seen = Seen(path, headers, body, time.monotonic())
+        seen = Seen(path, headers, body, raw, time.monotonic())
         with self._lock:
             self._seen.append(seen)
             self._tries[seen.prompt] += 1
