@@ -18,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from quantized import logs
 from quantized.auth.authenticate import Authenticator
 from quantized.catalog.catalog import Catalog
-from quantized.catalog.refresh import Refresher
+from quantized.catalog.refresh import Refresher, Way
 from quantized.clock import SystemClock
 from quantized.conversations.conversations import Conversations
 from quantized.conversations.rules import Limits as ConversationLimits
@@ -90,7 +90,8 @@ class Application:
 
 async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
     clock = SystemClock()
-    pool = Pool()
+    outgoing = settings.outgoing
+    pool = Pool(proxy=outgoing.proxy or None, no_proxy=outgoing.no_proxy)
     resources.push_async_callback(pool.close)
     keys = SqlKeyStore(settings.database_url)
     resources.callback(keys.close)
@@ -152,8 +153,14 @@ async def _catalog(settings: Settings, resources: AsyncExitStack, clock: Clock) 
     """With what was kept of the providers' lists, and kept fresh from now on."""
     catalog = await stocked_catalog(settings, clock)
     rows = CatalogRows(settings.database_url)
-    interval = settings.catalog.refresh_seconds
-    refresher = Refresher(catalog, model_sources(settings), rows, clock, interval=interval)
+    refresher = Refresher(
+        catalog,
+        model_sources(settings),
+        rows,
+        clock,
+        interval=settings.catalog.refresh_seconds,
+        way=Way(settings.outgoing.proxy or None, settings.outgoing.no_proxy),
+    )
     await refresher.restore()
     _in_background(resources, refresher.run())
     return catalog

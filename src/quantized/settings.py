@@ -37,6 +37,17 @@ class Limits(Struct, frozen=True):
     answer_bytes: int = 64 * 1024 * 1024
 
 
+class OutgoingSettings(Struct, frozen=True):
+    """`proxy`: the http:// URL of one that leads to the providers, "" for none. `no_proxy`: hosts, and the
+    domains of hosts, that are reached without it. The URL is not shown when the settings are printed."""
+
+    proxy: str = ""
+    no_proxy: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"OutgoingSettings(proxy={'…' if self.proxy else ''!r}, no_proxy={self.no_proxy!r})"
+
+
 class ResponsesSettings(Struct, frozen=True):
     """`retention_days` is 0 for ever. The others bound a stored conversation that goes on: its turns, and the
     bytes that are read of it."""
@@ -108,6 +119,7 @@ class Settings(Struct, frozen=True):
     shutdown_seconds: float = 30.0
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
+    outgoing: OutgoingSettings = OutgoingSettings()
     responses: ResponsesSettings = ResponsesSettings()
     retries: Retries = Retries()
     catalog: CatalogSettings = CatalogSettings()
@@ -172,6 +184,7 @@ class _Loading:
             **scalars[""],
             timeouts=Timeouts(**scalars["timeouts"]),
             limits=Limits(**scalars["limits"]),
+            outgoing=OutgoingSettings(**scalars["outgoing"]),
             responses=ResponsesSettings(**scalars["responses"]),
             retries=Retries(**scalars["retries"]),
             catalog=CatalogSettings(**catalog, overrides=overrides),

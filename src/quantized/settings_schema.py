@@ -62,6 +62,11 @@ SCALARS: Mapping[str, Mapping[str, Kind]] = {
         "body_depth": values.integer(8, 512),
         "answer_bytes": values.integer(1_024, 2**30),
     },
+    "outgoing": {
+        # Quiet: it may hold a password.
+        "proxy": values.text("an http:// URL, or nothing", r"(http://[^\s/?#]+/?)?", quiet=True),
+        "no_proxy": values.texts("a list of hosts", lambda item: bool(item) and not set(item) & set(" /@")),
+    },
     "responses": {
         "retention_days": RETENTION_DAYS,
         "chain_turns": values.integer(1, 10_000),

@@ -13,7 +13,7 @@ import pytest
 
 from quantized.catalog.catalog import Catalog
 from quantized.catalog.model import Model
-from quantized.catalog.refresh import ModelSource, Refresher
+from quantized.catalog.refresh import ModelSource, Refresher, Way
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Terms
 from quantized.providers.openrouter_models import parse_model
@@ -96,7 +96,7 @@ def rows(tmp_path: Path, empty_database: bytes) -> CatalogRows:
     return CatalogRows(f"sqlite:///{path}")
 
 
-def _refresher(server: _Server, rows: Any, catalog: Catalog, **limits: float) -> Refresher:
+def _refresher(server: _Server, rows: Any, catalog: Catalog, **limits: Any) -> Refresher:
     source = ModelSource(
         provider="router",
         url=f"http://127.0.0.1:{server.port}/api/v1/models",
@@ -355,3 +355,21 @@ async def test_without_sources_there_is_nothing_to_do(rows: CatalogRows) -> None
     refresher = Refresher(Catalog(), [], rows, _Clock())
     await refresher.restore()
     await refresher.run()
+
+
+async def test_the_way_may_lead_through_a_proxy(server: _Server, rows: CatalogRows) -> None:
+    """The server is the proxy: what it is asked for is a whole URL, of a host that nobody could find."""
+    url = "http://lists.invalid/api/v1/models"
+    source = ModelSource("router", url, (), partial(parse_model, provider="router", micro_credits_per_usd=1))
+    catalog = Catalog()
+    way = Way(f"http://127.0.0.1:{server.port}", ("campus.invalid",))
+    async with _running(Refresher(catalog, [source], rows, _Clock(), way=way)):
+        await _until(lambda: bool(_ids(catalog)))
+    assert server.heads[0].startswith(f"GET {url} HTTP/1.1\r\n")
+
+
+async def test_some_hosts_are_reached_past_the_proxy(server: _Server, rows: CatalogRows) -> None:
+    catalog = Catalog()
+    way = Way("http://127.0.0.1:9", ("127.0.0.1",))
+    async with _running(_refresher(server, rows, catalog, way=way)):
+        await _until(lambda: bool(_ids(catalog)))

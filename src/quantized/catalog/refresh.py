@@ -53,10 +53,18 @@ class UnusableList(Exception):
     """A list came that nobody could work with."""
 
 
+class Way(Struct, frozen=True):
+    """How the lists are reached: through the proxy at this http:// URL, but for these hosts and their
+    domains."""
+
+    proxy: str | None = None
+    no_proxy: tuple[str, ...] = ()
+
+
 class Refresher:
     """`interval` and `timeout` in seconds: from one good list to the next, and for one whole fetch."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - bounds by keyword, each with a default
         self,
         catalog: Catalog,
         sources: Sequence[ModelSource],
@@ -67,6 +75,7 @@ class Refresher:
         timeout: float = 30.0,
         first_retry: float = _FIRST_RETRY,
         largest_list: int = _LARGEST_LIST,
+        way: Way | None = None,
     ) -> None:
         self._catalog = catalog
         self._sources = sources
@@ -76,6 +85,7 @@ class Refresher:
         self._timeout = timeout
         self._first_retry = first_retry
         self._largest_list = largest_list
+        self._way = way or Way()
 
     async def restore(self) -> None:
         """Fills the catalogue with the lists kept last. Raises LedgerUnavailable."""
@@ -95,7 +105,7 @@ class Refresher:
         """Fetches every list now and again and again, until cancelled."""
         if not self._sources:
             return
-        client = await asyncio.to_thread(_client, self._timeout)
+        client = await asyncio.to_thread(_client, self._timeout, self._way)
         async with client, asyncio.TaskGroup() as group:
             for source in self._sources:
                 group.create_task(self._keep_fresh(client, source))
@@ -136,11 +146,18 @@ class _List(Struct, frozen=True):
     data: list[Raw]
 
 
-def _client(timeout: float) -> "httpx2.AsyncClient":
+def _client(timeout: float, way: Way) -> "httpx2.AsyncClient":
     # An import of 0.2 s and a certificate store, which a start should not wait for.
     import httpx2  # noqa: PLC0415
 
-    return httpx2.AsyncClient(timeout=timeout, follow_redirects=True, trust_env=False)
+    direct = [pattern for host in way.no_proxy for pattern in (f"all://{host}", f"all://*.{host}")]
+    return httpx2.AsyncClient(
+        timeout=timeout,
+        follow_redirects=True,
+        trust_env=False,
+        proxy=way.proxy,
+        mounts=dict.fromkeys(direct) if way.proxy else None,
+    )
 
 
 async def _fetch(client: "httpx2.AsyncClient", source: ModelSource, largest: int) -> bytes:

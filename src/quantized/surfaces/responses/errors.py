@@ -5,9 +5,13 @@ of the body is missing, is of the wrong type or out of its range, or because the
 the body has another structure than documented, because it holds a field that is not supported, or because
 something inside of one of its fields is wrong. So a path of one step is 400, a longer one 422, and an unknown
 field is 422 wherever it stands. What only the chosen provider or model cannot do is 400.
+
+What a provider cannot do, or will not take, it says in the words of chat completions. Here it is told in
+those of this API, as far as there are any.
 """
 
 import math
+import re
 from typing import Literal
 
 from msgspec import Struct
@@ -59,12 +63,50 @@ _KINDS: dict[type[Fault], _Kind] = {
 }
 """By fault; one that is not here is told as the nearest class above it."""
 
+_PARAMS = {
+    "max_completion_tokens": "max_output_tokens",
+    "max_tokens": "max_output_tokens",
+    "messages": "input",
+    "plugins": "tools",
+    "reasoning_effort": "reasoning.effort",
+    "tools": "tools",
+    "web_search_options": "tools",
+}
+"""The fields of this API by the first step of a path in the other. What follows that step counts messages
+and functions, of which the caller wrote others, so it is left out."""
+
+_WORDS = (
+    (re.compile(r"\bmax_(?:completion_)?tokens\b"), "max_output_tokens"),
+    (re.compile(r"\breasoning_effort\b"), "reasoning.effort"),
+    (re.compile(r"'?\bweb_search_options\b'?"), "'web_search' in 'tools'"),
+    # The plain word is English, too.
+    (re.compile(r"\bmessages(?:\[\d*\]|\.\d+)[\w.\[\]]*|(?<=['\"`])messages(?=['\"`])"), "input"),
+)
+
+
+class Told(Struct, frozen=True):
+    """A fault in the words of this API."""
+
+    message: str
+    param: str | None
+
+
+def told(fault: Fault) -> Told:
+    if not isinstance(fault, UnsupportedParameter | RejectedByProvider):
+        return Told(fault.message, fault.param)
+    message = fault.message
+    for theirs, ours in _WORDS:
+        message = theirs.sub(ours, message)
+    first = re.split(r"[.\[]", fault.param or "", maxsplit=1)[0]
+    return Told(message, _PARAMS.get(first, fault.param))
+
 
 def render_error(fault: Fault) -> ErrorAnswer:
     """`retry_after` is rounded up: to come back early would be in vain."""
     kind = next(_KINDS[ancestor] for ancestor in type(fault).__mro__ if ancestor in _KINDS)
     retry_after = fault.retry_after if isinstance(fault, Unavailable) else None
-    detail = ErrorDetail(fault.message, kind.type, fault.param, fault.code or kind.code)
+    said = told(fault)
+    detail = ErrorDetail(said.message, kind.type, said.param, fault.code or kind.code)
     return ErrorAnswer(
         status=422 if _is_inside_a_field(fault) else kind.status,
         body=_ENCODER.encode(ErrorBody(detail)),

@@ -30,7 +30,7 @@ from quantized.surfaces.responses.answers import (
 from quantized.surfaces.responses.builder import Builder, output_of, replay
 from quantized.surfaces.responses.compose import Conversation
 from quantized.surfaces.responses.drafts import CallDraft, Draft
-from quantized.surfaces.responses.errors import failure_code
+from quantized.surfaces.responses.errors import failure_code, told
 from quantized.surfaces.responses.listing import stored_input
 from quantized.surfaces.responses.schema import (
     DatedWebSearchPreviewTool,
@@ -80,7 +80,7 @@ def body_of(
     asked = conversation.asked
     written = asked.written
     reasoning = written.reasoning
-    error = ResponseError(failure_code(ending), ending.message) if isinstance(ending, Fault) else None
+    error = ResponseError(failure_code(ending), told(ending).message) if isinstance(ending, Fault) else None
     return encode(
         ResponseBody(
             id=identity.id,

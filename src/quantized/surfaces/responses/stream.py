@@ -11,6 +11,7 @@ from quantized.core.turns import Turn
 from quantized.core.usage import Bill, Usage
 from quantized.surfaces.responses.answers import whole
 from quantized.surfaces.responses.compose import Conversation
+from quantized.surfaces.responses.errors import told
 from quantized.surfaces.responses.events import (
     ResponseCompleted,
     ResponseCreated,
@@ -73,7 +74,8 @@ class ResponsesRenderer:
         """The error, then the response as far as it came."""
         beginning = b"" if self._model is not None else self._begin(self._conversation.request.model)
         turn = self.turn(fault, None if bill is None else bill.usage)
-        error = StreamError(code=fault.code, message=fault.message, param=fault.param)
+        said = told(fault)
+        error = StreamError(code=fault.code, message=said.message, param=said.param)
         end = ResponseFailed(response=Raw(render(turn, bill)))
         return beginning + self._frames([*self._owed, error, end]) + _DONE
 
