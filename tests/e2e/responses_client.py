@@ -80,8 +80,15 @@ async def respond(
     if not body.get("stream"):
         check_response(http.content)
         return Answered(http, http.json(), [])
-    events = check_whole(http.content)
+    events = check_whole(without_comments(http.content))
     return Answered(http, events[-1]["response"], events)
+
+
+def without_comments(stream: bytes) -> bytes:
+    """They keep a silent connection open, and tell nothing."""
+    return b"".join(
+        frame + b"\n\n" for frame in stream.removesuffix(b"\n\n").split(b"\n\n") if not frame.startswith(b":")
+    )
 
 
 async def read_back(client: httpx.AsyncClient, licence: Licence, response_id: str) -> dict[str, Any]:

@@ -172,24 +172,22 @@ async def test_a_restart_and_a_second_process_continue_the_conversation(
 
     async def turn(process: GatewayProcess, body: dict[str, Any]) -> Answered:
         async with httpx.AsyncClient(base_url=process.url, timeout=20) as client:
-
-            async def listed() -> bool:
-                headers = licence.headers | {"x-quantized-provider": "openrouter"}
-                return bool((await client.get("/v1/models", headers=headers)).json()["data"])
-
-            while not await listed():
-                await asyncio.sleep(0.01)
             return await respond(client, licence, body)
 
-    first_process.start()
-    beside.start()
+    def start(process: GatewayProcess) -> None:
+        process.start()
+        forced = licence.headers | {"x-quantized-provider": "openrouter"}
+        eventually(lambda: httpx.get(f"{process.url}/v1/models", headers=forced).json()["data"])
+
+    start(first_process)
+    start(beside)
     try:
         first = await turn(first_process, thinking(licence, stream=True))
         continuing = thinking(licence, input=[result_of(first)], previous_response_id=first.id)
         assert (await turn(beside, continuing)).text == ANSWER
         assert_replayed(last_seen(hostile, licence), DETAILS)
         first_process.stop(signal.SIGKILL)
-        first_process.start()
+        start(first_process)
         second = await turn(first_process, continuing | {"stream": True})
         assert_replayed(last_seen(hostile, licence), DETAILS)
         third = await turn(beside, query("listed/model", licence, previous_response_id=second.id))

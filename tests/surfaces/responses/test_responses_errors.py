@@ -79,3 +79,57 @@ def test_the_sdk_reads_a_422():
     ):
         client.responses.create(model="m", input="Hi")
     assert (caught.value.param, caught.value.code) == ("store", "unknown_parameter")
+
+
+CHAT = [
+    (
+        UnsupportedParameter(
+            "'web_search_options' is not supported by the provider 'x'", param="web_search_options"
+        ),
+        "'web_search' in 'tools' is not supported by the provider 'x'",
+        "tools",
+    ),
+    (
+        RejectedByProvider("max_tokens is too large: 5000. At most 4096.", param="max_tokens"),
+        "max_output_tokens is too large: 5000. At most 4096.",
+        "max_output_tokens",
+    ),
+    (
+        RejectedByProvider("Invalid 'max_completion_tokens'", param="max_completion_tokens"),
+        "Invalid 'max_output_tokens'",
+        "max_output_tokens",
+    ),
+    (
+        RejectedByProvider(
+            "Invalid 'messages[2].content[0].image_url': too large", param="messages[2].content"
+        ),
+        "Invalid 'input': too large",
+        "input",
+    ),
+    (RejectedByProvider("messages.0.content: text is empty"), "input: text is empty", None),
+    (
+        RejectedByProvider("Your messages are too long. See 'messages'.", param="messages"),
+        "Your messages are too long. See 'input'.",
+        "input",
+    ),
+    (
+        RejectedByProvider("Unsupported value: reasoning_effort", param="reasoning_effort"),
+        "Unsupported value: reasoning.effort",
+        "reasoning.effort",
+    ),
+    (RejectedByProvider("Bad schema", param="tools[1].function.parameters"), "Bad schema", "tools"),
+    (UnsupportedParameter("m", param="reasoning.exclude"), "m", "reasoning.exclude"),
+    # What the caller wrote stays as the caller wrote it.
+    (
+        UnknownField("Unknown parameter 'max_tokens'.", param="max_tokens"),
+        "Unknown parameter 'max_tokens'.",
+        "max_tokens",
+    ),
+    (InvalidValue("m", param="tools[1].name"), "m", "tools[1].name"),
+]
+
+
+@pytest.mark.parametrize(("fault", "message", "param"), CHAT)
+def test_a_provider_is_told_in_the_words_of_this_api(fault, message, param):
+    error = json.loads(SURFACE.render_error(fault).body)["error"]
+    assert (error["message"], error["param"]) == (message, param)
