@@ -107,15 +107,3 @@ async def test_a_provider_without_one_is_a_400_that_says_so_in_the_callers_words
     assert "web_search_options" not in error["message"]
     assert gateway.books(licence).responses == []
     assert gateway.books(licence).open_holds == 0
-
-
-@pytest.mark.parametrize("field", ["exclude"])
-async def test_reasoning_that_a_provider_cannot_do_is_refused_by_name(
-    client: httpx.AsyncClient, licence: Licence, hostile: Hostile, field: str
-) -> None:
-    body = query("plain", licence, reasoning={"effort": "low", field: True})
-    error = (await post_raw(client, licence, body)).json()["error"]
-    assert (error["param"], error["code"]) == (f"reasoning.{field}", "unsupported_parameter")
-    body = query("plain", licence, reasoning={"effort": "low", field: False})
-    await respond(client, licence, body)
-    assert [seen.body["reasoning_effort"] for seen in hostile.seen(licence.marker)] == ["low"]

@@ -98,6 +98,8 @@ async def test_reasoning_that_is_not_shown_goes_back_all_the_same(
     first = await respond(client, licence, thinking(licence, **hidden))
     assert [item["type"] for item in first.response["output"]] == ["message", "function_call"]
     assert "Let me look" not in first.http.text
+    # A provider that knew might keep to itself what has to go back to it.
+    assert last_seen(hostile, licence).body["reasoning"] == {"effort": "high"}
     await respond(
         client, licence, thinking(licence, input=[result_of(first)], previous_response_id=first.id, **hidden)
     )

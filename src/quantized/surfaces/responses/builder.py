@@ -153,6 +153,11 @@ class Builder:
         self._say(part, text, out)
 
     def _begin(self, part: _Part, out: list[StreamEvent]) -> None:
+        if part.start.kind == "reasoning":
+            # Thoughts go back in the order in which they began, also those that have had no words yet.
+            for earlier in [one for one in self._parts.values() if one.start.index < part.start.index]:
+                if earlier.draft is None:
+                    self._begin(earlier, out)
         draft = part.draft = self._draft(part)
         self._shown += draft.shown
         # Thinking takes over with its first words: it may have none, and then interrupts nothing.

@@ -42,7 +42,6 @@ def parse(body: bytes, depth: int) -> ResponsesAsked:
     choice = _tool_choice(written, functions)
     instructions = (Message("system", (Text(written.instructions),)),) if written.instructions else ()
     messages = merged(tuple([item.message for item in items if item.message is not None]))
-    reasoning = written.reasoning
     request = GenerationRequest(
         model=written.model,
         messages=instructions + messages,
@@ -57,7 +56,7 @@ def parse(body: bytes, depth: int) -> ResponsesAsked:
         # Both are about functions: without any there is nothing that they could change.
         tool_choice=choice if functions else None,
         parallel_tool_calls=written.parallel_tool_calls if functions else None,
-        reasoning=None if reasoning is None else ReasoningWish(reasoning.effort, exclude=reasoning.exclude),
+        reasoning=_reasoning(written),
         web_search=_web_search(written.tools or (), choice),
         stream=written.stream is True,
     )
@@ -139,6 +138,13 @@ def _tool_choice(written: ResponseRequest, functions: tuple[Tool, ...]) -> ToolC
     if name not in {tool.name for tool in functions}:
         _refuse(path, f"no tool is named '{name[:64]}'.")
     return ToolChoice("function", name)
+
+
+def _reasoning(written: ResponseRequest) -> ReasoningWish | None:
+    """Without `exclude`: a provider that knew of it might keep what has to go back to it in the next turn. So
+    it is we who do not show its thoughts."""
+    effort = None if written.reasoning is None else written.reasoning.effort
+    return None if effort is None else ReasoningWish(effort)
 
 
 def _web_search(tools: tuple[Tools, ...], choice: ToolChoice | None) -> WebSearch | None:

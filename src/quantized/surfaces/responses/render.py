@@ -110,9 +110,10 @@ def body_of(
 
 
 def builder_of(conversation: Conversation, identity: Identity) -> Builder:
-    request = conversation.request
-    excluded = request.reasoning is not None and request.reasoning.exclude is True
-    return Builder(identity.suffix, shows_reasoning=not excluded, searches=request.web_search is not None)
+    reasoning = conversation.asked.written.reasoning
+    excluded = reasoning is not None and reasoning.exclude is True
+    searches = conversation.request.web_search is not None
+    return Builder(identity.suffix, shows_reasoning=not excluded, searches=searches)
 
 
 def turn_of(
