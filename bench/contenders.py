@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.machine import GATEWAY_CORE, HERE, LOAD_CORE, Running, compiled, free_port
 
@@ -14,7 +15,27 @@ PROMPT_TOKENS = 120
 JSON_TOKENS = 84
 """What the mock reports; a stream reports as many completion tokens as it has chunks."""
 
-_PATH = "/v1/chat/completions"
+
+@dataclass(frozen=True)
+class Api:
+    """What is asked in: a path, a file with a body, what a stream's body has beside it, and how often the
+    text of a stream is told in it: as it comes, and again as a whole."""
+
+    name: str
+    path: str
+    body: str
+    streaming: Mapping[str, Any]
+    tellings: int
+
+
+CHAT = Api(
+    "chat",
+    "/v1/chat/completions",
+    "body.json",
+    {"stream": True, "stream_options": {"include_usage": True}},
+    tellings=1,
+)
+RESPONSES = Api("responses", "/v1/responses", "responses.json", {"stream": True}, tellings=5)
 
 
 @dataclass(frozen=True)
@@ -44,11 +65,15 @@ class Contender:
     folder: Path
     metered: bool = False
 
-    def request_file(self, upstream: Upstream, *, stream: bool) -> Path:
-        """A file with the bytes of one request."""
-        body = json.loads((HERE / "body.json").read_text())
+    def request_file(
+        self, upstream: Upstream, *, stream: bool, api: Api = CHAT, previous: str | None = None
+    ) -> Path:
+        """A file with the bytes of one request; `previous` is the response that it continues."""
+        body = json.loads((HERE / api.body).read_text())
         if stream:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
+            body |= api.streaming
+        if previous is not None:
+            body["previous_response_id"] = previous
         payload = json.dumps(body, separators=(",", ":")).encode()
         headers = {
             "Host": "127.0.0.1",
@@ -58,10 +83,11 @@ class Contender:
         }
         if upstream != INSTANT:
             headers["X-Quantized-Provider"] = upstream.name
-        head = f"POST {_PATH} HTTP/1.1\r\n" + "".join(
+        head = f"POST {api.path} HTTP/1.1\r\n" + "".join(
             f"{name}: {value}\r\n" for name, value in headers.items()
         )
-        path = self.folder / f"{self.name}-{upstream.name}-{'stream' if stream else 'json'}.request"
+        kind = "stream" if stream else "json"
+        path = self.folder / f"{self.name}-{upstream.name}-{api.name}-{kind}.request"
         path.write_bytes(head.encode() + b"\r\n" + payload)
         return path
 

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { REQUEST_BYTES = 65536, EVENT_BYTES = 1024, EVENTS_AT_ONCE = 512 };
+enum { REQUEST_BYTES = 1048576, EVENT_BYTES = 1024, EVENTS_AT_ONCE = 512 };
 
 typedef struct Connection {
   int fd; // -1: closed, and freed as soon as it is due no more

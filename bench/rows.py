@@ -3,15 +3,29 @@
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from bench.contenders import INSTANT, JSON_TOKENS, PACED, SHORT, SLOW, Contender, Upstream
+from bench.contenders import (
+    CHAT,
+    INSTANT,
+    JSON_TOKENS,
+    PACED,
+    RESPONSES,
+    SHORT,
+    SLOW,
+    Api,
+    Contender,
+    Upstream,
+)
+from bench.conversations import among_others, converse
 from bench.gateway import Ledger
 from bench.machine import LOAD_CORE, compiled, pinned
 
 OPEN_STREAMS = 1000
+OTHERS = 10_000
+"""Stored responses that have nothing to do with a conversation."""
 
 
 class LoadFailed(Exception):
@@ -36,11 +50,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Load:
-    """`connections` that ask `upstream` for streams or for JSON bodies."""
+    """`connections` that ask `upstream`, in the language of `api`, for streams or for JSON bodies. `previous` is
+    the stored response that each request continues."""
 
     upstream: Upstream
     connections: int
     stream: bool = True
+    api: Api = CHAT
+    previous: str | None = None
 
     @property
     def chunks(self) -> int:
@@ -49,6 +66,11 @@ class Load:
     @contextmanager
     def running(self, contender: Contender, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
         """The load generator; `seconds` 0 is one request on each connection."""
+        # A plain proxy hands on what the mock says, in the language of the mock.
+        tellings = self.api.tellings if contender.metered else CHAT.tellings
+        request = contender.request_file(
+            self.upstream, stream=self.stream, api=self.api, previous=self.previous
+        )
         command = pinned(
             LOAD_CORE,
             [
@@ -56,8 +78,8 @@ class Load:
                 str(contender.ports[self.upstream.name]),
                 str(self.connections),
                 str(seconds),
-                contender.request_file(self.upstream, stream=self.stream),
-                str(self.chunks),
+                request,
+                str(self.chunks * tellings),
             ],
         )
         # Unbuffered, so that reading one line leaves the rest to be read.
@@ -110,6 +132,19 @@ def _first_byte(row: Row, contender: Contender, ledger: Ledger, seconds: float) 
         told = row.load.result(process, contender, ledger)
     for line, percentile in zip(row.lines, ("p50", "p99"), strict=True):
         line.note(contender, told["first_byte"][percentile])
+
+
+def _continuing(turns: int, others: int = 0) -> Callable[["Row", Contender, Ledger, float], None]:
+    """Processor time of each answer that continues a conversation of `turns`, with `others` stored beside."""
+
+    def measure(row: Row, contender: Contender, ledger: Ledger, seconds: float) -> None:
+        previous = converse(contender, ledger, turns)
+        load = replace(row.load, previous=previous)
+        database = contender.folder / "quantized.db"
+        with among_others(database, previous, others) if others and contender.metered else nullcontext():
+            _processor_time(replace(row, load=load), contender, ledger, seconds)
+
+    return measure
 
 
 def _memory(row: Row, contender: Contender, ledger: Ledger, seconds: float) -> None:  # noqa: ARG001 (takes what it takes)
@@ -186,5 +221,32 @@ def rows() -> tuple[Row, ...]:
             (_cpu("json_512", "JSON, 512 connections"),),
             _processor_time,
             Load(INSTANT, 512, stream=False),
+        ),
+        Row(
+            "responses-stream",
+            (_cpu("responses_stream", "responses: stream of 100 chunks, 64 conn."),),
+            _processor_time,
+            Load(INSTANT, 64, api=RESPONSES),
+        ),
+        Row(
+            "responses-json",
+            (_cpu("responses_json", "responses: JSON, 64 connections"),),
+            _processor_time,
+            Load(INSTANT, 64, stream=False, api=RESPONSES),
+        ),
+        *(
+            Row(
+                f"responses-{turns}",
+                (_cpu(f"responses_{turns}", f"responses: JSON, after {turns}, 16 conn."),),
+                _continuing(turns),
+                Load(INSTANT, 16, stream=False, api=RESPONSES),
+            )
+            for turns in (1, 10, 100)
+        ),
+        Row(
+            "responses-others",
+            (_cpu("responses_others", f"responses: after 10, {OTHERS:,} others stored"),),
+            _continuing(10, OTHERS),
+            Load(INSTANT, 16, stream=False, api=RESPONSES),
         ),
     )
