@@ -38,7 +38,7 @@ ALLOWED = {
 # Module of the outside world -> the only rooms that may import it.
 SOLE_IMPORTERS = {
     "starlette": {"http", "app"},
-    "uvicorn": {"app"},
+    "uvicorn": {"app", "http"},
     "uvloop": {"app"},
     "sqlite3": {"storage"},
     "sqlalchemy": {"storage"},

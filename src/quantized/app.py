@@ -6,6 +6,7 @@ The one place that knows every room.
 import asyncio
 import gc
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -27,8 +28,8 @@ from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Clock
 from quantized.gateway.generate import Gateway
 from quantized.gateway.retry import RetryPolicy
-from quantized.gateway.routing import PROVIDER_HEADER
 from quantized.http.attendant import Watch
+from quantized.http.bounded_protocol import BoundedHttpProtocol
 from quantized.http.cold import ColdRooms
 from quantized.http.edge import App, Edge
 from quantized.http.generation import GenerationEndpoint
@@ -60,6 +61,7 @@ from quantized.upstream.pool import Pool
 
 _log = logging.getLogger("quantized")
 
+_BACKLOG = 4096
 _SWEEP_SECONDS = 30.0
 _RETENTION_SECONDS = 600.0
 
@@ -220,33 +222,49 @@ def _with_cors(app: App, origins: tuple[str, ...]) -> App:
         app,
         allow_origins=origins,
         allow_methods=["GET", "POST", "DELETE", "OPTIONS"],
-        allow_headers=["Authorization", "Content-Type", PROVIDER_HEADER],
+        # No cookie is read here, so no header of another origin's page can do harm; the SDKs send their own.
+        allow_headers=["*"],
         expose_headers=["X-Request-Id", "X-Quantized-Output-Cap", "Retry-After"],
     )
 
 
+class CannotListen(Exception):
+    """The address cannot be listened on; the message says why, for an operator."""
+
+
 def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. The database must be migrated."""
+    """Serves until SIGTERM or SIGINT. The database must be migrated. Raises CannotListen."""
     logs.configure(settings.log_level)
+    listening = _listen(settings.host, settings.port)
+    host, port = listening.getsockname()[:2]
     # What start-up made stays for good, and requests make no cycles: looking for garbage among them every
     # 700 allocations took 8 % of the time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     config = uvicorn.Config(
         Application(settings),
-        host=settings.host,
-        port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttpProtocol,
         interface="asgi3",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        backlog=4096,
         timeout_graceful_shutdown=round(settings.shutdown_seconds),
     )
+    _log.info("listening", extra={"url": f"http://{f'[{host}]' if ':' in host else host}:{port}"})
     # The server hands Ctrl-C on once it has stopped, and by then all is done.
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run()
+    server = uvicorn.Server(config)
+    with listening, suppress(KeyboardInterrupt):
+        server.run(sockets=[listening])
+    if not server.started:
+        raise SystemExit(1)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error

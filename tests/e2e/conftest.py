@@ -119,7 +119,8 @@ def gateway(make_gateway: Gateways, hostile: Hostile) -> Iterator[GatewayProcess
 def hasty(make_gateway: Gateways) -> Iterator[GatewayProcess]:
     """Does not wait long for its upstream, and does not try again."""
     gateway = make_gateway(
-        "keep_alive_seconds = 0.1\n[retries]\nattempts = 0\n[limits]\nanswer_bytes = 1048576\nbody_seconds = 0.6\n"
+        "keep_alive_seconds = 0.1\n[retries]\nattempts = 0\n"
+        "[limits]\nanswer_bytes = 1048576\nbody_seconds = 0.6\n"
         "[timeouts]\nconnect = 0.5\nfirst_byte = 0.7\nidle = 0.8\ntotal = 3.0"
     )
     gateway.start()

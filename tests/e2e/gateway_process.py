@@ -171,7 +171,8 @@ class GatewayProcess:
 
         def listening() -> re.Match[bytes] | None:
             assert process.poll() is None, self.log_path.read_text()
-            return re.search(rb"running on http://[0-9.]+:(\d+)", self.log_path.read_bytes()[logged:])
+            said = self.log_path.read_bytes()[logged:]
+            return re.search(rb'"listening","url":"http://[0-9.]+:(\d+)"', said)
 
         self.port = int(eventually(listening, "the gateway listens", 20)[1])
         return time.monotonic() - began

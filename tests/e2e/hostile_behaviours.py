@@ -426,6 +426,7 @@ for _status in STATUSES:
     _body = {"error": {"message": f"Upstream says {_status} {MARK}", "code": _status}}
     behaviour(f"status-{_status}")(saying(json.dumps(_body).encode(), status=_status))
 behaviour("status-429-later")(saying(b'{"error": "slow down"}', "application/json", 429, "retry-after: 17"))
+behaviour("status-429-soon")(saying(b'{"error": "slow"}', "application/json", 429, "retry-after: 1.5"))
 behaviour("model-unknown")(
     saying(b'{"error": {"message": "hostile/x is not a valid model ID", "code": 400}}', status=400)
 )
@@ -457,3 +458,13 @@ def once(first: Behaviour) -> Behaviour:
 for _name in ("status-503", "status-429", "closes-before-head", "error-first-frame", "error-in-200"):
     behaviour(f"once-{_name}")(once(BEHAVIOURS[f"hostile/{_name}"]))
 behaviour("once-busy")(once(saying(b"{}", "application/json", 429, "retry-after-ms: 20")))
+
+
+@behaviour("late-head-then-comments")
+async def _late_head_then_comments(peer: Peer) -> None:
+    """Takes its time for the head, and then has nothing to say."""
+    await asyncio.sleep(0.4)
+    await peer.write(STREAM_HEAD)
+    while True:
+        await peer.write(piece(b": thinking\n\n"))
+        await asyncio.sleep(0.05)

@@ -349,12 +349,14 @@ async def test_the_log_tells_each_request_once_and_never_a_secret(
     answers = [await post(client, licence, ask(model, licence, stream=True)) for model in wanted]
     answers.append(await client.post(CHAT, headers=licence.headers, content=licence.marker.encode()))
     answers.append(await post(client, licence, ask("plain", licence) | {licence.marker: licence.marker}))
+    answers.append(await post(client, licence, {"model": "hostile/plain", "messages": licence.marker}))
+    answers.append(await post(client, licence, ask("plain", licence) | {"temperature": licence.marker}))
     ids = [answer.headers["x-request-id"] for answer in answers]
     eventually(lambda: {line.get("request_id") for line in gateway.log()} >= set(ids))
     log = gateway.log_path.read_text()
     requests = [line for line in map(json.loads, log.splitlines()) if line["message"] == "request"]
     assert sorted(line["request_id"] for line in requests if line["request_id"] in ids) == sorted(ids)
-    for secret in (licence.key, licence.key[-20:], UPSTREAM_KEY, ANSWER, "capital of France"):
+    for secret in (licence.key, licence.key[-20:], UPSTREAM_KEY, ANSWER, "capital of France", licence.marker):
         assert secret not in log
     assert "sk-quantized-" not in log
     plain = gateway.line(ids[0])
@@ -373,3 +375,12 @@ async def test_the_log_tells_each_request_once_and_never_a_secret(
     )
     assert plain["usage"]["input"] == 25
     assert 0 <= plain["first_byte_ms"] <= plain["total_ms"]
+
+
+async def test_a_head_without_end_is_refused(gateway: GatewayProcess, connect: Connect) -> None:
+    """Nobody needs a key to send one."""
+    client = await connect(gateway)
+    await client.send(b"GET /health HTTP/1.1\r\nhost: x\r\n" + b"x-more: " + b"y" * 70_000)
+    answer = await client.rest()
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b'"code":"head_too_large"' in answer

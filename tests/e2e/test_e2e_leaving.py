@@ -89,6 +89,20 @@ async def test_a_client_that_leaves_before_the_answer_stops_the_upstream(
     assert (line["status"], line["outcome"]) == (499, "client_left")
 
 
+async def test_a_client_that_leaves_between_two_tries_pays_nothing(
+    gateway: GatewayProcess, licence: Licence, hostile: Hostile, connect: Connect
+) -> None:
+    """The provider has refused, and nobody is at work."""
+    client = await connect(gateway)
+    await client.send(request_bytes(licence, ask("status-429-soon", licence)))
+    await arrived(hostile, licence)
+    eventually(lambda: any(line["message"] == "trying again" for line in gateway.log()))
+    await client.leave()
+    books = gateway.settled(licence)
+    assert books.usage == []
+    assert books.licence["used"] == 0
+
+
 @pytest.mark.parametrize("reset", [False, True])
 @pytest.mark.parametrize(
     ("until", "words"),

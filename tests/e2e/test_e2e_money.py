@@ -236,3 +236,15 @@ async def test_rates_of_a_licence_type_are_shown_and_charged(
     assert entry["cost_per_million"]["input"] == 3_000_000
     usage = (await post(client, licence, ask("plain", licence))).json()["usage"]
     assert usage["credits_used"] == recomputed(entry["cost_per_million"], usage) == 25 * 3 + 8 * 12
+
+
+async def test_the_hold_covers_the_cap_that_is_sent(
+    gateway: GatewayProcess, client: httpx.AsyncClient, licence: Licence, hostile: Hostile
+) -> None:
+    """Also beyond the limit that the catalogue knows of the model."""
+    answer = await post(client, licence, ask("plain", licence, max_tokens=20_000))
+    assert answer.status_code == 200
+    [seen] = hostile.seen(licence.marker)
+    assert seen.body["max_tokens"] == 20_000
+    [hold] = gateway.settled(licence).holds
+    assert hold["amount"] >= 20_000 * OUTPUT

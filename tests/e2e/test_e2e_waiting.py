@@ -45,6 +45,17 @@ async def test_each_wait_has_its_own_end(
     hasty.settled(hasty_licence)
 
 
+async def test_the_wait_for_the_first_byte_is_one_wait(
+    hasty_client: httpx.AsyncClient, hasty_licence: Licence
+) -> None:
+    """A head is no answer: who takes long for it has the less time left for a beginning."""
+    began = time.monotonic()
+    body = ask("late-head-then-comments", hasty_licence, stream=True)
+    answer = await post(hasty_client, hasty_licence, body)
+    assert answer.status_code == 503
+    assert 0.7 <= time.monotonic() - began < 1.05
+
+
 async def test_a_body_that_does_not_arrive_is_not_waited_for(
     hasty: GatewayProcess, hasty_licence: Licence, connect: Connect
 ) -> None:

@@ -15,9 +15,15 @@ def serve(shell: Shell) -> None:
     settings = shell.settings(need_keys=True)
     database_url(shell)
     # The whole gateway, which `migrate` has no use for.
+    from quantized.app import CannotListen  # noqa: PLC0415
     from quantized.app import serve as serve_gateway  # noqa: PLC0415
 
-    serve_gateway(settings)
+    try:
+        serve_gateway(settings)
+    except CannotListen as error:
+        raise click.ClickException(
+            f"{error}. Set QUANTIZED_PORT or QUANTIZED_HOST to an address that is free."
+        ) from error
 
 
 @click.command(cls=DatabaseCommand)

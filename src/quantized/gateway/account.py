@@ -163,6 +163,6 @@ class Account:
             extra={
                 "request_id": self._journal.request_id,
                 "hold_id": self._order.id,
-                "cause": fault.cause or fault.message,
+                "cause": fault.cause,
             },
         )

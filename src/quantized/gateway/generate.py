@@ -7,7 +7,6 @@ task; the ledger takes a verb at the moment it is said, so a cancelled request s
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from msgspec import Struct
@@ -18,7 +17,7 @@ from quantized.core.events import Failed
 from quantized.core.fold import Answer, fold
 from quantized.core.ports import Caller, Clock, Hold, Ledger
 from quantized.gateway.account import Account
-from quantized.gateway.dispatch import dispatch
+from quantized.gateway.dispatch import Begin, Dispatch
 from quantized.gateway.journal import Journal
 from quantized.gateway.metering import Meter, measured, quote
 from quantized.gateway.retry import RetryPolicy
@@ -88,23 +87,16 @@ class Generation:
         charged then."""
         return await self._begin(self._first_event)
 
-    async def _begin(self, read: Callable[[UpstreamResponse], Awaitable[T]]) -> T:
+    async def _begin(self, read: Begin[T]) -> T:
         hold = await self._account.hold()
         gateway = self._gateway
+        dispatch = Dispatch(self._to, gateway.patience, gateway.retry, gateway.clock, self._journal)
         try:
-            return await dispatch(
-                self._to,
-                self._encode(hold),
-                read,
-                patience=gateway.patience,
-                retry=gateway.retry,
-                clock=gateway.clock,
-                journal=self._journal,
-            )
+            return await dispatch.begin(self._encode(hold), read)
         except asyncio.CancelledError as stop:
-            # Once a request was under way the provider has worked on it, and counts at least the input.
+            # Of a request that the provider may be working on, at least the input counts.
             usage, _ = measured(self._request, self._quote, Meter(), None)
-            self._account.abandon(stop, usage if self._journal.tries > 0 else None)
+            self._account.abandon(stop, usage if dispatch.under_way else None)
             raise
         except BaseException as error:
             await self._account.release(type(error).__name__)
@@ -122,11 +114,14 @@ class Generation:
         model = self._quote.offer.model
         return provider.encode(self._request, Target(model.native_id, cap, frozenset(model.features)))
 
-    async def _whole(self, response: UpstreamResponse) -> tuple[Answer, Meter]:
+    async def _whole(self, response: UpstreamResponse, _: float) -> tuple[Answer, Meter]:
         body = await response.read(self._gateway.answer_bytes)
         journal = self._journal
         journal.first_byte_ms = self._gateway.clock.now_ms() - journal.started_at
         events = self._to.provider.decode_body(self._request, body)
+        if isinstance(events[-1], Failed):
+            # Nobody is charged for an answer that did not come; what it took, an operator may want to know.
+            journal.usage = events[-1].usage
         answer = self._identity().named(fold(events))
         meter = Meter()
         if answer.usage is None:
@@ -135,7 +130,7 @@ class Generation:
         journal.upstream_id = answer.id
         return answer, meter
 
-    async def _first_event(self, response: UpstreamResponse) -> Stream:
+    async def _first_event(self, response: UpstreamResponse, since: float) -> Stream:
         gateway = self._gateway
         provider = self._to.provider
         renderer = self._dialogue.renderer()
@@ -147,7 +142,7 @@ class Generation:
         beginning = b""
         try:
             # Bytes that tell nothing (comments) keep a connection alive, but are not a first byte.
-            async with asyncio.timeout(gateway.patience.first_byte):
+            async with asyncio.timeout_at(since + gateway.patience.first_byte):
                 while not translation.begun:
                     data = await response.next()
                     beginning += translation.feed(data) if data else translation.close()

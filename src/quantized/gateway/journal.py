@@ -30,13 +30,16 @@ class Journal(Struct, omit_defaults=True):
     estimated: bool = False
     outcome: str | None = None
     error: str | None = None
+    code: str | None = None
     cause: str | None = None
     alert: bool = False
     first_byte_ms: int | None = None
     total_ms: int | None = None
 
     def note_fault(self, fault: Fault) -> None:
-        """What the caller is told, and what only the log is told."""
+        """What went wrong, and what only the log is told. The message is for the caller alone: it may quote
+        what the caller wrote."""
         self.error = type(fault).__name__
-        self.cause = fault.cause or fault.message
+        self.code = fault.code
+        self.cause = fault.cause
         self.alert = isinstance(fault, ProviderUnavailable) and fault.alert

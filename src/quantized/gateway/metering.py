@@ -72,10 +72,11 @@ def quote(request: GenerationRequest, offer: Offer) -> Quote:
 
 
 def _output_cap(request: GenerationRequest, model: Model) -> int:
-    limit = model.max_output_tokens or model.context_window
+    """What is sent is what is priced: a caller's cap counts as it is, even beyond the limit that the
+    catalogue knows, which may be that of one server among several. No output is longer than the window."""
     if request.max_output_tokens is None:
-        return limit or _UNBOUNDED_OUTPUT
-    return request.max_output_tokens if limit is None else min(request.max_output_tokens, limit)
+        return model.max_output_tokens or model.context_window or _UNBOUNDED_OUTPUT
+    return min(request.max_output_tokens, model.context_window or request.max_output_tokens)
 
 
 class Meter:

@@ -77,7 +77,13 @@ def _get(
         responses["401"] = {"description": "Invalid API key"} | error
     if absent:
         responses["404"] = {"description": "There is no such model"} | error
-    method = {"operationId": operation, "summary": summary, "parameters": parameters, "responses": responses}
+    method = {
+        "operationId": operation,
+        "tags": ["Operation" if open_to_all else "Account"],
+        "summary": summary,
+        "parameters": parameters,
+        "responses": responses,
+    }
     return {"get": method | ({"security": []} if open_to_all else {})}
 
 
