@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from quantized.core.errors import Fault, ModelNotFound, ProviderUnavailable, RejectedByProvider
 from quantized.core.events import Failed
 from quantized.core.request import GenerationRequest
+from quantized.core.usage import Usage
 from quantized.providers.openai_chat.provider import OpenAIChatProvider
 
 PROVIDER = OpenAIChatProvider("named", "http://server.test/v1", "key")
@@ -200,3 +201,42 @@ def test_an_error_inside_a_200_means_what_its_code_says(code, kind, retryable):
     (((_, (streamed,))),) = decoder.feed(b"data: " + body + b"\n\n")
     assert isinstance(streamed, Failed)
     assert type(streamed.fault) is type(failed.fault)
+
+
+WORK = {"id": "c1", "choices": [{"message": {"content": "Paris"}, "finish_reason": "stop"}]}
+COUNTED = {"prompt_tokens": 5, "completion_tokens": 3, "cost": 0.25}
+UNENDED = [{"message": {"content": "Paris"}, "finish_reason": None}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "retryable"),
+    [
+        ({"choices": UNENDED}, False),
+        ({"choices": [{**WORK["choices"][0], "finish_reason": "no_such_reason"}]}, False),
+        ({"choices": [{**WORK["choices"][0], "error": {"code": 502, "message": "Lost"}}]}, False),
+        ({**WORK, "error": {"code": 502, "message": "Lost"}}, False),
+        ({"choices": []}, False),
+        ({"error": {"code": 502, "message": "Lost"}}, False),
+        ({"choices": [{"message": {"content": 5}}]}, False),
+        ({"choices": [], "usage": None}, True),
+        ({"error": {"code": 502, "message": "Lost"}, "usage": None}, True),
+    ],
+)
+def test_an_answer_that_was_worked_for_is_not_asked_for_again(answer, retryable):
+    """And what it took is known."""
+    body = json.dumps({"usage": COUNTED, **answer}).encode()
+    *_, failed = PROVIDER.decode_body(GenerationRequest(model="m", messages=()), body)
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.fault, ProviderUnavailable)
+    assert failed.fault.retryable is retryable
+    if not retryable and answer.get("choices") != [{"message": {"content": 5}}]:
+        assert failed.usage == Usage(input=5, output=3)
+        assert failed.cost == 250_000_000_000
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"null", b"{}", b'{"choices":[]}'])
+def test_what_is_no_answer_at_all_may_be_asked_for_again(body):
+    (failed,) = PROVIDER.decode_body(GenerationRequest(model="m", messages=()), body)
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.fault, ProviderUnavailable)
+    assert failed.fault.retryable

@@ -67,6 +67,8 @@ class Telling:
         self._searches = searches
         self.assembly = Assembly(provider)
         self.started = False
+        self.worked = False
+        """A part of an answer or a count has come: the server has worked, and may bill it."""
         self._reason: str | None = None
         self._usage: Usage | None = None
         self._cost: int | None = None
@@ -74,6 +76,8 @@ class Telling:
     def note(self, chunk: Chunk, events: list[Event]) -> None:
         """Appends to `events` all that `chunk` tells but its end. Raises _Ending for an error in it,
         Unreadable."""
+        if chunk.choices or chunk.usage is not None:
+            self.worked = True
         if chunk.usage is not None:
             self._note_usage(chunk.usage)
         if not self.started and chunk.choices:
@@ -97,6 +101,9 @@ class Telling:
         return [*self.assembly.finish(), Finished(reason, self._usage, self._cost)]
 
     def fail(self, fault: Fault) -> list[Event]:
+        if self.worked and isinstance(fault, ProviderUnavailable):
+            # Another try would be paid for a second time.
+            fault.retryable = False
         return [*self.assembly.finish(), Failed(fault, self._usage, self._cost)]
 
     def broken(self, what: str) -> list[Event]:
@@ -285,6 +292,8 @@ def decode_body(provider: str, model: str, body: bytes, *, searches: int = 0) ->
     except _Ending as ending:
         return [*events, *telling.fail(ending.fault)]
     except (*UNREADABLE, Unreadable) as error:
+        # A page of some server on the way says nothing about the model; an object is what it made.
+        telling.worked = body.lstrip().startswith(b"{")
         return [*events, *telling.broken(f"unreadable body: {error}")]
     if not telling.started:
         if _is_error(body):
