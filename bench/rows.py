@@ -50,7 +50,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Load:
-    """`connections` that ask `upstream`, in the language of `api`, for streams or for JSON bodies. `previous` is
+    """`connections` that ask `upstream`, in the language of `api`, for streams or JSON bodies. `previous` is
     the stored response that each request continues."""
 
     upstream: Upstream
