@@ -28,7 +28,7 @@ def test_the_callers_own_input_comes_back_with_the_reason(status):
         "max_tokens",
         "invalid_value",
     )
-    assert "HTTP" in (told.cause or "")
+    assert told.cause == f"named: HTTP {status}, code invalid_value"
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,16 @@ def test_a_message_is_cleaned():
     assert "maximum context length is 8192 tokens" in told.message
     for internal in ("OpenAI", "openai", "req_", "org-", "sk-", "http", "10.1", "\x00", "\x1b"):
         assert internal not in told.message
-    assert "sk-proj" not in (told.cause or "")
+    told = fault(401, "Incorrect API key provided: sk-proj-abcdefghijkl")
+    assert told.cause == "named: HTTP 401: Incorrect API key provided: …"
 
 
 def test_messages_and_causes_are_bounded():
     told = fault(400, "x" * 100_000)
     assert len(told.message) <= 500
-    assert len(told.cause or "") <= 2_000
+    assert told.cause == "named: HTTP 400"
+    told = fault(500, "x" * 100_000, code="y" * 1_000)
+    assert told.cause == f"named: HTTP 500: {'x' * 200}"
 
 
 def test_the_reason_behind_a_router_is_told():
@@ -240,3 +243,68 @@ def test_what_is_no_answer_at_all_may_be_asked_for_again(body):
     assert isinstance(failed, Failed)
     assert isinstance(failed.fault, ProviderUnavailable)
     assert failed.fault.retryable
+
+
+PROMPT = "what-the-caller-wrote"
+ECHOES = [
+    {"message": f"Cannot parse {PROMPT}"},
+    {
+        "message": "Bad",
+        "detail": PROMPT,
+        "param": PROMPT,
+        "code": f"bad {PROMPT} here",
+        "type": f"{PROMPT} !",
+    },
+    {"detail": [{"msg": "wrong", "input": PROMPT}]},
+    {"message": "Bad", "metadata": {"raw": PROMPT, "flagged_input": PROMPT, "reasons": [PROMPT]}},
+    {"message": "Bad", "metadata": {"raw": json.dumps({"error": {"message": PROMPT}})}},
+    {"message": f"{PROMPT} is not a valid model ID"},
+    {"message": f"The model `x` does not exist. {PROMPT}"},
+    {"message": f"No endpoints found that can handle {PROMPT}"},
+    {"message": f"Your input was flagged: {PROMPT}"},
+    PROMPT,
+    [PROMPT],
+]
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+def test_what_a_server_quotes_of_the_prompt_never_reaches_the_log(echo):
+    bodies = [json.dumps(one).encode() for one in ({"error": echo}, echo, {"choices": [{"error": echo}]})]
+    bodies.append(f"<html>{PROMPT}</html>".encode())
+    request = GenerationRequest(model="m", messages=())
+    for body in bodies:
+        for status in (301, 400, 404, 405, 408, 413, 415, 418, 422):
+            told = PROVIDER.decode_error(status, {}, body)
+            assert PROMPT not in f"{told.cause} {told.code}"
+        *_, failed = PROVIDER.decode_body(request, body)
+        assert isinstance(failed, Failed)
+        assert PROMPT not in (failed.fault.cause or "")
+    moderated = PROVIDER.decode_error(403, {}, bodies[0])
+    if isinstance(moderated, RejectedByProvider):
+        assert PROMPT not in (moderated.cause or "")
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_of_a_broken_server_only_its_own_sentence_is_kept(status):
+    told = PROVIDER.decode_error(status, {}, f"<html>{PROMPT}</html>".encode())
+    assert told.cause == f"named: HTTP {status}"
+    quoted = {"detail": PROMPT, "metadata": {"raw": PROMPT, "flagged_input": PROMPT}}
+    told = fault(status, "", **quoted)
+    assert told.cause == f"named: HTTP {status}"
+    told = fault(status, "Overloaded", code="busy", type="server_error", **quoted)
+    assert told.cause == f"named: HTTP {status}, code busy, type server_error: Overloaded"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"choices": [{"message": {"content": "a"}, "finish_reason": f"{PROMPT} " * 100}]},
+        {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}], "usage": PROMPT},
+        {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}], "usage": {"cost": PROMPT}},
+        {"choices": PROMPT},
+    ],
+)
+def test_a_broken_answer_is_not_quoted_in_the_log(answer):
+    *_, failed = PROVIDER.decode_body(GenerationRequest(model="m", messages=()), json.dumps(answer).encode())
+    assert isinstance(failed, Failed)
+    assert PROMPT not in (failed.fault.cause or "")

@@ -1,5 +1,6 @@
 """A Chat Completions answer, streamed or whole, to events."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,6 +50,7 @@ REASONS: dict[str, FinishReason] = {
 `abort`, a word nobody has heard of) is a failure: to call it a stop would be to make it up."""
 
 _DONE = b"[DONE]"
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class _Ending(Exception):
@@ -93,7 +95,7 @@ class Telling:
         """The proper end, unless there is something to complain about."""
         reason = REASONS.get((self._reason or "").lower())
         if complaint is None and reason is None:
-            complaint = f"finish_reason {self._reason!r}" if self._reason else "no finish_reason"
+            complaint = _unknown_reason(self._reason)
         if complaint is None and self.assembly.nameless:
             complaint = "a tool call without a name"
         if complaint is not None or reason is None:
@@ -141,6 +143,12 @@ class Telling:
             raise Unreadable(f"usage: {error}") from error
         self._usage = usage or self._usage
         self._cost = cost if cost is not None else self._cost
+
+
+def _unknown_reason(reason: str | None) -> str:
+    if not reason:
+        return "no finish_reason"
+    return f"finish_reason {reason!r}" if _WORD.fullmatch(reason) else "a finish_reason that is no word"
 
 
 def _note_logprobs(logprobs: Logprobs, events: list[Event]) -> None:

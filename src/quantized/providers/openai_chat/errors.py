@@ -2,6 +2,9 @@
 
 An error comes as an HTTP status with a body, as `error` inside a body or a frame that began with a 200, or as
 `choices[0].error`. Its `code` may be a number or a word.
+
+Servers quote what they were sent when they explain what is wrong with it. So the log is told the status and
+the words that name the error, and a sentence only where it is about us or about the server.
 """
 
 import re
@@ -15,11 +18,13 @@ from quantized.core.errors import Fault, ModelNotFound, ProviderUnavailable, Rej
 from quantized.providers.openai_chat.schema import UNREADABLE
 
 _LONGEST_MESSAGE = 500
-_LONGEST_CAUSE = 2_000
+_LONGEST_REASON = 200
 
 _RETRYABLE = frozenset({408, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _OUR_ACCOUNT = frozenset({401, 402, 403, 407})
 _CALLERS_INPUT = frozenset({400, 413, 415, 422})
+_BUSY = 429
+_BROKEN = 500
 
 _WORDS = {
     "rate_limit_exceeded": 429,
@@ -42,6 +47,7 @@ _WORDS = {
 }
 """What a word in place of a status, in `code` or `type`, amounts to."""
 
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MODERATED = re.compile(r"moderat|flagged|content[ _]?(policy|filter)|safety|guideline", re.IGNORECASE)
 _UNKNOWN_MODEL = re.compile(
     r"(not a valid model|model.{0,200}(not (be )?found|does ?n.t exist|does not exist|is unknown)"
@@ -79,28 +85,30 @@ class _Said(Struct, frozen=True):
     code: str | None
     param: str | None
     moderated: bool
+    sentence: str = ""
+    """The server's own part of `message`, without details and what others said."""
+    words: tuple[str, ...] = ()
+    """What names the error: its code and its type, where they look like names."""
 
 
 def fault_of_status(provider: str, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     """The fault behind an HTTP status other than 200."""
     said = _read(body)
-    cause = f"{provider}: HTTP {status}: {said.message or _text(body)}"
-    return _fault(said, status, None, cause, _retry_after(headers))
+    return _fault(said, status, None, f"{provider}: HTTP {status}", _retry_after(headers))
 
 
 def fault_of_error(provider: str, model: str, error: bytes) -> Fault:
     """The fault behind an error object (JSON text) that came with a 200."""
     said = _read(error)
-    cause = f"{provider}: error in the answer: {said.message or _text(error)}"
-    return _fault(said, said.status or 0, model, cause, None)
+    return _fault(said, said.status or 0, model, f"{provider}: error in the answer", None)
 
 
-def _fault(said: _Said, status: int, model: str | None, cause: str, retry_after: float | None) -> Fault:
-    cause = _SECRETS.sub("…", cause)[:_LONGEST_CAUSE]
+def _fault(said: _Said, status: int, model: str | None, where: str, retry_after: float | None) -> Fault:
+    cause = ", ".join((where, *said.words))
     if status == 403 and (said.moderated or _MODERATED.search(said.message)):
         return _rejected(said, "content_filter", cause)
     if status in _OUR_ACCOUNT:
-        return ProviderUnavailable(cause=cause, alert=True)
+        return ProviderUnavailable(cause=_with_reason(cause, said), alert=True)
     if status in {400, 404} and _PARAMETERS.search(said.message):
         return _rejected(said, "unsupported_parameter", cause)
     if status in {400, 404} and (said.code == "model_not_found" or _UNKNOWN_MODEL.search(said.message)):
@@ -108,10 +116,18 @@ def _fault(said: _Said, status: int, model: str | None, cause: str, retry_after:
     if status in _CALLERS_INPUT:
         return _rejected(said, said.code, cause)
     retryable = status in _RETRYABLE
+    if status == _BUSY or status >= _BROKEN:
+        cause = _with_reason(cause, said)
     # What is left and not passing (a path that is not there, a redirect) is how we are set up.
     return ProviderUnavailable(
         cause=cause, retry_after=retry_after, retryable=retryable, alert=300 <= status < 500 and not retryable
     )
+
+
+def _with_reason(cause: str, said: _Said) -> str:
+    """The cause and the beginning of the server's own sentence, which has nothing to do with the prompt."""
+    reason = " ".join(_SECRETS.sub("…", said.sentence[: 2 * _LONGEST_REASON]).split())
+    return f"{cause}: {reason[:_LONGEST_REASON]}" if reason else cause
 
 
 def _model_in(message: str) -> str:
@@ -144,7 +160,7 @@ def _read(body: bytes) -> _Said:
     if isinstance(error, dict) and error.get("error"):
         error = error["error"]
     if isinstance(error, str):
-        return _Said(error, None, None, None, moderated=False)
+        return _Said(error, None, None, None, moderated=False, sentence=error)
     if not isinstance(error, dict):
         return _Said("", None, None, None, moderated=False)
     return _from_object(error)
@@ -155,18 +171,24 @@ def _from_object(error: dict[str, Any]) -> _Said:
     metadata = error.get("metadata")
     if not isinstance(metadata, dict):
         metadata = {}
-    if not isinstance(message, str) or not message:
+    sentence = message = message if isinstance(message, str) else ""
+    if not message:
         detail = error.get("detail")
         message = detail if isinstance(detail, str) else encode(detail).decode() if detail else ""
-    reason = _reason_behind(metadata.get("raw"))
-    if reason:
+    if reason := _reason_behind(metadata.get("raw")):
         message = f"{message}: {reason}" if message else reason
     return _Said(
         message=message,
         status=_status(code) or _status(kind) or _status(error.get("status")),
-        code=code if isinstance(code, str) and not code.isdigit() else None,
+        code=code if isinstance(code, str) and _NAME.fullmatch(code) and not code.isdigit() else None,
         param=param if isinstance(param, str) and len(param) <= 100 else None,
         moderated="flagged_input" in metadata or "reasons" in metadata,
+        sentence=sentence,
+        words=tuple(
+            f"{name} {word}"
+            for name, word in (("code", code), ("type", kind))
+            if isinstance(word, str | int) and _NAME.fullmatch(str(word))
+        ),
     )
 
 
@@ -204,7 +226,3 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         if 0 <= seconds < float("inf"):
             return seconds
     return None
-
-
-def _text(body: bytes) -> str:
-    return body[:_LONGEST_CAUSE].decode("utf-8", "replace")
