@@ -132,7 +132,9 @@ async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
         render_error=render_error,
         openapi=description(),
     )
-    return Edge({CHAT: chat}, cold.app(), clock, logs.RequestLog(settings.log_level).write)
+    request_log = logs.RequestLog(settings.log_level)
+    resources.callback(request_log.flush)
+    return Edge({CHAT: chat}, cold.app(), clock, request_log.write)
 
 
 def _providers(settings: Settings, pool: Upstream, clock: SystemClock) -> list[Registered]:
