@@ -80,7 +80,7 @@ class GenerationEndpoint(Struct, frozen=True):
             stream = await generation.start()
             journal.status = 200
             await events.begin(headers + _cap_header(generation))
-            last = await stream.pump(events.write)
+            last = await stream.pump(events.push)
         await events.end(last)
         await stream.drain()
 
