@@ -137,7 +137,9 @@ async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
         routes=StoredResponses(authenticator, conversations).routes(),
         openapi=description(),
     )
-    return Edge(hot, cold.app(), clock, logs.RequestLog(settings.log_level).write)
+    request_log = logs.RequestLog(settings.log_level)
+    resources.callback(request_log.flush)
+    return Edge(hot, cold.app(), clock, request_log.write)
 
 
 def _ledger(settings: Settings, resources: AsyncExitStack, clock: Clock) -> GroupCommitLedger:

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from quantized.catalog.bounds import estimate_input, estimate_output, input_bound
 from quantized.catalog.model import Model, Offer
-from quantized.catalog.pricing import affordable_output, worst_case
+from quantized.catalog.pricing import affordable_output, worst_cases
 from quantized.core.errors import UnsupportedParameter
 from quantized.core.events import (
     ArgumentsDelta,
@@ -61,13 +61,14 @@ def quote(request: GenerationRequest, offer: Offer) -> Quote:
         searches = 1
     bound = input_bound(request, offer.model)
     cap = _output_cap(request, offer.model)
+    wanted, minimum = worst_cases(offer.rates, bound, cap, searches)
     return Quote(
         offer=offer,
         input_bound=bound,
         output_cap=cap,
         searches=searches,
-        wanted=worst_case(offer.rates, bound, cap, searches),
-        minimum=worst_case(offer.rates, bound, 1, searches),
+        wanted=wanted,
+        minimum=minimum,
     )
 
 
@@ -97,9 +98,8 @@ class Meter:
 
     def note(self, event: Event) -> None:
         match event:
-            case (
-                TextDelta(_, text) | ReasoningDelta(_, text) | RefusalDelta(_, text) | ArgumentsDelta(_, text)
-            ):
+            case TextDelta() | ReasoningDelta() | RefusalDelta() | ArgumentsDelta():
+                text = event.text
                 self._bytes += len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
             case PartStarted():
                 # A tool's name is output as well, and an image is nothing but its URL.

@@ -16,6 +16,10 @@ from quantized.gateway.translation import Translation
 from quantized.surfaces.surface import Dialogue, Renderer
 from quantized.upstream.call import UpstreamFailure, UpstreamResponse
 
+Push = Callable[[bytes], Awaitable[None] | None]
+"""Writes frames (or b"") as far as the client takes them at once: None when all are written, else what to
+await for the rest. Only then may it be called again."""
+
 _DRAIN_SECONDS = 1.0
 """How long a provider may take to end a response whose answer is already whole, for the connection to be
 kept. Nobody waits for it: the client has its last frame by then."""
@@ -47,12 +51,11 @@ class Stream:
         if translation.started is not None:
             journal.upstream_id = translation.started.id
 
-    async def pump(self, write: Callable[[bytes], Awaitable[None]]) -> bytes:
-        """Writes every frame but the last ones, which are returned once the charge they tell is durable.
-        A failure on the way is told inside the stream, never raised. `write` returns when the client can
-        take more."""
+    async def pump(self, push: Push) -> bytes:
+        """Pushes every frame but the last ones, which are returned once the charge they tell is durable.
+        A failure on the way is told inside the stream, never raised."""
         try:
-            await self._flow(write)
+            await self._flow(push)
             return await self._end()
         except BaseException as error:
             self._response.abort()
@@ -71,18 +74,29 @@ class Stream:
         finally:
             self._response.abort()
 
-    async def _flow(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+    async def _flow(self, push: Push) -> None:
         translation, response = self._translation, self._response
-        if self._beginning:
-            await write(self._beginning)
+        rest = push(self._beginning)
+
+        def take(data: bytes) -> bool:
+            """Called for each piece that arrives, outside of any task as long as the client keeps up."""
+            nonlocal rest
+            rest = push(translation.feed(data))
+            return rest is None and translation.terminal is None
+
         try:
-            while translation.terminal is None:
-                data = await response.next()
-                frames = translation.feed(data) if data else translation.close()
-                if frames:
-                    await write(frames)
+            while True:
+                if rest is not None:
+                    await rest
+                if translation.terminal is not None:
+                    return
+                rest = None
+                if await response.pour(take):
+                    rest = push(translation.close())
         except UpstreamFailure as failure:
-            await write(translation.break_off(unavailable(failure)))
+            rest = push(translation.break_off(unavailable(failure)))
+            if rest is not None:
+                await rest
 
     async def _end(self) -> bytes:
         """Settles, and renders the end."""

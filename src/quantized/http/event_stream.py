@@ -1,6 +1,8 @@
 """Server-sent events to one client: what is written, when it was, and whether the client takes it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from types import coroutine
+from typing import Any
 
 from quantized.http.messages import Send
 
@@ -33,9 +35,34 @@ class EventStream:
 
     async def write(self, frames: bytes) -> None:
         """Returns when the client can take more."""
+        rest = self.push(frames)
+        if rest is not None:
+            await rest
+
+    def push(self, frames: bytes) -> Awaitable[None] | None:
+        """`write`, for whoever is no task: the server's `send` waits for nothing as long as the client takes
+        what it is sent, so its first step is nearly always the only one. Returns None then, else what is to
+        be awaited for the rest."""
+        if not frames:
+            return None
         self._writing = True
         self._since = self._monotonic()
-        await self._send({"type": "http.response.body", "body": frames, "more_body": True})
+        sending = self._send({"type": "http.response.body", "body": frames, "more_body": True}).__await__()
+        try:
+            waits_for = next(sending)
+        except StopIteration:
+            self._writing = False
+            return None
+        return self._rest(sending, waits_for)
+
+    @coroutine
+    def _rest(self, sending: Generator[Any, Any, None], waits_for: object) -> Generator[Any, Any, None]:
+        """`sending`, which has begun and waits for something, to its end."""
+        try:
+            yield waits_for
+            yield from sending
+        finally:
+            sending.close()
         self._writing = False
 
     async def end(self, frames: bytes) -> None:

@@ -89,7 +89,7 @@ class GenerationEndpoint(Struct, frozen=True):
             stream = await generation.start()
             journal.status = 200
             await events.begin(headers + _cap_header(generation))
-            await events.end(await stream.pump(events.write))
+            await events.end(await stream.pump(events.push))
         await stream.drain()
 
     async def _refuse(self, fault: Fault, send: Send, journal: Journal, headers: Headers) -> None:

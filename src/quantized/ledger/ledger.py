@@ -247,7 +247,10 @@ def _commit(store: LedgerStore, verbs: list[Verb], now_ms: int) -> list[Result]:
         results.extend(apply(book, verb) for verb in verbs)
         return book.changes
 
-    store.transact(_needs(verbs), decide, now_ms=now_ms)
+    # A charge outlives the machine. A hold has to outlive the process, which may have asked a provider by
+    # then; a machine that goes down takes the request along, and its hold would only be released again.
+    durable = any(type(verb) is Charge for verb in verbs)
+    store.transact(_needs(verbs), decide, now_ms=now_ms, durable=durable)
     return results
 
 

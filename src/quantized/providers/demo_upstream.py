@@ -3,7 +3,7 @@ out."""
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2s
 from typing import Any
 
@@ -28,6 +28,12 @@ class DemoResponse:
         self._pieces = iter(pieces)
         self._pause = pause_seconds
         self._aborted = asyncio.Event()
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        while data := await self.next():
+            if not take(data):
+                return False
+        return True
 
     async def next(self) -> bytes:
         if self._pause:

@@ -110,9 +110,11 @@ class Rejected(Exception):
 class LedgerStore(Protocol):
     """One database's side of the ledger. Blocking; one thread at a time."""
 
-    def transact(self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int) -> None:
+    def transact(
+        self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int, durable: bool = True
+    ) -> None:
         """Reads, decides and writes in one transaction that nobody else's writes come between. What was
-        written outlives the machine when this returns.
+        written outlives the process when this returns; where it is `durable`, the machine.
 
         Raises LedgerUnavailable when the database does not take it, Rejected when it never will, and whatever
         `decide` raises; nothing was written then.

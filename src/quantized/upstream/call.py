@@ -1,6 +1,6 @@
 """What the outgoing client promises, whoever implements it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -45,6 +45,12 @@ class UpstreamResponse(Protocol):
 
         While nobody calls, reading from the socket stops after a bounded number of bytes. Raises
         UpstreamFailure.
+        """
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        """Hands what `next` would return to `take`, piece by piece and the moment it arrives, until `take`
+        returns False; then returns False, and True at the proper end. Raises UpstreamFailure, and whatever
+        `take` raises.
         """
 
     async def read(self, limit: int) -> bytes:

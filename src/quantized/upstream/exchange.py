@@ -1,7 +1,7 @@
 """One request and its response on one connection."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from quantized.upstream.call import Patience, Phase, UpstreamFailure
 from quantized.upstream.connection import Connection
@@ -35,6 +35,7 @@ class Exchange:
         "_reading_paused",
         "_sending",
         "_sent",
+        "_take_piece",
         "_total_at",
         "_unread",
         "_waiter",
@@ -56,7 +57,8 @@ class Exchange:
         self._total_at = total_at
         self._buffer_bytes = buffer_bytes
         self._failure: UpstreamFailure | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._take_piece: Callable[[bytes], bool] | None = None
         self._sending = True
         self._sent = False
         self._answered = False
@@ -93,6 +95,20 @@ class Exchange:
         while not self._message.chunks and not self._ended():
             await self._wait()
         return self._take()
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        while True:
+            if piece := self._take():
+                if not take(piece):
+                    return False
+            elif self._ended():
+                return True
+            else:
+                # From here until we are woken each piece is taken as it is received: to wake a task for it
+                # would cost 15 µs.
+                self._take_piece = take
+                if await self._wait():
+                    return False
 
     async def read(self, limit: int) -> bytes:
         pieces = []
@@ -159,23 +175,25 @@ class Exchange:
             self._expect_within(self._patience.idle)
         return self._message.take()
 
-    async def _wait(self) -> None:
-        """Until something has happened, or nothing: look again. Cancelled, it closes the connection."""
+    async def _wait(self) -> bool:
+        """Until something has happened, or nothing: look again. True: a piece has been taken, and was the
+        last that is wanted. Cancelled, it closes the connection."""
         if self._waiter is not None:
             raise RuntimeError("somebody else is waiting for this response")
         self._waiter = self._loop.create_future()
         try:
-            await self._waiter
+            return await self._waiter
         except asyncio.CancelledError:
             self.abort()
             raise
         finally:
             self._waiter = None
+            self._take_piece = None
 
     def _wake(self) -> None:
         waiter = self._waiter
         if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+            waiter.set_result(False)
 
     def _expect_within(self, seconds: float) -> None:
         if self._connection is not None:
@@ -223,8 +241,19 @@ class Exchange:
             elif not self._sending:
                 connection.expect_within(self._patience.idle, self._total_at)
             waiter = self._waiter
-            if waiter is not None and (message.chunks or not self._answered) and not waiter.done():
-                waiter.set_result(None)
+            if waiter is None or waiter.done() or not (message.chunks or not self._answered):
+                return
+            if self._take_piece is None:
+                waiter.set_result(False)
+            else:
+                self._hand_over(self._take_piece, waiter)
+
+    def _hand_over(self, take: Callable[[bytes], bool], waiter: asyncio.Future[bool]) -> None:
+        try:
+            if not take(self._take()):
+                waiter.set_result(True)
+        except Exception as error:  # noqa: BLE001  it is the waiting task's, not the connection's
+            waiter.set_exception(error)
 
     def _pause_reading(self, connection: Connection) -> None:
         # Until the reader comes back, the server's silence is our doing: only the total time runs.

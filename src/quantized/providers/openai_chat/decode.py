@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import ValidationError
 from msgspec.json import encode
 
 from quantized.core.errors import Fault, ProviderUnavailable
@@ -22,7 +21,7 @@ from quantized.providers.openai_chat.assembly import Assembly, Unreadable
 from quantized.providers.openai_chat.errors import fault_of_error
 from quantized.providers.openai_chat.schema import UNREADABLE, Choice, Chunk, Logprobs, decode_chunk
 from quantized.providers.openai_chat.template import Template
-from quantized.providers.openai_chat.usage import read_usage
+from quantized.providers.openai_chat.usage import Reported, read_usage
 from quantized.wire.sse import SseSplitter
 
 REASONS: dict[str, FinishReason] = {
@@ -135,12 +134,9 @@ class Telling:
     def _error(self, error: Any) -> Fault:
         return fault_of_error(self._provider, self._model, encode(error))
 
-    def _note_usage(self, told: Any) -> None:
+    def _note_usage(self, told: Reported) -> None:
         """The last word wins: where usage comes more than once, it is counted from the beginning."""
-        try:
-            usage, cost = read_usage(told, self._searches)
-        except ValidationError as error:
-            raise Unreadable(f"usage: {error}") from error
+        usage, cost = read_usage(told, self._searches)
         self._usage = usage or self._usage
         self._cost = cost if cost is not None else self._cost
 

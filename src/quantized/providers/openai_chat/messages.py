@@ -52,6 +52,10 @@ class MessageEncoder:
             return self._tool(message)
         if role == "developer" and not self._dialect.developer_role:
             role = "system"
+        match message.parts:
+            case (Text(text, None),):
+                # Nearly every message is nothing but one text.
+                return OutMessage(role=role, content=text, name=message.name)
         out = OutMessage(role=role, content=None, name=message.name)
         said: list[Text | Image | Audio | File] = []
         for part in message.parts:

@@ -5,6 +5,8 @@ from typing import Any
 from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder
 
+from quantized.providers.openai_chat.usage import Reported
+
 
 class FunctionDelta(Struct, frozen=True, gc=False):
     """`arguments` is JSON text; some servers send the object itself."""
@@ -72,7 +74,7 @@ class Chunk(Struct, frozen=True):
     created: int | float | None = None
     system_fingerprint: str | None = None
     choices: list[Choice] | None = None
-    usage: Any = None
+    usage: Reported | None = None
     error: Any = None
 
 

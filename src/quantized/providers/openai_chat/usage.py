@@ -1,9 +1,9 @@
 """Reported usage, whose counts overlap, to the house's disjoint buckets; reported cost to pico-dollars."""
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
-from msgspec import Meta, Struct, convert
+from msgspec import Meta, Struct
 
 from quantized.core.usage import Usage
 
@@ -33,7 +33,9 @@ class _ServerTools(Struct, frozen=True, gc=False):
     web_search_requests: Count = None
 
 
-class _Reported(Struct, frozen=True):
+class Reported(Struct, frozen=True):
+    """The `usage` object of an answer."""
+
     prompt_tokens: Count = None
     completion_tokens: Count = None
     total_tokens: Count = None
@@ -49,14 +51,12 @@ _NO_PROMPT, _NO_COMPLETION = _PromptDetails(), _CompletionDetails()
 _PICO = Decimal(10) ** 12
 
 
-def read_usage(told: Any, searches: int = 0) -> tuple[Usage | None, int | None]:
-    """(usage, cost in pico-dollars) of a `usage` object; each None where it is not told. `searches` is the
-    number of web searches where the server does not tell it.
+def read_usage(reported: Reported, searches: int = 0) -> tuple[Usage | None, int | None]:
+    """(usage, cost in pico-dollars); each None where it is not told. `searches` is the number of web searches
+    where the server does not tell it.
 
     Reported totals win over reported details: a detail that does not fit into its total is cut to it.
-    Raises msgspec.ValidationError when it is not such an object, or counts more than there can be.
     """
-    reported = convert(told, _Reported)
     cost = reported.cost
     pico = (
         int((cost * _PICO).to_integral_value())
@@ -68,7 +68,7 @@ def read_usage(told: Any, searches: int = 0) -> tuple[Usage | None, int | None]:
     return _disjoint(reported, searches), pico
 
 
-def _disjoint(reported: _Reported, searches: int) -> Usage:
+def _disjoint(reported: Reported, searches: int) -> Usage:
     prompt, completion = _count(reported.prompt_tokens), _count(reported.completion_tokens)
     inputs = reported.prompt_tokens_details or _NO_PROMPT
     outputs = reported.completion_tokens_details or _NO_COMPLETION
@@ -105,7 +105,7 @@ def _disjoint(reported: _Reported, searches: int) -> Usage:
 
 
 def _count(value: Count) -> int:
-    return max(0, int(value)) if value is not None else 0
+    return max(0, int(value)) if value else 0
 
 
 def _take(wanted: int, available: int) -> tuple[int, int]:

@@ -1,0 +1,33 @@
+"""What a commit of the ledger outlives: each transaction syncs the disk, or does not, as it was asked to."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from quantized.storage.migrate import migrate
+from quantized.storage.records import Changes, Needs, Rows
+from quantized.storage.sqlite import connect
+from quantized.storage.sqlite_ledger import transact
+
+FULL, NORMAL = 2, 1
+
+
+def test_each_transaction_has_the_durability_that_it_asked_for(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/test.db"
+    migrate(url)
+    with closing(connect(url)) as connection:
+        asked = [True, False, True, True, False, False, True]
+        found = [_synchronous(connection, durable=durable) for durable in asked]
+    assert found == [FULL if durable else NORMAL for durable in asked]
+
+
+def _synchronous(connection: sqlite3.Connection, *, durable: bool) -> int:
+    """What SQLite says, inside a transaction, about how it will commit it."""
+    found: list[int] = []
+
+    def decide(_: Rows) -> Changes:
+        found.extend(connection.execute("PRAGMA synchronous").fetchone())
+        return Changes()
+
+    transact(connection, Needs(), decide, now_ms=0, durable=durable)
+    return found[0]
