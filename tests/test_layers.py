@@ -29,7 +29,6 @@ ALLOWED = {
         "surfaces.surface",
         "upstream.call",
     },
-    "conversations": {"core", "storage"},
     "http": {"core", "surfaces", "auth", "gateway", "catalog", "conversations", "providers.registry"},
     "settings": {"core"},
     "logs": {"gateway.journal"},
@@ -108,4 +107,18 @@ def test_no_vendor_is_named_in_shared_code() -> None:
                 if isinstance(node, ast.Compare):
                     text = ast.unparse(node).lower()
                     found += [f"{path}:{node.lineno}: {text}" for vendor in vendors if vendor in text]
+    assert found == []
+
+
+def test_no_surface_is_told_apart_below_the_edge() -> None:
+    """A dialogue is all that the gateway and what it calls know of surfaces."""
+    surfaces = {path.name for path in (SOURCE / "surfaces").iterdir() if (path / "__init__.py").exists()}
+    assert surfaces >= {"chat", "responses"}
+    found = []
+    for room in ("core", "gateway", "providers", "ledger", "catalog", "upstream"):
+        for path in (SOURCE / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Compare | ast.MatchValue | ast.Dict):
+                    said = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
+                    found += [f"{path}:{node.lineno}: {name}" for name in surfaces & said]
     assert found == []

@@ -10,9 +10,12 @@ import pytest
 from gateway_process import INPUT, OUTPUT, GatewayProcess, Licence
 from hostile import Hostile
 from hostile_behaviours import ANSWER
+from jsonschema import Draft202012Validator
 from openai import AsyncOpenAI, OpenAI
 from openai.types.responses import ResponseFunctionToolCall, ResponseInputParam
-from responses_client import WEATHER, query
+from openapi_spec_validator import validate
+from pydantic import BaseModel
+from responses_client import WEATHER, query, respond
 
 PLAIN = "hostile/plain"
 PRICE = 25 * INPUT + 8 * OUTPUT
@@ -212,7 +215,6 @@ def test_a_tool_is_called_and_its_result_sent_back(
 
 def test_what_needs_the_text_parameter_is_refused_by_its_name(sdk: OpenAI, licence: Licence) -> None:
     """The contract does not have `text`, so the SDK's `parse` with a format of its own cannot work."""
-    from pydantic import BaseModel
 
     class City(BaseModel):
         name: str
@@ -278,3 +280,35 @@ def test_credentials_and_credits(gateway: GatewayProcess, sdk: OpenAI, licence: 
     with pytest.raises(openai.APIStatusError) as broke:
         sdk.with_options(api_key=poor.key).responses.create(**query("plain", poor))
     assert (broke.value.status_code, broke.value.code) == (402, "insufficient_credits")
+
+
+async def test_the_description_holds_for_what_is_said(client: httpx.AsyncClient, licence: Licence) -> None:
+    """`/openapi.json` is valid with both surfaces in it, and what is said is as it says."""
+    description = (await client.get("/openapi.json")).json()
+    validate(description)
+    methods = {path: set(item) for path, item in description["paths"].items()}
+    assert methods["/v1/chat/completions"] == methods["/v1/responses"] == {"post"}
+    assert methods["/v1/responses/{response_id}"] == {"get", "delete"}
+    assert methods["/v1/responses/{response_id}/input_items"] == {"get"}
+
+    def check(name: str, told: object) -> None:
+        schema = {"$ref": f"#/components/schemas/{name}", "components": description["components"]}
+        assert not list(Draft202012Validator(schema).iter_errors(told)), told
+
+    body = query("tools", licence, tools=[WEATHER], stream=True)
+    check("ResponseRequest", body)
+    answer = await respond(client, licence, body)
+    for event in answer.events:
+        check("ResponseStreamEvent", event)
+    one = f"/v1/responses/{answer.id}"
+    for name, path in (("Response", one), ("InputItemList", f"{one}/input_items")):
+        check(name, (await client.get(path, headers=licence.headers)).json())
+    check("DeletedResponse", (await client.delete(one, headers=licence.headers)).json())
+    check("ErrorBody", (await client.get(one, headers=licence.headers)).json())
+
+
+async def test_a_page_may_delete_a_response(client: httpx.AsyncClient) -> None:
+    asking = {"origin": "https://chat.example.edu", "access-control-request-method": "DELETE"}
+    allowed = await client.options("/v1/responses/resp-0", headers=asking)
+    assert allowed.status_code == 200
+    assert "DELETE" in allowed.headers["access-control-allow-methods"]

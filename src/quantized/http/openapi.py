@@ -10,8 +10,8 @@ from quantized.gateway.routing import PROVIDER_HEADER
 from quantized.surfaces.chat import openapi as chat
 from quantized.surfaces.responses import openapi as responses
 
-_ABOUT = """OpenAI-compatible chat completions, metered in prepaid credits. Every amount is an integer in
-micro-credits (1 credit = 1,000,000 micro-credits). Point any OpenAI SDK at this server's `/v1`."""
+_ABOUT = """OpenAI-compatible chat completions and responses, metered in prepaid credits. Every amount is an
+integer in micro-credits (1 credit = 1,000,000 micro-credits). Point any OpenAI SDK at this server's `/v1`."""
 
 _KEY: list[dict[str, list[str]]] = [{"key": []}]
 
