@@ -36,6 +36,7 @@ class Shelter(Closed):
 
 
 DECODER = StrictDecoder(Shelter, {(Shelter, "beasts"): "Use 'animals' instead."})
+REPEATED = "something on the way there is given more than once, and not every time with a value that fits."
 CAT = '{"kind":"cat","name":"a"}'
 
 
@@ -173,25 +174,56 @@ def test_a_fitting_body_is_decoded() -> None:
             f'{{"animals":[{CAT}],"heat":1e999}}',
             InvalidValue,
             "heat",
-            "Invalid value for 'heat': Number out of range.",
+            "Invalid value for 'heat': expected a number above 0 and below 1, "
+            "found a number too large to read.",
         ),
         (
             f'{{"animals":[{CAT}],"extra":{{"a":1e999}}}}',
             InvalidValue,
             "extra",
-            "Invalid value for 'extra': Number out of range.",
+            "Invalid value for 'extra': it is or holds a number that is out of range.",
+        ),
+        (
+            f'{{"animals":[{CAT}],"sizes":{{"a":1e999}}}}',
+            InvalidValue,
+            "sizes",
+            "Invalid value for 'sizes': it is or holds a number that is out of range.",
+        ),
+        (
+            f'{{"animals":[{CAT}],"open":7,"heat":-1e999}}',
+            InvalidValue,
+            "open",
+            "Invalid type for 'open': expected true or false, found the number 7.",
+        ),
+        (
+            f'{{"animals":[{CAT}],"heat":{"9" * 5000}}}',
+            InvalidValue,
+            "heat",
+            "Invalid value for 'heat': it is or holds a number that is out of range.",
+        ),
+        (
+            f'{{"animals":[{CAT}],"open":7,"heat":{"9" * 5000}}}',
+            InvalidValue,
+            "open",
+            "Invalid value for 'open': it does not fit.",
         ),
         (
             f'{{"animals":[{CAT},{CAT},5],"animals":[{CAT}]}}',
             InvalidValue,
             "animals[2]",
-            "Invalid value for 'animals[2]': Expected `object`, got `int`.",
+            "Invalid value for 'animals[2]': " + REPEATED,
         ),
         (
             f'{{"animals":1,"animals":[{CAT}]}}',
             InvalidValue,
             "animals",
-            "Invalid value for 'animals': Expected `array`, got `int`.",
+            "Invalid value for 'animals': " + REPEATED,
+        ),
+        (
+            '{"animals":[{"kind":"cat","name":"a","lives":10,"lives":9}]}',
+            InvalidValue,
+            "animals[0].lives",
+            "Invalid value for 'animals[0].lives': " + REPEATED,
         ),
     ],
 )
@@ -231,7 +263,16 @@ def test_a_long_value_is_never_told_whole() -> None:
         (b'{"opens":"\xff"}', "not valid UTF-8 at byte 10"),
         (b'{"animals":[],"notes":{"a":"\xff"}}', "not valid UTF-8 at byte 28"),
         (b'{"opens":"\xed\xa0\x80"}', "not valid UTF-8"),
-        (b'{"opens":"\\ud800"}', "not valid JSON"),
+        (b'{"opens":"\\ud800"}', "half of a surrogate pair at byte 10 (line 1, column 11)"),
+        (b'{"opens":"\\ud83d x"}', "half of a surrogate pair at byte 10"),
+        (b'{"opens":"\\uDBFF\\n"}', "half of a surrogate pair at byte 10"),
+        (b'{"opens":"\\\\\\ud83d"}', "half of a surrogate pair at byte 12"),
+        (b'{"opens":"\\ud83d', "it ends too early"),
+        (b'{"opens":"\\ud83d\\', "it ends too early"),
+        (b'{"opens":"\\ud83d\\u', "it ends too early"),
+        (b'{"opens":"\\ud83d\\ude', "it ends too early"),
+        (b'{"opens":"\\\\ud83d"', "it ends too early"),
+        (b'{"opens":"\\u00e9"', "it ends too early"),
         (b'{"opens":"\\udc00"}', "surrogate pair"),
         (b'{"animals":[],"notes":{"a":"\\udc00"}}', "surrogate pair"),
         (b'{"animals":[],"notes":["\\ud800\\ud800"]}', "surrogate pair"),
@@ -255,6 +296,14 @@ def test_a_nesting_bomb_is_refused(opening: bytes) -> None:
     assert type(fault) in {MalformedBody, InvalidValue, UnknownField}
     fault = refusal(opening + b'{"a":[' * 5_000 + b"]}" * 5_000 + b"}")
     assert type(fault) in {MalformedBody, InvalidValue, UnknownField}
+
+
+def test_what_is_nested_too_deeply_is_said_where() -> None:
+    fault = refusal(b'{"animals":' + b"[" * 5_000 + b"]" * 5_000 + b"}")
+    assert (type(fault), fault.param, fault.code) == (MalformedBody, "animals[0]", "nested_too_deeply")
+    assert fault.message == "The body is nested too deeply, at 'animals[0]' or after it."
+    fault = refusal(b"[" * 5_000 + b"]" * 5_000)
+    assert (fault.param, fault.message) == (None, "The body is nested too deeply.")
 
 
 def nested(depth: int) -> Raw:
@@ -287,6 +336,7 @@ def test_too_many_containers_are_refused() -> None:
     assert caught.value.code == "too_many_values"
     fault = refusal(b'{"animals":[' + b"{}," * MOST_CONTAINERS + b"{}]}")
     assert fault.param == "animals[0]"
+    assert fault.message == "Invalid value for 'animals[0]': it does not fit."
 
 
 def test_a_raw_field_can_be_required_to_hold_an_object() -> None:

@@ -5,6 +5,7 @@ that does not fit. Slow and careful: only for requests that have already failed.
 """
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -20,6 +21,7 @@ _NO_NEWLINE = r"(?!\n)"
 """What a pattern carries because Python's `$` matches before a last newline too; nobody need read it."""
 _MOST_LISTED = 12
 _MOST_SHOWN = 40
+_CONSTANTS = {None: "null", True: "true", False: "false"}
 
 
 def diagnose(
@@ -262,13 +264,13 @@ def _join(path: str, name: str) -> str:
 def _found(value: object) -> str:
     """Its kind, and for a scalar its beginning: never a long text that somebody may log."""
     match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
+        case None | bool():
+            return _CONSTANTS[value]
         case str():
             shown = value if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]}…"
             return f"the string '{shown}'"
+        case float() if math.isinf(value):
+            return "a number too large to read"
         case int() | float():
             shown = str(value)
             return f"the number {shown if len(shown) <= _MOST_SHOWN else shown[:_MOST_SHOWN] + '…'}"

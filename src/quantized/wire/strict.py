@@ -20,9 +20,14 @@ T = TypeVar("T", bound=msgspec.Struct)
 MOST_CONTAINERS = 250_000
 """Arrays and objects of free JSON. Each costs memory out of proportion to its two bytes."""
 
+_REPEATED = "something on the way there is given more than once, and not every time with a value that fits"
+
 _AT_BYTE = re.compile(r"^(?:JSON is malformed: )?(?P<what>.*) \(byte (?P<byte>\d+)\)$", re.DOTALL)
-_AT_PATH = re.compile(r"^(?P<what>.*) - at (?:.* in )?`\$\.?(?P<path>.*)`$", re.DOTALL)
+_AT_PATH = re.compile(r"^.* - at (?:.* in )?`\$\.?(?P<path>.*)`$", re.DOTALL)
 _NON_FINITE = re.compile(rb"-?(NaN|Infinity)")
+_HALF_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\?\Z)", re.DOTALL)
+_PLAIN = msgspec.json.Decoder(float_hook=float)
+"""Reads a number that is too large for a float as infinity, which fits nowhere."""
 _OBJECT = msgspec.json.Decoder(dict[str, object])
 _OBJECTS = msgspec.json.Decoder(list[dict[str, object]])
 
@@ -62,22 +67,23 @@ class StrictDecoder(Generic[T]):
     def _explain(self, body: bytes, error: msgspec.DecodeError, at: str) -> Fault:
         if not isinstance(error, msgspec.ValidationError):
             return _malformed(body, error)
-        said = _as_msgspec_says(error, at)
+        path = _path(error, at)
         if _containers(body) > MOST_CONTAINERS:
-            return said
+            return _unfit(path, error)
         try:
-            value = msgspec.json.decode(body)
+            value = _PLAIN.decode(body)
         except UnicodeDecodeError:
             said = _not_utf8(body)
         except RecursionError:
-            said = _too_deep(at or None)
+            said = _too_deep_after(path)
         except msgspec.ValidationError:
-            # A number too large for any plain value: only the typed decode knows where.
-            pass
+            # An integer too large for any plain value: what else is wrong can only be told by its place.
+            said = _unfit(path, error)
         except msgspec.DecodeError as malformed:
             said = _malformed(body, malformed)
         else:
-            said = diagnose(value, self._type, self._hints, near=said.param or "", at=at) or said
+            found = diagnose(value, self._type, self._hints, near=path, at=at)
+            said = found or _unfit(path, error, _REPEATED)
         return said
 
 
@@ -143,6 +149,15 @@ def _too_deep(path: str | None) -> Fault:
     return MalformedBody(f"{what} is nested too deeply.", param=path, code="nested_too_deeply")
 
 
+def _too_deep_after(path: str) -> Fault:
+    """`path` is where the typed decode stopped: up to there, nothing was too deep."""
+    if not path:
+        return _too_deep(None)
+    return MalformedBody(
+        f"The body is nested too deeply, at '{path}' or after it.", param=path, code="nested_too_deeply"
+    )
+
+
 def _not_utf8(body: bytes) -> Fault:
     try:
         body.decode()
@@ -158,13 +173,14 @@ def _malformed(body: bytes, error: msgspec.DecodeError) -> Fault:
     if not body.strip():
         return MalformedBody("The body is empty. A JSON object is expected.", code=code)
     where = _AT_BYTE.match(str(error))
-    if where is None:
-        return MalformedBody("The body is not valid JSON: it ends too early.", code=code)
-    at = int(where["byte"])
-    if found := _NON_FINITE.match(body, at):
-        what = f"{found[1].decode()} is no JSON number"
+    if where is not None:
+        at = int(where["byte"])
+        found = _NON_FINITE.match(body, at)
+        what = f"{found[1].decode()} is no JSON number" if found else where["what"]
+    elif (half := _last_half_pair(body)) is not None:
+        at, what = half, "a character is escaped as half of a surrogate pair"
     else:
-        what = where["what"]
+        return MalformedBody("The body is not valid JSON: it ends too early.", code=code)
     before = body[:at]
     line = before.count(b"\n") + 1
     column = at - before.rfind(b"\n")
@@ -173,11 +189,24 @@ def _malformed(body: bytes, error: msgspec.DecodeError) -> Fault:
     )
 
 
-def _as_msgspec_says(error: msgspec.ValidationError, at: str) -> Fault:
+def _last_half_pair(body: bytes) -> int | None:
+    """Where the body's last escape is the first half of a pair and something else than its second half
+    follows. The decoder looks for that half beyond the end of the body, and misses the end instead."""
+    at = body.rfind(b"\\u")
+    before = body[: max(at, 0)]
+    escaped = (len(before) - len(before.rstrip(b"\\"))) % 2 == 1
+    return None if at < 0 or escaped or not _HALF_PAIR.match(body, at) else at
+
+
+def _path(error: msgspec.ValidationError, at: str) -> str:
+    """Where the typed decode stopped, as far as it knows: it does not name the keys of free objects."""
     where = _AT_PATH.match(str(error))
     inner = where["path"].partition("[...]")[0] if where else ""
-    path = ".".join(filter(None, (at, inner)))
-    if not path:
-        return InvalidValue(f"Invalid body: {error}.", code="invalid_value")
-    what = where["what"] if where else error
-    return InvalidValue(f"Invalid value for '{path}': {what}.", param=path, code="invalid_value")
+    return ".".join(filter(None, (at, inner)))
+
+
+def _unfit(path: str, error: msgspec.ValidationError, why: str = "it does not fit") -> Fault:
+    if "out of range" in str(error):
+        why = "it is or holds a number that is out of range"
+    message = f"Invalid value for '{path}': {why}." if path else f"Invalid body: {why}."
+    return InvalidValue(message, param=path or None, code="invalid_value")
