@@ -191,7 +191,20 @@ def usage(
     return fold(provider.decode_body(request, json.dumps(body).encode()))
 
 
-@pytest.mark.parametrize("missing", [None, {}, {"prompt_tokens": None}, {"total_tokens": 5}])
+@pytest.mark.parametrize(
+    "missing",
+    [
+        None,
+        {},
+        {"prompt_tokens": None},
+        {"total_tokens": 5},
+        # Of half a report nobody can say that the other half is nothing.
+        {"prompt_tokens": 5},
+        {"prompt_tokens": 5, "completion_tokens": None, "total_tokens": 5},
+        {"prompt_tokens": 5, "total_tokens": 1_000_000},
+        {"completion_tokens": 5, "total_tokens": 9},
+    ],
+)
 def test_missing_usage_is_missing(missing):
     assert usage(missing).usage is None
 
@@ -239,6 +252,23 @@ def test_missing_usage_is_missing(missing):
             },
             Usage(input=10, output=5, reasoning=100),
         ),
+        (
+            {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 115},
+            Usage(10, output=5, reasoning=100),
+        ),
+        # A completion of which only the total tells.
+        ({"prompt_tokens": 10, "total_tokens": 115}, Usage(10, output=105)),
+        # A total that nobody can mean, unless it is told what is in it.
+        ({"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 1_000_000}, Usage(5, output=3)),
+        (
+            {
+                "prompt_tokens": 5,
+                "completion_tokens": 3,
+                "total_tokens": 200_008,
+                "completion_tokens_details": {"reasoning_tokens": 200_000},
+            },
+            Usage(5, output=3, reasoning=200_000),
+        ),
         # A prompt counted without its cache.
         (
             {
@@ -256,6 +286,18 @@ def test_buckets_are_disjoint_and_totals_the_providers(reported, expected):
     assert usage(reported).usage == expected
 
 
+@pytest.mark.parametrize(("cap", "reasoning"), [(None, 90), (95, 90), (94, 0)])
+def test_thinking_that_only_the_total_tells_is_within_the_output_cap(cap, reasoning):
+    request = GenerationRequest(model="m", messages=(), max_output_tokens=cap)
+    told = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 105}
+    expected = Usage(input=10, output=5, reasoning=reasoning)
+    assert usage(told, request).usage == expected
+    decoder = OpenAIChatProvider("named", "http://a.test").decoder(request)
+    (*_, (_, (*_, finished))) = decoder.feed(frame({"content": "a"}, "stop", usage=told) + DONE)
+    assert isinstance(finished, Finished)
+    assert finished.usage == expected
+
+
 COUNTS = st.none() | st.integers(-5, 200)
 
 
@@ -270,8 +312,7 @@ def test_no_report_gives_a_negative_count_or_loses_a_token(prompt, completion, t
     }
     counted = usage(reported).usage
     if counted is None:
-        assert prompt is None
-        assert completion is None
+        assert prompt is None or completion is None
         return
     assert all(getattr(counted, bucket) >= 0 for bucket in counted.__struct_fields__)
     told = max(0, prompt or 0) + max(0, completion or 0)
@@ -288,7 +329,7 @@ def test_cost_in_pico_dollars(cost, pico):
 
 def test_searches_are_the_reported_or_the_one_that_a_plugin_makes():
     search = GenerationRequest(model="m", messages=(), web_search=WebSearch())
-    count = {"prompt_tokens": 1}
+    count = {"prompt_tokens": 1, "completion_tokens": 1}
     for told in ("server_tool_use_details", "server_tool_use"):
         counted = usage({**count, told: {"web_search_requests": 3}}, search, openrouter("key")).usage
         assert counted is not None

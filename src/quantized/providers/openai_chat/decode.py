@@ -62,10 +62,11 @@ class _Ending(Exception):
 class Telling:
     """What one answer has told so far, whether it comes in frames or in one body."""
 
-    def __init__(self, provider: str, model: str, searches: int) -> None:
+    def __init__(self, provider: str, model: str, searches: int, output_cap: int | None) -> None:
         self._provider = provider
         self._model = model
         self._searches = searches
+        self._output_cap = output_cap
         self.assembly = Assembly(provider)
         self.started = False
         self.worked = False
@@ -136,7 +137,7 @@ class Telling:
 
     def _note_usage(self, told: Reported) -> None:
         """The last word wins: where usage comes more than once, it is counted from the beginning."""
-        usage, cost = read_usage(told, self._searches)
+        usage, cost = read_usage(told, self._searches, self._output_cap)
         self._usage = usage or self._usage
         self._cost = cost if cost is not None else self._cost
 
@@ -160,9 +161,11 @@ class StreamDecoder:
     been told by then, and the end is a failure.
     """
 
-    def __init__(self, provider: str, model: str, *, searches: int = 0) -> None:
+    def __init__(
+        self, provider: str, model: str, *, searches: int = 0, output_cap: int | None = None
+    ) -> None:
         self._splitter = SseSplitter()
-        self._telling = Telling(provider, model, searches)
+        self._telling = Telling(provider, model, searches, output_cap)
         self._template = Template()
         self._provider = provider
         self._model = model
@@ -286,9 +289,11 @@ def _is_error(payload: bytes) -> bool:
     return b'"object":"error"' in payload.replace(b'": "', b'":"')
 
 
-def decode_body(provider: str, model: str, body: bytes, *, searches: int = 0) -> Sequence[Event]:
+def decode_body(
+    provider: str, model: str, body: bytes, *, searches: int = 0, output_cap: int | None = None
+) -> Sequence[Event]:
     """One JSON body. An answer that is not one is a Failed event."""
-    telling = Telling(provider, model, searches)
+    telling = Telling(provider, model, searches, output_cap)
     events: list[Event] = []
     try:
         chunk = decode_chunk(body)

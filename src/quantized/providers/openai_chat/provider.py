@@ -55,10 +55,21 @@ class OpenAIChatProvider:
         return replace(call, headers=call.headers + self._authorization)
 
     def decoder(self, request: GenerationRequest) -> Decoder:
-        return StreamDecoder(self._name, request.model, searches=self._searches(request))
+        return StreamDecoder(
+            self._name,
+            request.model,
+            searches=self._searches(request),
+            output_cap=request.max_output_tokens,
+        )
 
     def decode_body(self, request: GenerationRequest, body: bytes) -> Sequence[Event]:
-        return decode_body(self._name, request.model, body, searches=self._searches(request))
+        return decode_body(
+            self._name,
+            request.model,
+            body,
+            searches=self._searches(request),
+            output_cap=request.max_output_tokens,
+        )
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
         return fault_of_status(self._name, status, headers, body)

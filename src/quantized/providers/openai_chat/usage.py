@@ -11,6 +11,10 @@ _MOST = 10**9
 """Tokens, a hundred times what the largest model can hold. No answer has more, and no ledger could charge
 what a broken counter says."""
 
+_LONGEST_OUTPUT = 131_072
+"""Tokens of output, thinking and all, that a total alone is believed: the largest output limit that providers
+publish for common models. A caller's own cap lowers it."""
+
 _DEAREST = 10**6
 """Dollars that one answer could cost."""
 
@@ -51,11 +55,17 @@ _NO_PROMPT, _NO_COMPLETION = _PromptDetails(), _CompletionDetails()
 _PICO = Decimal(10) ** 12
 
 
-def read_usage(reported: Reported, searches: int = 0) -> tuple[Usage | None, int | None]:
+def read_usage(
+    reported: Reported, searches: int = 0, output_cap: int | None = None
+) -> tuple[Usage | None, int | None]:
     """(usage, cost in pico-dollars); each None where it is not told. `searches` is the number of web searches
-    where the server does not tell it.
+    where the server does not tell it, `output_cap` the most output tokens that the caller allowed.
 
-    Reported totals win over reported details: a detail that does not fit into its total is cut to it.
+    Half a report is none: a prompt without its completion, or the other way round, unless the total tells the
+    completion. Reported totals win over reported details: a detail that does not fit into its total is cut to
+    it. What `total_tokens` holds beyond the two counts is the prompt's cache where it is just as much, else
+    thinking, if the details name that much or the whole output stays within what an answer can be; else it is
+    nothing.
     """
     cost = reported.cost
     pico = (
@@ -63,24 +73,32 @@ def read_usage(reported: Reported, searches: int = 0) -> tuple[Usage | None, int
         if cost is not None and cost.is_finite() and 0 <= cost <= _DEAREST
         else None
     )
-    if reported.prompt_tokens is None and reported.completion_tokens is None:
+    longest = _LONGEST_OUTPUT if output_cap is None else min(output_cap, _LONGEST_OUTPUT)
+    completion = reported.completion_tokens
+    if completion is None:
+        completion = _rest_of_total(reported, longest)
+    if reported.prompt_tokens is None or completion is None:
         return None, pico
-    return _disjoint(reported, searches), pico
+    return _disjoint(reported, _count(reported.prompt_tokens), _count(completion), longest, searches), pico
 
 
-def _disjoint(reported: Reported, searches: int) -> Usage:
-    prompt, completion = _count(reported.prompt_tokens), _count(reported.completion_tokens)
+def _rest_of_total(reported: Reported, longest: int) -> int | None:
+    """Some servers leave a completion out that is nothing but thinking."""
+    rest = _count(reported.total_tokens) - _count(reported.prompt_tokens)
+    return rest if 0 < rest <= longest else None
+
+
+def _disjoint(reported: Reported, prompt: int, completion: int, longest: int, searches: int) -> Usage:
     inputs = reported.prompt_tokens_details or _NO_PROMPT
     outputs = reported.completion_tokens_details or _NO_COMPLETION
     cached = _count(inputs.cached_tokens) or _count(reported.prompt_cache_hit_tokens)
     written, reasoned = _count(inputs.cache_write_tokens), _count(outputs.reasoning_tokens)
 
-    # Servers differ in what their two counts leave out; the total tells. A surplus that is just the cache
-    # means a prompt counted without it; any other is thinking that was not counted as completion.
+    # Servers differ in what their two counts leave out; the total tells.
     surplus = max(0, _count(reported.total_tokens) - prompt - completion)
     if surplus and surplus == cached + written:
         prompt += surplus
-    elif surplus:
+    elif surplus <= reasoned or completion + surplus <= longest:
         completion += surplus
         reasoned = max(reasoned, surplus)
 
