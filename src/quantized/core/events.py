@@ -92,8 +92,9 @@ class PartFinished(Struct, frozen=True):
 
 
 class Finished(Struct, frozen=True):
-    """A proper end. `usage` is None when the provider reported none, or only half of it: then all of it is to
-    be estimated. `cost` is what the provider says it charges us, in pico-dollars (10^-12), where it says so."""
+    """A proper end. `usage` is None when the provider reported none, or only half of it, and then all of it
+    is to be estimated; `cost` is what the provider says it charges us, in pico-dollars (10^-12), where it
+    says so."""
 
     reason: FinishReason
     usage: Usage | None
