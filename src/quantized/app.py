@@ -199,7 +199,7 @@ def _providers(settings: Settings, pool: Upstream, clock: Clock) -> list[Registe
 def _provider(name: str, row: ProviderSettings) -> OpenAIChatProvider:
     if name == openrouter.NAME:
         return openrouter.openrouter(row.api_key, row.base_url)
-    dialect = Dialect(output_cap_field=row.output_cap_field)
+    dialect = Dialect(output_cap_field=row.output_cap_field, cap_required=row.output_cap_required)
     return OpenAIChatProvider(name, row.base_url, row.api_key, dialect)
 
 

@@ -79,12 +79,13 @@ class ModelSettings(Struct, frozen=True):
 
 class ProviderSettings(Struct, frozen=True):
     """One OpenAI-compatible server. `api_key` was read from the variable that the table names; None: none.
-    It is not shown when the settings are printed."""
+    It is not shown when the settings are printed. `output_cap_required`: no request without a cap."""
 
     base_url: str
     api_key: str | None = None
     models: Mapping[str, ModelSettings] = {}
     output_cap_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    output_cap_required: bool = False
 
     def __rich_repr__(self) -> list[tuple[str, object]]:
         shown = []

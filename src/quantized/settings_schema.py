@@ -94,6 +94,7 @@ PROVIDER: Mapping[str, Kind] = {
         "the name of an environment variable, in capitals", "[A-Z_][A-Z0-9_]*", quiet=True
     ),
     "output_cap_field": values.choice("max_tokens", "max_completion_tokens"),
+    "output_cap_required": values.boolean,
 }
 MODEL: Mapping[str, Kind] = {
     "native_id": values.text("the provider's own name of the model", MODEL_ID.pattern),

@@ -99,6 +99,7 @@ api_key_env = "HOSTILE_API_KEY"
 [providers.other]
 base_url = "http://127.0.0.1:{hostile.port}/other/v1"
 output_cap_field = "max_completion_tokens"
+output_cap_required = true
 [providers.other.models."hostile/plain"]
 rates = {_MODEL.format(input=5, output=7)}
 native_id = "hostile/second"

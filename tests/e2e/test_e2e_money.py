@@ -129,7 +129,9 @@ async def test_a_small_balance_lowers_the_output_cap_and_says_so(
 
 @pytest.mark.parametrize("asked", [None, 7])
 @pytest.mark.parametrize(
-    ("provider", "field"), [("hostile", "max_tokens"), ("other", "max_completion_tokens")]
+    ("provider", "field", "unasked"),
+    # The second demands a cap of every request, and gets the model's own.
+    [("hostile", "max_tokens", None), ("other", "max_completion_tokens", 1_000)],
 )
 async def test_a_balance_that_suffices_leaves_the_cap_to_the_caller(
     client: httpx.AsyncClient,
@@ -138,13 +140,14 @@ async def test_a_balance_that_suffices_leaves_the_cap_to_the_caller(
     asked: int | None,
     provider: str,
     field: str,
+    unasked: int | None,
 ) -> None:
     more = {} if asked is None else {"max_tokens": asked}
     answer = await post(client, licence, ask("plain", licence, **more), {"x-quantized-provider": provider})
     assert answer.status_code == 200
     assert "x-quantized-output-cap" not in answer.headers
     [seen] = hostile.seen(licence.marker)
-    assert seen.body.get(field) == asked
+    assert seen.body.get(field) == (asked or unasked)
     assert {"max_tokens", "max_completion_tokens"} & seen.body.keys() <= {field}
 
 

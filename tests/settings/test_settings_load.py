@@ -198,6 +198,7 @@ rates = { input = 1, output = -2 }
         "limits = { body_depth = 100000 }",
         "retries = { attempts = -1 }",
         'database_url = ""',
+        'providers.one = { base_url = "http://x", output_cap_required = "yes" }',
     ],
 )
 def test_values_that_are_refused(tmp_path: Path, line: str) -> None:
@@ -257,6 +258,7 @@ default_provider = "local-1"
 base_url = "https://llm.example.edu:8443/v1/"
 api_key_env = "QUANTIZED_LOCAL_KEY"
 output_cap_field = "max_completion_tokens"
+output_cap_required = true
 [providers.local-1.models."meta/llama"]
 native_id = "llama3:8b"
 context_window = 8192
@@ -272,7 +274,7 @@ output = 2.5
     settings = load({"QUANTIZED_LOCAL_KEY": KEY}, path)
     provider = settings.providers["local-1"]
     assert (provider.base_url, provider.api_key) == ("https://llm.example.edu:8443/v1/", KEY)
-    assert provider.output_cap_field == "max_completion_tokens"
+    assert (provider.output_cap_field, provider.output_cap_required) == ("max_completion_tokens", True)
     llama = provider.models["meta/llama"]
     assert (llama.native_id, llama.context_window, llama.features) == ("llama3:8b", 8192, ("tool_calls",))
     assert llama.rates == Override(
@@ -335,7 +337,8 @@ def test_settings_do_not_print_their_keys(tmp_path: Path) -> None:
         assert "openrouter.ai" in printed
         assert KEY not in printed
     assert repr(ProviderSettings("http://x")) == (
-        "ProviderSettings(base_url='http://x', api_key=None, models={}, output_cap_field='max_tokens')"
+        "ProviderSettings(base_url='http://x', api_key=None, models={}, output_cap_field='max_tokens', "
+        "output_cap_required=False)"
     )
 
 

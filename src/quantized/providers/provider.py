@@ -41,7 +41,6 @@ class Capabilities(Struct, frozen=True):
     `cap_required`: the provider demands an output cap on every request."""
 
     language: str
-    web_search: bool = False
     cap_required: bool = False
 
 

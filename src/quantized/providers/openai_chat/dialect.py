@@ -8,6 +8,7 @@ from msgspec import Struct
 class Dialect(Struct, frozen=True):
     """The defaults fit servers that offer the common core of the language and no more.
 
+    `cap_required`: the server demands a cap on the output tokens of every request.
     `developer_role`: the server knows the role; else it reads `system`, which means the same.
     `reasoning`: how the wish to reason is put: as a `reasoning` object, as `reasoning_effort`, or not at all.
     `replays_reasoning`: an assistant's own `reasoning` and `reasoning_details` go back to it. A server

@@ -29,11 +29,7 @@ class OpenAIChatProvider:
         self._dialect = dialect or Dialect()
         self._url = _endpoint(base_url)
         self._authorization = (("authorization", f"Bearer {api_key}"),) if api_key else ()
-        self._capabilities = Capabilities(
-            language=LANGUAGE,
-            web_search=self._dialect.web_search != "none",
-            cap_required=self._dialect.cap_required,
-        )
+        self._capabilities = Capabilities(language=LANGUAGE, cap_required=self._dialect.cap_required)
 
     @property
     def name(self) -> str:
