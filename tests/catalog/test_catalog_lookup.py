@@ -49,9 +49,9 @@ def test_an_unpriced_model_is_known_and_not_offered() -> None:
     catalog = Catalog()
     catalog.replace("p", [_model("a/m", rate=None)])
     assert catalog.find("p", "a/m", _TERMS) is None
-    assert catalog.unpriced("p", "a/m")
-    assert not catalog.unpriced("p", "a/other")
-    assert not catalog.unpriced("elsewhere", "a/m")
+    assert catalog.unpriced("p", "a/m", _TERMS)
+    assert not catalog.unpriced("p", "a/other", _TERMS)
+    assert not catalog.unpriced("elsewhere", "a/m", _TERMS)
     assert catalog.offers(_TERMS) == []
 
 
@@ -92,7 +92,7 @@ def test_a_new_list_replaces_the_old_one_whole_and_nobody_elses() -> None:
     assert catalog.find("p", "a/goes", _TERMS) is not None
     catalog.replace("p", [_model("a/comes"), _model("a/stays", rate=2)])
     assert catalog.find("p", "a/goes", _TERMS) is None
-    assert not catalog.unpriced("p", "a/goes")
+    assert not catalog.unpriced("p", "a/goes", _TERMS)
     stays = catalog.find("p", "a/stays", _TERMS)
     assert stays is not None
     assert stays.rates.input == 2
@@ -115,3 +115,26 @@ def test_the_same_model_of_two_providers_keeps_two_prices() -> None:
     catalog.replace("q", [replace(_model("a/m", rate=2), provider="q")])
     found = [catalog.find(provider, "a/m", _TERMS) for provider in ("p", "q")]
     assert [offer.rates.input for offer in found if offer] == [1, 2]
+
+
+def test_only_allowed_models_are_there() -> None:
+    catalog = Catalog()
+    catalog.replace("p", [_model("a/m", native="m-2025"), _model("a/mini"), _model("b/m", native="a/native")])
+    catalog.replace("q", [_model("a/unpriced", rate=None, provider="q"), _model("B/m", provider="q")])
+
+    def allowed(*patterns: str) -> list[str]:
+        return [offer.model.id for offer in catalog.offers(Terms(" ".join(patterns), allowed=patterns))]
+
+    assert allowed("*") == ["a/m", "a/mini", "b/m", "B/m"]
+    assert allowed("a/*") == ["a/m", "a/mini"]
+    assert allowed("a/m", "B/?") == ["a/m", "B/m"]
+    assert allowed("a/m*", "a/mini") == ["a/m", "a/mini"]
+    assert allowed("m-2025") == allowed() == []
+    terms = Terms("only b", allowed=("b/*",))
+    for hidden in ("a/m", "m-2025", "a/mini"):
+        assert catalog.find("p", hidden, terms) is None
+        assert not catalog.unpriced("p", hidden, terms)
+    assert not catalog.unpriced("q", "a/unpriced", terms)
+    for shown in ("b/m", "a/native"):
+        assert catalog.find("p", shown, terms) is not None
+    assert catalog.find("p", "a/m", _TERMS) is not None

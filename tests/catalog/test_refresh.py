@@ -141,7 +141,7 @@ async def test_a_fresh_list_fills_the_catalogue_and_is_kept(
     catalog = Catalog()
     async with _running(_refresher(server, rows, catalog, interval=3_600.0)):
         await _until(lambda: len(_ids(catalog)) == 25)
-        assert catalog.unpriced("router", "openrouter/auto")
+        assert catalog.unpriced("router", "openrouter/auto", _TERMS)
         assert "GET /api/v1/models HTTP/1.1" in server.heads[0]
         assert "authorization: bearer sk-upstream" in server.heads[0].lower()
         await _until(lambda: "28 models of router are kept" in caplog.text)

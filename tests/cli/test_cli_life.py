@@ -53,7 +53,7 @@ def test_shapes_for_programs(run: Run, license_id: str) -> None:
     shapes = {
         "institution": {"institution_id", "alias", "name", "created_at"},
         "license-type": {
-            "license_type_id", "institution_id", "alias", "name", "markup", "overrides",
+            "license_type_id", "institution_id", "alias", "name", "markup", "allowed_models", "overrides",
             "default_micro_credits", "unlimited", "stores_responses", "retention_days",
             "created_at", "updated_at",
         },
@@ -181,6 +181,26 @@ def test_a_licence_type_says_whether_and_how_long_responses_are_stored(run: Run,
     for wrong in ("-1", "1.5", "36501", "never"):
         assert run("license-type", "update", "lab", "--retention-days", wrong).status == 2
     assert policy("show", "lab") == (True, None)
+
+
+def test_a_licence_type_says_which_models_may_be_called(run: Run, license_id: str) -> None:
+    def models(*words: str) -> object:
+        return run("license-type", *words, "--json").json["allowed_models"]
+
+    assert models("show", "course") == ["*"]
+    assert models("create", "uni", "exam", "--models", "openai/*") == ["openai/*"]
+    assert models("update", "exam", "--models", "a/b", "--models", "meta/*") == ["a/b", "meta/*"]
+    assert models("update", "exam", "--markup", "2") == ["a/b", "meta/*"]
+    listed = run("license-type", "list", "--json").json
+    assert {row["alias"]: row["allowed_models"] for row in listed} == {
+        "course": ["*"],
+        "exam": ["a/b", "meta/*"],
+    }
+    assert "a/b, meta/*" in run("license-type", "list").out
+    assert "allowed models    a/b, meta/*\n" in run("license-type", "show", "exam").out
+    assert models("update", "exam", "--models", "a/b", "--models", "*") == ["*"]
+    for wrong in ("", "a b", "é/*"):
+        assert run("license-type", "update", "exam", "--models", wrong).status == 2
 
 
 def test_keys_end(run: Run, license_id: str, directory: Directory, now: int) -> None:

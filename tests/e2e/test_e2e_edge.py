@@ -229,6 +229,29 @@ async def test_models_are_listed_by_provider(client: httpx.AsyncClient, licence:
     assert (missing.status_code, error_of(missing)["code"]) == (404, "model_not_found")
 
 
+async def test_a_model_that_the_licence_type_does_not_allow_is_not_there(
+    gateway: GatewayProcess, client: httpx.AsyncClient, hostile: Hostile
+) -> None:
+    gateway.cli(
+        "license-type", "create", "home", "seminar", "--models", "hostile/pl*", "--models", "quantized/*"
+    )
+    licence = gateway.licence(type_="home/seminar")
+    listed = (await client.get("/v1/models", headers=licence.headers)).json()["data"]
+    assert {entry["id"] for entry in listed} == {"hostile/plain", "quantized/demo"}
+    assert (await client.get("/v1/models/hostile/second", headers=licence.headers)).status_code == 404
+    assert (await post(client, licence, ask("plain", licence))).status_code == 200
+    # Neither with a price nor without one, and at no provider.
+    for model, provider in [
+        ("hostile/second", "hostile"),
+        ("hostile/unpriced", "hostile"),
+        ("listed/model", "openrouter"),
+    ]:
+        answer = await post(client, licence, ask(model, licence), {"x-quantized-provider": provider})
+        assert (answer.status_code, error_of(answer)["code"]) == (404, "model_not_found")
+    gateway.settled(licence, 1)
+    assert len(hostile.seen(licence.marker)) == 1
+
+
 async def test_health_readiness_and_the_description_need_no_key(client: httpx.AsyncClient) -> None:
     assert (await client.get("/health")).json() == {"status": "ok"}
     assert (await client.get("/ready")).json() == {"status": "ready"}

@@ -24,9 +24,9 @@ def url(tmp_path: Path) -> str:
             INSERT INTO institution VALUES ('i', 'uni', 'University', 0);
             INSERT INTO license_type (
                 id, institution_id, alias, name, markup_bp, overrides, created_at, updated_at,
-                stores_responses, retention_days) VALUES (
+                stores_responses, retention_days, allowed_models) VALUES (
                 't', 'i', 'course', 'Course', 12000, '{"openai/gpt": {"input": 5, "request": 0}}',
-                0, 0, 0, 7);
+                0, 0, 0, 7, '["openai/*"]');
             INSERT INTO license (id, license_type_id, unique_id, name, created_at, granted, used, held)
                 VALUES ('l', 't', 'course-7', 'Seven', 0, 100, 30, 50);
             INSERT INTO license (id, license_type_id, name, unlimited, active, created_at, used)
@@ -51,6 +51,7 @@ async def test_a_key_is_found_by_its_digest_with_all_that_a_request_needs(keys: 
     assert found is not None
     terms = found.caller.terms
     assert (terms.markup_bp, terms.overrides) == (12_000, {"openai/gpt": Override(input=5, request=0)})
+    assert terms.allowed == ("openai/*",)
     caller = Caller("i", "t", "l", "k", terms, "ann", stores_responses=False, retention_days=7)
     assert found == KeyRecord(b"\x01\x02", True, 99, True, caller)
     other = await keys.find(b"\x03")
@@ -66,12 +67,17 @@ async def test_terms_are_named_by_what_they_say(url: str, keys: SqlKeyStore) -> 
         return found.caller.terms.id
 
     names = [await name(), await name()]
-    for change in ("markup_bp = 11000", "overrides = '{}'"):
+    for change in (
+        "markup_bp = 11000",
+        "overrides = '{}'",
+        "allowed_models = '[]'",
+        "allowed_models = '[\"a/*\"]'",
+    ):
         with closing(connect(url)) as connection:
             connection.execute(f"UPDATE license_type SET {change}")
         names.append(await name())
     assert names[0] == names[1]
-    assert len(set(names)) == 3
+    assert len(set(names)) == 5
 
 
 async def test_a_licence_is_read_as_it_is_now(url: str, keys: SqlKeyStore) -> None:
@@ -118,9 +124,12 @@ async def test_a_database_that_does_not_answer_is_not_waited_for(url: str) -> No
     keys.close()
 
 
-async def test_rates_that_cannot_be_read_serve_nobody(url: str, keys: SqlKeyStore) -> None:
+@pytest.mark.parametrize(
+    "column", ['overrides = \'{"m": {"input": 1.5}}\'', "allowed_models = '*'", "allowed_models = '\"*\"'"]
+)
+async def test_terms_that_cannot_be_read_serve_nobody(url: str, keys: SqlKeyStore, column: str) -> None:
     with closing(connect(url)) as connection:
-        connection.execute('UPDATE license_type SET overrides = \'{"m": {"input": 1.5}}\'')
+        connection.execute(f"UPDATE license_type SET {column}")
     with pytest.raises(LedgerUnavailable) as fault:
         await keys.find(b"\x01\x02")
     assert "rates" in str(fault.value.cause)

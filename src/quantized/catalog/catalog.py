@@ -1,6 +1,7 @@
 """The models that can be called and what they cost whom: in memory, replaced whole, provider by provider."""
 
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 
 from msgspec import Struct
 from msgspec.structs import replace as changed
@@ -48,15 +49,18 @@ class Catalog:
         self._offers.clear()
 
     def find(self, provider: str, name: str, terms: Terms) -> Offer | None:
-        """The model with this public or native name at the licence's rates, or None: unknown or unpriced."""
+        """The model with this public or native name at the licence's rates, or None: unknown, unpriced or not
+        allowed."""
         shelf = self._shelves.get(provider)
         model = None if shelf is None else shelf.by_name.get(name)
         return None if model is None else self._offer(model, terms)
 
-    def unpriced(self, provider: str, name: str) -> bool:
-        """Whether the name is known here. Asked when `find` found nothing: then what lacks is the price."""
+    def unpriced(self, provider: str, name: str, terms: Terms) -> bool:
+        """Whether the name is known here and allowed. Asked when `find` found nothing: then what lacks is the
+        price."""
         shelf = self._shelves.get(provider)
-        return shelf is not None and name in shelf.by_name
+        model = None if shelf is None else shelf.by_name.get(name)
+        return model is not None and _is_allowed(model, terms)
 
     def stocked(self, provider: str) -> bool:
         """Whether this provider's models are known at all: its list may be on its way yet."""
@@ -74,9 +78,13 @@ class Catalog:
             return self._offers[key]
         except KeyError:
             pass
-        rates = derive(model.rates, terms, model.id)
+        rates = derive(model.rates, terms, model.id) if _is_allowed(model, terms) else None
         offer = None if rates is None else Offer(model, rates)
         if len(self._offers) >= _LARGEST_CACHE:
             self._offers.clear()
         self._offers[key] = offer
         return offer
+
+
+def _is_allowed(model: Model, terms: Terms) -> bool:
+    return terms.allowed is None or any(fnmatchcase(model.id, pattern) for pattern in terms.allowed)

@@ -11,7 +11,7 @@ from quantized.cli.directory import open_directory
 from quantized.cli.output import show, show_all
 from quantized.cli.records import DatabaseGroup
 from quantized.cli.shell import Shell, json_option, pass_shell
-from quantized.cli.views import license_type_record
+from quantized.cli.views import ALL_MODELS, license_type_record
 from quantized.core.ports import Override
 from quantized.settings_schema import MODEL_ID, RATES
 from quantized.settings_values import Unfit
@@ -22,7 +22,7 @@ _RateChange = tuple[str, str, int]
 
 @click.group(cls=DatabaseGroup)
 def license_type() -> None:
-    """Licence types: rates, mark-up, and what a licence begins with."""
+    """Licence types: models, rates, mark-up, and what a licence begins with."""
 
 
 def _judge_rates(
@@ -44,6 +44,22 @@ def _judge_rates(
     return judged
 
 
+def _judge_models(
+    _ctx: click.Context, param: click.Parameter, patterns: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    for pattern in patterns:
+        if not MODEL_ID.fullmatch(pattern):
+            raise click.BadParameter(f"{pattern!r} is no pattern of models' names", param=param)
+    return patterns or None
+
+
+_models_option = click.option(
+    "--models",
+    multiple=True,
+    callback=_judge_models,
+    metavar="PATTERN",
+    help="The models that may be called, such as 'openai/*'; '*' is all. Replaces all before. May be repeated.",
+)
 _rate_option = click.option(
     "--rate",
     "rates",
@@ -73,6 +89,7 @@ _markup_option = click.option("--markup", type=FACTOR, help="A factor on every c
 @click.argument("alias", type=ALIAS)
 @click.option("--name", type=NAME, help="What people call it; the alias unless given.")
 @_markup_option
+@_models_option
 @_rate_option
 @click.option("--credits", "credits_", type=CREDITS, help="What each of its licences begins with.")
 @click.option(
@@ -88,6 +105,7 @@ def create(  # noqa: PLR0913, PLR0917  one for each option
     alias: str,
     name: str | None,
     markup: int | None,
+    models: tuple[str, ...] | None,
     rates: list[_RateChange],
     credits_: int | None,
     unlimited: bool,
@@ -109,6 +127,7 @@ def create(  # noqa: PLR0913, PLR0917  one for each option
         unlimited=unlimited,
         stores_responses=stores is not False,
         retention_days=_days(retention_days),
+        allowed_models=_allowed(models),
     )
     show(license_type_record(row), as_json=as_json)
 
@@ -120,7 +139,15 @@ def create(  # noqa: PLR0913, PLR0917  one for each option
 def list_(shell: Shell, institution: str | None, as_json: bool) -> None:
     """All licence types."""
     records = [license_type_record(row) for row in open_directory(shell).license_types(institution)]
-    columns = ("alias", "name", "markup", "default_micro_credits", "unlimited", "license_type_id")
+    columns = (
+        "alias",
+        "name",
+        "markup",
+        "allowed_models",
+        "default_micro_credits",
+        "unlimited",
+        "license_type_id",
+    )
     empty = "There is no licence type; make one with: quantized license-type create INSTITUTION ALIAS"
     show_all(records, columns, as_json=as_json, empty=empty)
 
@@ -138,6 +165,7 @@ def show_(shell: Shell, type_: str, as_json: bool) -> None:
 @click.argument("type_", metavar="TYPE")
 @click.option("--name", type=NAME, help="Its new name.")
 @_markup_option
+@_models_option
 @_rate_option
 @click.option(
     "--drop-rates", multiple=True, metavar="MODEL", help="The catalogue's rates again. May be repeated."
@@ -152,6 +180,7 @@ def update(  # noqa: PLR0913, PLR0917  one for each option
     type_: str,
     name: str | None,
     markup: int | None,
+    models: tuple[str, ...] | None,
     rates: list[_RateChange],
     drop_rates: tuple[str, ...],
     credits_: int | None,
@@ -169,6 +198,8 @@ def update(  # noqa: PLR0913, PLR0917  one for each option
     changes: dict[str, Any] = {field: value for field, value in said.items() if value is not None}
     if retention_days is not None:
         changes["retention_days"] = _days(retention_days)
+    if models is not None:
+        changes["allowed_models"] = _allowed(models)
     if not changes and not rates and not drop_rates:
         raise click.UsageError("Say what to change; --help lists what there is.")
 
@@ -185,6 +216,10 @@ def update(  # noqa: PLR0913, PLR0917  one for each option
 
 def _days(said: int | Literal["default"] | None) -> int | None:
     return None if said == "default" else said
+
+
+def _allowed(patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if patterns is None or ALL_MODELS in patterns else patterns
 
 
 def _with_rates(overrides: Mapping[str, Override], rates: list[_RateChange]) -> dict[str, Override]:

@@ -28,7 +28,9 @@ _COLUMNS = (
 
 
 @click.command(cls=DatabaseCommand)
-@click.option("--license", "license_", metavar="LICENSE", help="At this licence's rates.")
+@click.option(
+    "--license", "license_", metavar="LICENSE", help="Those that this licence may call, at its rates."
+)
 @click.option("--provider", help="Only this provider's.")
 @json_option
 @pass_shell
@@ -58,7 +60,7 @@ async def _catalog(settings: Settings, url: str, clock: Clock) -> Catalog:
 def _terms(shell: Shell, license_: str) -> Terms:
     directory = open_directory(shell)
     row = directory.license_type(directory.license(license_).license_type_id)
-    return Terms(row.id, row.markup_bp, row.overrides)
+    return Terms(row.id, row.markup_bp, row.overrides, row.allowed_models)
 
 
 def _record(offer: Offer) -> Record:

@@ -69,6 +69,8 @@ def _cell(name: str, value: object) -> str:
             return "yes" if value else "no"
         case int() if _MICRO_CREDITS in name:
             return credits_text(value)
+        case list():
+            return _cell(name, ", ".join(map(str, value)) or None)
         case str() if name.endswith("_at"):
             return value[:19].replace("T", " ")
         case _:

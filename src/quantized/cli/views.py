@@ -6,6 +6,9 @@ from quantized.cli.output import Record, iso_time
 from quantized.core.ports import Override
 from quantized.storage.directory_rows import Institution, Key, License, LicenseType
 
+ALL_MODELS = "*"
+"""The pattern of every model's name."""
+
 
 def institution_record(row: Institution) -> Record:
     return {
@@ -18,13 +21,14 @@ def institution_record(row: Institution) -> Record:
 
 def license_type_record(row: LicenseType) -> Record:
     """`markup` is a factor as text, exact; `overrides` are micro-credits per million. `retention_days`:
-    0 is for ever, None is what the settings say."""
+    0 is for ever, None is what the settings say. `allowed_models` are patterns; "*" is all."""
     return {
         "license_type_id": row.id,
         "institution_id": row.institution_id,
         "alias": row.alias,
         "name": row.name,
         "markup": factor_text(row.markup_bp),
+        "allowed_models": [ALL_MODELS] if row.allowed_models is None else list(row.allowed_models),
         "overrides": {model: rates_record(rates) for model, rates in row.overrides.items()},
         "default_micro_credits": row.default_credits,
         "unlimited": row.unlimited,

@@ -40,12 +40,14 @@ class Override(Struct, frozen=True):
 
 
 class Terms(Struct, frozen=True):
-    """What a licence type grants: a mark-up in basis points (10,000 = the catalogue's own rate) and rates of
-    its own by model name. `id` names this version of the terms, so that derived rates can be cached by it."""
+    """What a licence type grants: a mark-up in basis points (10,000 = the catalogue's own rate), rates of its
+    own by model name, and the models that may be called: shell-style patterns of their public names, None for
+    all. `id` names this version of the terms, so that what is derived from them can be cached by it."""
 
     id: str
     markup_bp: int = 10_000
     overrides: Mapping[str, Override] = {}
+    allowed: tuple[str, ...] | None = None
 
 
 class Caller(Struct, frozen=True):

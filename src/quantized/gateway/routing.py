@@ -42,7 +42,7 @@ def choose(registry: Registry, catalog: Catalog, model: str, forced: str | None,
         offer = catalog.find(name, model, terms)
         if offer is not None:
             return Route(registered, offer)
-        if catalog.unpriced(name, model):
+        if catalog.unpriced(name, model, terms):
             raise ModelNotPriced(
                 f"Model '{model}' has no known price here, so it cannot be called. "
                 "GET /v1/models lists the models that can.",

@@ -96,6 +96,7 @@ class Directory:
         unlimited: bool = False,
         stores_responses: bool = True,
         retention_days: int | None = None,
+        allowed_models: tuple[str, ...] | None = None,
     ) -> LicenseType:
         """Raises AlreadyExists."""
         with self._writing() as connection:
@@ -112,6 +113,7 @@ class Directory:
                 updated_at=now,
                 stores_responses=stores_responses,
                 retention_days=retention_days,
+                allowed_models=allowed_models,
             )
             return rows.insert_license_type(connection, row)
 
@@ -147,6 +149,7 @@ class Directory:
                 unlimited=new.unlimited,
                 stores_responses=new.stores_responses,
                 retention_days=new.retention_days,
+                allowed_models=rows.encode_models(new.allowed_models),
                 # Rates are cached by this time, so that it must never stay the same.
                 updated_at=max(now, old.updated_at + 1),
             )

@@ -29,7 +29,7 @@ class Institution(Struct, frozen=True):
 
 class LicenseType(Struct, frozen=True):
     """`default_credits` (micro-credits) and `unlimited` are what its licences begin with. `retention_days` as
-    in `core.ports.Caller`."""
+    in `core.ports.Caller`, `allowed_models` as in `core.ports.Terms`."""
 
     id: str
     institution_id: str
@@ -43,6 +43,7 @@ class LicenseType(Struct, frozen=True):
     updated_at: int
     stores_responses: bool = True
     retention_days: int | None = None
+    allowed_models: tuple[str, ...] | None = None
 
 
 class License(Struct, frozen=True):
@@ -110,6 +111,7 @@ def read_license_type(row: Row[Any]) -> LicenseType:
         updated_at=row.updated_at,
         stores_responses=row.stores_responses,
         retention_days=row.retention_days,
+        allowed_models=decode_models(row.allowed_models),
     )
 
 
@@ -204,7 +206,11 @@ def insert_institution(connection: Connection, alias: str, name: str, now: int) 
 
 
 def insert_license_type(connection: Connection, row: LicenseType) -> LicenseType:
-    values = {**msgspec.structs.asdict(row), "overrides": encode_overrides(row.overrides)}
+    values = {
+        **msgspec.structs.asdict(row),
+        "overrides": encode_overrides(row.overrides),
+        "allowed_models": encode_models(row.allowed_models),
+    }
     _insert(connection, schema.license_type, f"a licence type {row.alias!r} of this institution", values)
     return row
 
@@ -242,3 +248,11 @@ def encode_overrides(overrides: Mapping[str, Override]) -> str:
             for model, rates in overrides.items()
         }
     ).decode()
+
+
+def encode_models(patterns: tuple[str, ...] | None) -> str | None:
+    return None if patterns is None else msgspec.json.encode(patterns).decode()
+
+
+def decode_models(stored: str | None) -> tuple[str, ...] | None:
+    return None if stored is None else msgspec.json.decode(stored, type=tuple[str, ...])

@@ -11,7 +11,7 @@ from quantized.storage.database_thread import DatabaseThread
 
 _FIND = (
     "SELECT k.digest, k.active, k.expires_at, l.active, t.institution_id, t.id, l.id, k.id, k.user_id,"
-    " t.markup_bp, t.overrides, t.stores_responses, t.retention_days"
+    " t.markup_bp, t.overrides, t.stores_responses, t.retention_days, t.allowed_models"
     " FROM api_key AS k JOIN license AS l ON l.id = k.license_id"
     " JOIN license_type AS t ON t.id = l.license_type_id WHERE k.digest = ?"
 )
@@ -53,13 +53,15 @@ class SqlKeyStore:
 
 
 def _key_record(
-    row: tuple[bytes, int, int | None, int, str, str, str, str, str | None, int, str, int, int | None],
+    row: tuple[
+        bytes, int, int | None, int, str, str, str, str, str | None, int, str, int, int | None, str | None
+    ],
 ) -> KeyRecord:
     (
         digest, active, expires_at, license_active, institution_id, license_type_id, license_id, key_id,
-        user_id, markup_bp, overrides, stores_responses, retention_days,
+        user_id, markup_bp, overrides, stores_responses, retention_days, allowed_models,
     ) = row  # fmt: skip
-    terms = _terms(markup_bp, overrides)
+    terms = _terms(markup_bp, overrides, allowed_models)
     return KeyRecord(
         digest=digest,
         active=bool(active),
@@ -78,11 +80,14 @@ def _key_record(
     )
 
 
-def _terms(markup_bp: int, overrides: str) -> Terms:
+def _terms(markup_bp: int, overrides: str, allowed_models: str | None) -> Terms:
     # Named by their content: whoever changes them, and however often, the name is never one too old.
-    version = hashlib.sha256(overrides.encode()).hexdigest()[:24]
+    version = hashlib.sha256(f"{overrides}\n{allowed_models}".encode()).hexdigest()[:24]
     try:
         rates = msgspec.json.decode(overrides, type=dict[str, Override])
+        allowed = (
+            None if allowed_models is None else msgspec.json.decode(allowed_models, type=tuple[str, ...])
+        )
     except msgspec.MsgspecError as error:
-        raise LedgerUnavailable(cause=f"a licence type's rates cannot be read: {error}") from error
-    return Terms(f"{markup_bp}-{version}", markup_bp, rates)
+        raise LedgerUnavailable(cause=f"a licence type's rates or models cannot be read: {error}") from error
+    return Terms(f"{markup_bp}-{version}", markup_bp, rates, allowed)

@@ -43,7 +43,8 @@ institution = Table(
 
 # `overrides` is a JSON object, model name -> `core.ports.Override`. `default_credits` and `unlimited` are
 # what a licence of this type begins with; afterwards the licence's own row counts. `retention_days` is NULL
-# for what the settings say and 0 for ever.
+# for what the settings say and 0 for ever. `allowed_models` is a JSON array, NULL for all models
+# (`core.ports.Terms`).
 license_type = Table(
     "license_type",
     metadata,
@@ -59,6 +60,7 @@ license_type = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("stores_responses", Boolean, nullable=False, server_default=true()),
     Column("retention_days", Integer),
+    Column("allowed_models", Text),
     UniqueConstraint("institution_id", "alias"),
     CheckConstraint("markup_bp >= 0", "markup"),
 )
