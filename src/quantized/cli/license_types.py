@@ -58,7 +58,7 @@ _models_option = click.option(
     multiple=True,
     callback=_judge_models,
     metavar="PATTERN",
-    help="The models that may be called, such as 'openai/*'; '*' is all. Replaces all before. May be repeated.",
+    help="Models that may be called, such as 'openai/*'; '*' is all. Replaces all before. May be repeated.",
 )
 _rate_option = click.option(
     "--rate",
