@@ -407,3 +407,13 @@ async def test_a_head_without_end_is_refused(gateway: GatewayProcess, connect: C
     answer = await client.rest()
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert b'"code":"head_too_large"' in answer
+
+
+async def test_what_is_read_back_is_in_the_log_with_its_fault(
+    gateway: GatewayProcess, client: httpx.AsyncClient, licence: Licence
+) -> None:
+    answer = await client.get("/v1/responses/resp-0", headers=licence.headers)
+    assert answer.status_code == 404
+    line = gateway.line(answer.headers["x-request-id"])
+    told = {"status": 404, "error": "ResponseNotFound", "license_id": licence.id}
+    assert line.items() >= told.items()

@@ -78,8 +78,13 @@ class Generation:
         then."""
         answer, meter = await self._begin(self._whole)
         usage, estimated = measured(self._request, self._quote, meter, answer.usage)
-        turn, body = self._dialogue.whole(answer, usage)
-        kept = self._dialogue.kept(turn)
+        try:
+            turn, body = self._dialogue.whole(answer, usage)
+            kept = self._dialogue.kept(turn)
+        except Exception:
+            # A fault of ours must not lose the charge: the provider has done its work.
+            await self._account.settle("completed", usage, estimated, answer.cost, None)
+            raise
         return body(await self._account.settle("completed", usage, estimated, answer.cost, kept))
 
     async def start(self) -> Stream:

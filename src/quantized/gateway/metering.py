@@ -13,6 +13,7 @@ from quantized.core.events import (
     PartStarted,
     ReasoningDelta,
     RefusalDelta,
+    Sealed,
     TextDelta,
 )
 from quantized.core.request import GenerationRequest
@@ -83,14 +84,16 @@ def _output_cap(request: GenerationRequest, model: Model) -> int:
 class Meter:
     """Counts what an answer has brought so far, for the case that its provider never says."""
 
-    __slots__ = ("_bytes",)
+    __slots__ = ("_bytes", "_sealed")
 
     def __init__(self) -> None:
         self._bytes = 0
+        self._sealed = False
 
     @property
     def anything(self) -> bool:
-        return self._bytes > 0
+        """Whether something was produced, be it only what nobody here can read."""
+        return self._sealed or self._bytes > 0
 
     @property
     def tokens(self) -> int:
@@ -106,6 +109,9 @@ class Meter:
                 self._bytes += len(event.name or "") + len(event.url or "") // _BYTES_OF_MEDIA
             case AudioDelta():
                 self._bytes += len(event.transcript) + len(event.data) // _BYTES_OF_MEDIA
+            case Sealed():
+                # Its readable part is told beside it, and how long the rest would be nobody knows.
+                self._sealed = True
 
 
 def measured(

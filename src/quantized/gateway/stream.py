@@ -1,12 +1,14 @@
 """The pump of one stream: the provider's bytes through the translation to the client, and the money last."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from quantized.core.errors import AnswerAbandoned, Fault, LedgerUnavailable
 from quantized.core.events import Failed, Finished, FinishReason
 from quantized.core.ports import Outcome
+from quantized.core.turns import StoredTurn
 from quantized.core.usage import Bill, Usage
 from quantized.gateway.account import Account
 from quantized.gateway.dispatch import unavailable
@@ -19,6 +21,8 @@ from quantized.upstream.call import UpstreamFailure, UpstreamResponse
 Push = Callable[[bytes], Awaitable[None] | None]
 """Writes frames (or b"") as far as the client takes them at once: None when all are written, else what to
 await for the rest. Only then may it be called again."""
+
+_log = logging.getLogger("quantized.gateway")
 
 _DRAIN_SECONDS = 1.0
 """How long a provider may take to end a response whose answer is already whole, for the connection to be
@@ -121,8 +125,15 @@ class Stream:
         self, outcome: Outcome, ending: FinishReason | Fault, reported: Usage | None, cost: int | None
     ) -> Bill:
         usage, estimated = self._measured(reported)
-        kept = self._dialogue.kept(self._renderer.turn(ending, usage))
+        kept = self._kept(ending, usage)
         return await self._account.settle(outcome, usage, estimated, cost, kept)
+
+    def _kept(self, ending: FinishReason | Fault, usage: Usage) -> StoredTurn | None:
+        try:
+            return self._dialogue.kept(self._renderer.turn(ending, usage))
+        except Exception:  # noqa: BLE001 - a fault of ours must not lose the charge, which is told next
+            _log.exception("a turn could not be made", extra={"request_id": self._journal.request_id})
+            return None
 
     def _measured(self, reported: Usage | None) -> tuple[Usage, bool]:
         return measured(self._dialogue.request, self._quote, self._translation.meter, reported)
@@ -137,7 +148,7 @@ class Stream:
         usage, estimated = self._measured(reported)
         left = AnswerAbandoned(cause=type(because).__name__)
         ending = terminal.reason if isinstance(terminal, Finished) else left
-        turn = self._dialogue.kept(self._renderer.turn(ending, usage))
+        turn = self._kept(ending, usage)
         self._account.abandon(because, usage, estimated=estimated, cost=cost, turn=turn)
 
     def _fail(self, fault: Fault, bill: Bill | None) -> bytes:

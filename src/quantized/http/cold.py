@@ -16,6 +16,7 @@ from quantized.core.errors import Fault, ModelNotFound, Unauthenticated
 from quantized.core.ports import LicenseStatus
 from quantized.gateway.routing import PROVIDER_HEADER, provider_named
 from quantized.http.docs import docs_routes
+from quantized.http.messages import INTERNAL_ERROR, JOURNAL
 from quantized.providers.registry import Registry
 from quantized.surfaces.models import render_model, render_models
 from quantized.surfaces.surface import ErrorAnswer
@@ -45,7 +46,11 @@ class ColdRooms(Struct, frozen=True):
                 *docs_routes(),
                 *self.routes,
             ],
-            exception_handlers={Fault: self._fault, HTTPException: self._http_exception},
+            exception_handlers={
+                Fault: self._fault,
+                HTTPException: self._http_exception,
+                Exception: self._bug,
+            },
         )
 
     async def health(self, _request: Request) -> Response:
@@ -93,9 +98,10 @@ class ColdRooms(Struct, frozen=True):
         rows = self.registry.unforced if name is None else (provider_named(self.registry, name),)
         return [row.provider.name for row in rows]
 
-    async def _fault(self, _request: Request, fault: Exception) -> Response:
+    async def _fault(self, request: Request, fault: Exception) -> Response:
         if not isinstance(fault, Fault):
             raise fault
+        request.scope[JOURNAL].note_fault(fault)
         error = self.render_error(fault)
         headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
         return Response(error.body, error.status, headers, "application/json")
@@ -110,6 +116,10 @@ class ColdRooms(Struct, frozen=True):
         }.get(error.status_code, error.detail)
         body = {"error": {"message": message, "type": "invalid_request_error", "code": None, "param": None}}
         return Response(json.encode(body), error.status_code, error.headers, "application/json")
+
+    async def _bug(self, _request: Request, _error: Exception) -> Response:
+        # The traceback is logged by the edge, which gets the exception as well.
+        return Response(INTERNAL_ERROR, 500, media_type="application/json")
 
 
 def _json(value: object, status: int = 200) -> Response:

@@ -10,16 +10,23 @@ import msgspec
 from quantized.core.ids import mint_id
 from quantized.core.ports import Clock
 from quantized.gateway.journal import Journal
-from quantized.http.messages import ClientLeft, Headers, Message, Receive, Scope, Send, respond
+from quantized.http.messages import (
+    INTERNAL_ERROR,
+    JOURNAL,
+    ClientLeft,
+    Headers,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    respond,
+)
 
 _log = logging.getLogger("quantized")
 
 _CLIENT_LEFT = 499
 """The status in the log of a request that nobody waited for, as nginx writes it. No client ever sees it."""
 
-_INTERNAL_ERROR = msgspec.json.encode(
-    {"error": {"message": "Internal server error", "type": "server_error", "code": None, "param": None}}
-)
 
 Endpoint = Callable[[Scope, Receive, Send, Journal, Headers], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -60,6 +67,7 @@ class Edge:
             if endpoint is not None:
                 await endpoint(scope, receive, send, journal, headers)
             else:
+                scope[JOURNAL] = journal
                 await self._cold(scope, receive, _tagged(send, journal, headers))
         except ClientLeft:
             journal.status = _CLIENT_LEFT
@@ -71,7 +79,7 @@ class Edge:
             _log.exception("bug", extra={"request_id": journal.request_id})
             if journal.status == 0:
                 journal.status = 500
-                await respond(send, 500, _INTERNAL_ERROR, headers)
+                await respond(send, 500, INTERNAL_ERROR, headers)
             else:
                 raise
         finally:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
+import msgspec
+
 from quantized.core.errors import BodyTooLarge, InvalidValue, MalformedBody
 
 Scope = MutableMapping[str, Any]
@@ -13,6 +15,13 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 JSON = (b"content-type", b"application/json")
+
+INTERNAL_ERROR = msgspec.json.encode(
+    {"error": {"message": "Internal server error", "type": "server_error", "code": None, "param": None}}
+)
+
+JOURNAL = "quantized.journal"
+"""Where in the scope of a request that goes through the web framework its journal is."""
 
 
 class ClientLeft(Exception):

@@ -11,6 +11,7 @@ from quantized.auth.authenticate import Authenticator
 from quantized.core.errors import Fault
 from quantized.core.ids import canonical_response_id
 from quantized.core.ports import ConversationStore
+from quantized.http.messages import JOURNAL
 from quantized.surfaces.responses.errors import render_error
 from quantized.surfaces.responses.openapi import PATH
 from quantized.surfaces.responses.render import render
@@ -48,6 +49,7 @@ class StoredResponses(Struct, frozen=True):
 
     async def _license(self, request: Request) -> str:
         caller = await self.authenticator.authenticate(request.headers.get("authorization"))
+        request.scope[JOURNAL].license_id = caller.license_id
         return caller.license_id
 
 
@@ -58,6 +60,7 @@ def _told(answer: Callable[[Request], Awaitable[bytes]]) -> Callable[[Request], 
         try:
             return Response(await answer(request), media_type="application/json")
         except Fault as fault:
+            request.scope[JOURNAL].note_fault(fault)
             error = render_error(fault)
             headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
             return Response(error.body, error.status, headers, "application/json")
