@@ -426,7 +426,7 @@ for _status in STATUSES:
     _body = {"error": {"message": f"Upstream says {_status} {MARK}", "code": _status}}
     behaviour(f"status-{_status}")(saying(json.dumps(_body).encode(), status=_status))
 behaviour("status-429-later")(saying(b'{"error": "slow down"}', "application/json", 429, "retry-after: 17"))
-behaviour("status-429-soon")(saying(b'{"error": "slow"}', "application/json", 429, "retry-after: 1.5"))
+behaviour("status-429-soon")(saying(b'{"error": "slow"}', "application/json", 429, "retry-after: 0.9"))
 behaviour("model-unknown")(
     saying(b'{"error": {"message": "hostile/x is not a valid model ID", "code": 400}}', status=400)
 )

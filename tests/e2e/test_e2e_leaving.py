@@ -93,14 +93,20 @@ async def test_a_client_that_leaves_between_two_tries_pays_nothing(
     gateway: GatewayProcess, licence: Licence, hostile: Hostile, connect: Connect
 ) -> None:
     """The provider has refused, and nobody is at work."""
+
+    def tries() -> int:
+        return sum(line["message"] == "trying again" for line in gateway.log())
+
+    before = tries()
     client = await connect(gateway)
     await client.send(request_bytes(licence, ask("status-429-soon", licence)))
     await arrived(hostile, licence)
-    eventually(lambda: any(line["message"] == "trying again" for line in gateway.log()))
+    await asyncio.to_thread(eventually, lambda: tries() > before, "it is tried again later")
     await client.leave()
     books = gateway.settled(licence)
     assert books.usage == []
     assert books.licence["used"] == 0
+    assert len(hostile.seen(licence.marker)) == 1
 
 
 @pytest.mark.parametrize("reset", [False, True])
