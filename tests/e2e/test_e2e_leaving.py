@@ -103,7 +103,7 @@ async def test_a_client_that_leaves_between_two_tries_pays_nothing(
     await arrived(hostile, licence)
     await asyncio.to_thread(eventually, lambda: tries() > before, "it is tried again later")
     await client.leave()
-    books = gateway.settled(licence)
+    books = await asyncio.to_thread(gateway.settled, licence)
     assert books.usage == []
     assert books.licence["used"] == 0
     assert len(hostile.seen(licence.marker)) == 1

@@ -41,9 +41,11 @@ HELLO = GenerationRequest(model="author/model", messages=(Message("user", (Text(
 GENERIC = Dialect()
 
 
-def encode(request: GenerationRequest, dialect: Dialect = GENERIC, cap: int | None = None) -> dict[str, Any]:
+def encode(
+    request: GenerationRequest, dialect: Dialect = GENERIC, cap: int | None = None, *features: str
+) -> dict[str, Any]:
     provider = OpenAIChatProvider("named", "http://server.test/v1", "key", dialect)
-    return json.loads(provider.encode(request, Target("native-model", cap)).body)
+    return json.loads(provider.encode(request, Target("native-model", cap, frozenset(features))).body)
 
 
 def encode_messages(*messages: Message, dialect: Dialect = OPENROUTER) -> list[dict[str, Any]]:
@@ -269,6 +271,35 @@ def test_reasoning_as_an_effort():
     assert refusal(wish(enabled=True)).param == "reasoning.enabled"
     assert refusal(wish(effort="low", summary="auto")).param == "reasoning.summary"
     assert refusal(wish(effort="low"), Dialect(reasoning="none")).param == "reasoning"
+
+
+@pytest.mark.parametrize("dialect", [GENERIC, OPENROUTER, Dialect(reasoning="none")])
+def test_a_model_that_is_known_not_to_reason_is_not_asked_to(dialect):
+    for field, value in (
+        ("effort", "low"),
+        ("effort", "minimal"),
+        ("max_tokens", 5),
+        ("enabled", True),
+        ("summary", "auto"),
+    ):
+        with pytest.raises(UnsupportedParameter) as refused:
+            encode(replace(HELLO, reasoning=ReasoningWish(**{field: value})), dialect, None, "tool_calls")
+        assert (refused.value.param, refused.value.code) == (f"reasoning.{field}", "unsupported_parameter")
+        for name in (f"'reasoning.{field}'", "'author/model'", "'named'", "does not reason"):
+            assert name in refused.value.message
+    for wish in (
+        ReasoningWish(effort="none"),
+        ReasoningWish(enabled=False),
+        ReasoningWish(exclude=True),
+        ReasoningWish("none", exclude=False, enabled=False),
+    ):
+        assert encode(replace(HELLO, reasoning=wish), dialect, None, "tool_calls") == encode(HELLO)
+
+
+def test_a_model_that_reasons_or_may_do_so_is_asked_to():
+    wish = replace(HELLO, reasoning=ReasoningWish(effort="low"))
+    for features in ((), ("reasoning", "tool_calls")):
+        assert encode(wish, GENERIC, None, *features)["reasoning_effort"] == "low"
 
 
 def test_web_search():

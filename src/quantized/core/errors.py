@@ -10,10 +10,14 @@ Fault
 │   ├── UnknownProvider       the provider header names none that could serve
 │   ├── UnsupportedParameter  the chosen provider or model cannot honour it
 │   ├── ModelNotPriced
+│   ├── NotStored             nothing of this licence is stored, so nothing can be continued
+│   ├── ConversationTooLong
 │   └── RejectedByProvider    a provider's word about the caller's own input, cleaned
 ├── Unauthenticated
 ├── InsufficientCredits
 ├── ModelNotFound
+├── ResponseNotFound
+├── AnswerAbandoned           the caller left before its answer was complete
 └── Unavailable               nothing the caller did
     ├── ProviderUnavailable
     └── LedgerUnavailable

@@ -26,6 +26,6 @@ DEMO_MODEL = Model(
     context_window=131_072,
     max_output_tokens=8_192,
     input_modality=Modality(image=True, audio=True),
-    features=("tool_calls", "structured_output"),
+    features=("tool_calls", "structured_output", "reasoning"),
     created=1_735_689_600,
 )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from msgspec import Raw, Struct
 from msgspec.json import Encoder, decode
 
+from quantized.core.errors import UnsupportedParameter
 from quantized.core.parts import CacheMark
 from quantized.core.request import (
     GenerationRequest,
@@ -110,7 +111,10 @@ def encode_body(provider: str, dialect: Dialect, request: GenerationRequest, tar
     if request.audio is not None:
         body.audio = {"voice": request.audio.voice, "format": request.audio.format}
     if request.reasoning is not None:
-        _reason(body, request.reasoning, provider, dialect)
+        if target.features and "reasoning" not in target.features:
+            _refuse_to_reason(request.reasoning, request.model, provider)
+        else:
+            _reason(body, request.reasoning, provider, dialect)
     if request.web_search is not None:
         _search(body, request.web_search, provider, dialect)
     if request.stream:
@@ -177,6 +181,24 @@ def _reason(body: Body, wish: ReasoningWish, provider: str, dialect: Dialect) ->
         if field not in unsaid:
             raise unsupported(provider, f"reasoning.{field}")
     body.reasoning_effort = wish.effort
+
+
+def _refuse_to_reason(wish: ReasoningWish, model: str, provider: str) -> None:
+    """Of a model that does not reason. What asks for no reasoning, or not to see any, is granted unsaid."""
+    asks = {
+        "effort": wish.effort not in {None, "none"},
+        "max_tokens": wish.max_tokens is not None,
+        "enabled": wish.enabled is True,
+        "summary": wish.summary is not None,
+    }
+    for field, asked in asks.items():
+        if asked:
+            raise UnsupportedParameter(
+                f"'reasoning.{field}' is not supported: the model '{model}' of the provider '{provider}' does "
+                "not reason",
+                param=f"reasoning.{field}",
+                code="unsupported_parameter",
+            )
 
 
 def _search(body: Body, wish: WebSearch, provider: str, dialect: Dialect) -> None:

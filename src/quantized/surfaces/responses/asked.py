@@ -28,11 +28,6 @@ class ResponsesAsked(Struct, frozen=True):
     written: ResponseRequest
 
 
-def canonical_id(response_id: str) -> str:
-    """Response ids begin with `resp-`; other servers write `resp_`, and so do clients that rebuild them."""
-    return "resp-" + response_id[5:] if response_id.startswith("resp_") else response_id
-
-
 def merged(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Assistant messages that follow each other are one turn: reasoning, text and calls of one answer come as
     items of their own."""

@@ -6,7 +6,7 @@ after all, they go on in a new item. So an answer that goes back and forth is to
 came. Only text that may still get its citations waits for its provider to end it.
 
 An item that ended stays open until the next event shows that it was not the end of the answer: the last item
-of an answer that did not end well is incomplete.
+of an answer that did not end well is incomplete, and so is every call that is still open then.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -100,8 +100,9 @@ class Builder:
             self._release(None, out)
         for draft in self.drafts:
             if draft.status == "in_progress":
-                broke_off = not well and draft is self.drafts[-1]
-                out.extend(draft.end("incomplete" if broke_off else "completed"))
+                # Several calls may have been under way, and nobody but their provider knows that one is whole.
+                cut = draft is self.drafts[-1] or isinstance(draft, CallDraft)
+                out.extend(draft.end("incomplete" if cut and not well else "completed"))
         cited = [
             citation.url
             for draft in self.drafts

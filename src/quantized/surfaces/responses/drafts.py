@@ -201,8 +201,9 @@ class ReasoningDraft(Draft):
         return (*opening, *super().grow(text))
 
     def parts(self) -> tuple[Reasoning, ...]:
-        """None if it broke off: a seal may be missing, and its maker would refuse it."""
-        if self._origin is not None or self.status == "incomplete":
+        """None if it broke off: a seal may be missing, and its maker would refuse it. None without a seal:
+        what does not say whose it is would go to every provider."""
+        if self._origin is not None or self.status == "incomplete" or not self._seals:
             return ()
         return (Reasoning("".join(self._whole) or None, tuple(self._seals)),)
 

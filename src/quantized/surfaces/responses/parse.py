@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Raw
 
 from quantized.core.errors import InvalidValue, MissingField
+from quantized.core.ids import canonical_response_id
 from quantized.core.parts import Text
 from quantized.core.request import (
     GenerationRequest,
@@ -17,7 +18,7 @@ from quantized.core.request import (
     WebSearch,
 )
 from quantized.core.turns import Needs
-from quantized.surfaces.responses.asked import AskedItem, ResponsesAsked, canonical_id, merged
+from quantized.surfaces.responses.asked import AskedItem, ResponsesAsked, merged
 from quantized.surfaces.responses.history import given, read_input
 from quantized.surfaces.responses.items import FunctionCallItem, ItemReference, ReasoningItem
 from quantized.surfaces.responses.schema import (
@@ -79,7 +80,7 @@ def _needs(written: ResponseRequest, items: tuple[AskedItem, ...]) -> Needs:
                 named[item_id] = None
             case FunctionCallItem(_, call_id):
                 calls[call_id] = None
-    return Needs(None if previous is None else canonical_id(previous), tuple(named), tuple(calls))
+    return Needs(None if previous is None else canonical_response_id(previous), tuple(named), tuple(calls))
 
 
 def _functions(tools: tuple[Tools, ...], depth: int) -> tuple[Tool, ...]:
