@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
+from chat_client import ask, post
 from gateway_process import GatewayProcess, Licence
 from hostile import Hostile
 from hostile_behaviours import ANSWER
@@ -103,7 +104,19 @@ async def test_a_provider_without_one_is_a_400_that_says_so_in_the_callers_words
     answer = await post_raw(client, licence, body)
     error: dict[str, Any] = answer.json()["error"]
     assert (answer.status_code, error["param"], error["code"]) == (400, "tools", "unsupported_parameter")
-    assert "'web_search' in 'tools'" in error["message"]
-    assert "web_search_options" not in error["message"]
+    provider = "hostile" if model == "hostile/plain" else "demo"
+    assert error["message"] == f"'web_search' in 'tools' is not supported by the provider '{provider}'"
     assert gateway.books(licence).responses == []
+    assert gateway.books(licence).open_holds == 0
+
+
+@pytest.mark.parametrize("model", ["hostile/plain", "quantized/demo"])
+async def test_chat_completions_say_so_in_theirs(
+    gateway: GatewayProcess, client: httpx.AsyncClient, licence: Licence, model: str
+) -> None:
+    answer = await post(client, licence, ask(model, licence, web_search_options={}))
+    error: dict[str, Any] = answer.json()["error"]
+    provider = "hostile" if model == "hostile/plain" else "demo"
+    assert (answer.status_code, error["param"]) == (400, "web_search_options")
+    assert error["message"] == f"'web_search_options' is not supported by the provider '{provider}'"
     assert gateway.books(licence).open_holds == 0

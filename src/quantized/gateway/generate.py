@@ -12,6 +12,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from quantized.catalog.catalog import Catalog
+from quantized.catalog.model import Model
 from quantized.core.errors import ModelNotFound, ProviderUnavailable
 from quantized.core.events import Failed
 from quantized.core.fold import Answer, fold
@@ -66,6 +67,9 @@ class Generation:
         route = choose(gateway.registry, gateway.catalog, request.model, forced_provider, caller.terms)
         self._to = route.registered
         journal.provider = self._to.provider.name
+        if request.web_search is not None:
+            # First the provider: where it cannot search, that a search has no price would mislead.
+            self._to.provider.encode(request, _target(route.offer.model, None))
         self._quote = quote(request, route.offer)
         self._account = Account(
             gateway.ledger, gateway.clock, caller, self._quote, journal, gateway.patience.total
@@ -116,8 +120,7 @@ class Generation:
         cap = self._request.max_output_tokens if lowered is None else lowered
         if cap is None and provider.capabilities.cap_required:
             cap = self._quote.output_cap
-        model = self._quote.offer.model
-        return provider.encode(self._request, Target(model.native_id, cap, frozenset(model.features)))
+        return provider.encode(self._request, _target(self._quote.offer.model, cap))
 
     async def _whole(self, response: UpstreamResponse, _: float) -> tuple[Answer, Meter]:
         body = await response.read(self._gateway.answer_bytes)
@@ -170,3 +173,7 @@ class Generation:
     def _identity(self) -> Identity:
         journal = self._journal
         return Identity(f"gen-{journal.request_id.removeprefix('req-')}", journal.started_at // 1000)
+
+
+def _target(model: Model, output_cap: int | None) -> Target:
+    return Target(model.native_id, output_cap, frozenset(model.features))
