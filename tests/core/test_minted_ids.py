@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-from quantized.core.ids import mint_id
+from quantized.core.ids import canonical_response_id, mint_id
 
 _FORKING = """
 import os
@@ -25,6 +25,11 @@ def test_ids_never_repeat_and_sort_by_their_time() -> None:
     assert len({found[-18:] for found in ids}) == len(ids)
     assert sorted(ids) == ids
     assert all(re.fullmatch(r"req-[0-9a-f]{30}", found) for found in ids)
+
+
+def test_ids_of_responses_with_a_dash_and_with_an_underscore() -> None:
+    assert canonical_response_id("resp_abc") == canonical_response_id("resp-abc") == "resp-abc"
+    assert canonical_response_id("other") == "other"
 
 
 def test_a_forked_process_mints_other_ids() -> None:

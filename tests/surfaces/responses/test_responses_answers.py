@@ -27,7 +27,6 @@ from quantized.core.events import Finished
 from quantized.core.fold import fold
 from quantized.core.turns import Found, Turn
 from quantized.core.usage import Bill, Usage
-from quantized.surfaces.responses.asked import canonical_id
 from quantized.surfaces.responses.render import Identity
 from quantized.surfaces.responses.stored import Page, read_page, render_deleted, render_input_items
 
@@ -210,11 +209,6 @@ def test_what_is_stored_reads_back_the_same_after_it_went_through_bytes():
     kept = msgspec.json.decode(msgspec.json.encode(turn), type=Turn)
     assert json.loads(SURFACE.render(kept, BILL)) == body
     assert SURFACE.render(kept, BILL) == SURFACE.render(turn, BILL)
-
-
-def test_ids_with_a_dash_and_with_an_underscore():
-    assert canonical_id("resp_abc") == canonical_id("resp-abc") == "resp-abc"
-    assert canonical_id("other") == "other"
 
 
 INPUT = [

@@ -76,6 +76,19 @@ def test_history_stands_between_the_instructions_and_the_input():
     assert not conversation.request.tools
 
 
+def test_thoughts_that_a_caller_wrote_go_with_their_own_turn_only():
+    copy = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}
+    conversation = compose(Found(), {"role": "user", "content": "Hi"}, copy, CALL, OUTPUT, copy)
+    assert kinds(conversation)[1] == ("assistant", ["Reasoning", "ToolCall"])
+    turn = SURFACE.turn(conversation, IDENTITY, taped_answer("openai_plain"), 0)
+    assert [[type(part).__name__ for part in message.parts] for message in turn.messages] == [
+        ["Text"],
+        ["ToolCall"],
+        ["ToolResult"],
+        ["Text"],
+    ]
+
+
 def test_a_call_of_the_history_is_answered():
     _, turn = streamed(ANSWERS["tools"])
     conversation = compose(

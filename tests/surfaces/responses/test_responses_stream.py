@@ -10,6 +10,7 @@ from responses_samples import (
     BILL,
     BROKEN_TAPES,
     IDENTITY,
+    SIGNED,
     STARTED,
     STREAMED,
     SURFACE,
@@ -30,6 +31,7 @@ from responses_samples import (
 
 from quantized.core.errors import LedgerUnavailable, ProviderUnavailable, RejectedByProvider
 from quantized.core.events import (
+    ArgumentsDelta,
     Failed,
     Finished,
     PartFinished,
@@ -39,6 +41,7 @@ from quantized.core.events import (
     TextDelta,
 )
 from quantized.core.fold import fold
+from quantized.core.parts import Reasoning
 from quantized.core.usage import Bill, Usage
 
 answers = pytest.mark.parametrize("name", STREAMED)
@@ -257,7 +260,7 @@ def test_an_incomplete_response_says_why(reason, told):
     assert response["incomplete_details"] == {"reason": told}
     assert response["usage"]["credits_used"] == 2400
     assert [item["status"] for item in response["output"]] == ["completed", "incomplete"]
-    assert [part.text for part in turn.messages[-1].parts] == ["Hm", "Par"]
+    assert [part.text for part in turn.messages[-1].parts] == ["Par"]
 
 
 def failed(events: list[Any], fault: Exception, bill: Bill | None) -> tuple[Frames, Any]:
@@ -314,6 +317,44 @@ def test_what_broke_off_and_cannot_be_used_is_not_carried_on():
     assert turn.output[1].call_id is None
     _, turn = failed([STARTED, *thought(0, "Let me")], FAULT, None)
     assert [message.role for message in turn.messages] == ["user"]
+
+
+_TWO_CALLS = [
+    PartStarted(0, "tool_call", id="call_1", name="a"),
+    ArgumentsDelta(0, '{"ci'),
+    PartStarted(1, "tool_call", id="call_2", name="b"),
+    ArgumentsDelta(1, "{}"),
+]
+
+
+@pytest.mark.parametrize("ended", [[], [PartFinished(0), PartFinished(1)]], ids=["open", "closed by the cut"])
+def test_of_calls_that_were_under_way_together_none_is_carried_on(ended):
+    cut, cut_turn = failed([STARTED, *_TWO_CALLS, *ended], FAULT, None)
+    said, full_turn = streamed([*_TWO_CALLS, *ended], "length")
+    for payloads, turn in ((cut, cut_turn), (check_whole(said), full_turn)):
+        items = payloads[-1]["response"]["output"]
+        assert [item["status"] for item in items] == ["incomplete", "incomplete"]
+        assert [message.role for message in turn.messages] == ["user"]
+        assert [item.call_id for item in turn.output] == [None, None]
+
+
+def test_a_call_that_its_provider_ended_is_carried_on():
+    payloads, turn = failed([STARTED, *tool_call(0, "call_1", "{}"), *_TWO_CALLS[2:]], FAULT, None)
+    items = payloads[-1]["response"]["output"]
+    assert [item["status"] for item in items] == ["completed", "incomplete"]
+    assert [part.id for part in turn.messages[-1].parts] == ["call_1"]
+
+
+@pytest.mark.parametrize("exclude", [False, True])
+@pytest.mark.parametrize("seals", [(), (SIGNED,)], ids=["unsealed", "sealed"])
+def test_only_a_thought_with_a_seal_is_carried_on(seals, exclude):
+    events = [*thought(0, "Let me think.", seals=seals), *tool_call(1, "call_1", "{}")]
+    said, turn = streamed(events, reasoning={"exclude": exclude})
+    assert (b"Let me think." in said) is not exclude, "the caller reads it either way"
+    assert any(isinstance(part, Reasoning) for part in turn.messages[-1].parts) is bool(seals)
+    assert bool(turn.reasoning) is bool(seals)
+    if not exclude:
+        assert bool(turn.output[0].messages) is bool(seals)
 
 
 @pytest.mark.parametrize("name", BROKEN_TAPES)

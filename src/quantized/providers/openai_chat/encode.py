@@ -112,7 +112,7 @@ def encode_body(provider: str, dialect: Dialect, request: GenerationRequest, tar
         body.audio = {"voice": request.audio.voice, "format": request.audio.format}
     if request.reasoning is not None:
         if target.features and "reasoning" not in target.features:
-            _refuse_to_reason(request.reasoning, request.model, provider)
+            _refuse_reasoning(request.reasoning, request.model, provider)
         else:
             _reason(body, request.reasoning, provider, dialect)
     if request.web_search is not None:
@@ -183,7 +183,7 @@ def _reason(body: Body, wish: ReasoningWish, provider: str, dialect: Dialect) ->
     body.reasoning_effort = wish.effort
 
 
-def _refuse_to_reason(wish: ReasoningWish, model: str, provider: str) -> None:
+def _refuse_reasoning(wish: ReasoningWish, model: str, provider: str) -> None:
     """Of a model that does not reason. What asks for no reasoning, or not to see any, is granted unsaid."""
     asks = {
         "effort": wish.effort not in {None, "none"},
@@ -194,8 +194,8 @@ def _refuse_to_reason(wish: ReasoningWish, model: str, provider: str) -> None:
     for field, asked in asks.items():
         if asked:
             raise UnsupportedParameter(
-                f"'reasoning.{field}' is not supported: the model '{model}' of the provider '{provider}' does "
-                "not reason",
+                f"'reasoning.{field}' is not supported: the model '{model}' of the provider '{provider}' "
+                "does not reason",
                 param=f"reasoning.{field}",
                 code="unsupported_parameter",
             )

@@ -100,7 +100,7 @@ class Builder:
             self._release(None, out)
         for draft in self.drafts:
             if draft.status == "in_progress":
-                # Several calls may have been under way, and nobody but their provider knows that one is whole.
+                # Several calls may have been under way, and only their provider could say that one is whole.
                 cut = draft is self.drafts[-1] or isinstance(draft, CallDraft)
                 out.extend(draft.end("incomplete" if cut and not well else "completed"))
         cited = [

@@ -7,6 +7,7 @@ from msgspec import UNSET, Raw, Struct
 from quantized.core.errors import Fault
 from quantized.core.events import FinishReason
 from quantized.core.fold import Answer
+from quantized.core.parts import Reasoning
 from quantized.core.request import Message, Tool
 from quantized.core.turns import StoredItem, Turn, TurnStatus
 from quantized.core.usage import Bill
@@ -134,7 +135,7 @@ def turn_of(
         body=Raw(body_of(conversation, identity, model, status, ending)),
         input=stored_input(conversation.items, identity.suffix),
         output=tuple([_stored(draft) for draft in drafts if draft.shown]),
-        messages=conversation.own + answer,
+        messages=_sealed_only(conversation.own) + answer,
         reasoning=output.reasoning,
     )
 
@@ -158,6 +159,16 @@ def status_of(ending: FinishReason | Fault) -> TurnStatus:
     if isinstance(ending, Fault):
         return "failed"
     return "incomplete" if ending in _REASONS else "completed"
+
+
+def _sealed_only(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Without the thoughts that bear no seal: a later turn may go to another provider than this one."""
+    kept: list[Message] = []
+    for message in messages:
+        parts = tuple([part for part in message.parts if not isinstance(part, Reasoning) or part.seals])
+        if parts or not message.parts:
+            kept.append(Message(message.role, parts, message.name))
+    return tuple(kept)
 
 
 def _stored(draft: Draft) -> StoredItem:
