@@ -15,7 +15,7 @@ from quantized.conversations.sweeper import RetentionSweeper
 from quantized.core.parts import Reasoning, Seal, Text, ToolCall
 from quantized.core.ports import Charge, HoldOrder, Receipt
 from quantized.core.request import Message
-from quantized.core.turns import Needs, StoredItem, StoredTurn, Turn
+from quantized.core.turns import MadeCall, Needs, StoredItem, StoredTurn, Turn, fingerprint
 from quantized.core.usage import Usage
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.storage.sqlite import connect
@@ -77,12 +77,28 @@ def said(name: str) -> tuple[Message, ...]:
     return (Message("user", (Text(f"ask {name}"),)), Message("assistant", (Text(f"tell {name}"),)))
 
 
-def turn(name: str, previous: str | None = None, *, call_id: str | None = None, size: int = 0) -> Turn:
-    """`resp-NAME`, which continues `resp-PREVIOUS`; with reasoning and a tool call where that has an id."""
+def called(call_id: str, arguments: str = '{"in": "Paris", "for": [1]}') -> ToolCall:
+    return ToolCall(call_id, "look", arguments)
+
+
+def thoughts_of(name: str) -> tuple[Reasoning, ...]:
+    return (Reasoning(f"thought {name}", (Seal("demo", "signature", b'{"sig": "\xc3\xa9"}'),)),)
+
+
+def turn(
+    name: str,
+    previous: str | None = None,
+    *,
+    call_id: str | None = None,
+    size: int = 0,
+    thoughts: tuple[Reasoning, ...] | None = None,
+) -> Turn:
+    """`resp-NAME`, which continues `resp-PREVIOUS`; with a tool call where that has an id, after reasoning of
+    its own if not after other `thoughts`."""
     asked, told = said(name)
-    thoughts = (Reasoning(f"thought {name}", (Seal("demo", "signature", b'{"sig": "\xc3\xa9"}'),)),)
+    thoughts = thoughts_of(name) if thoughts is None else thoughts
     if call_id is not None:
-        told = Message("assistant", (*thoughts, ToolCall(call_id, "look", "{}")))
+        told = Message("assistant", (*thoughts, called(call_id)))
     return Turn(
         id=f"resp-{name}",
         previous=None if previous is None else f"resp-{previous}",
@@ -91,7 +107,8 @@ def turn(name: str, previous: str | None = None, *, call_id: str | None = None, 
         input=(StoredItem(f"in-{name}-0", Raw(b'{"text":"' + b"x" * size + b'"}'), (asked,)),),
         output=(StoredItem(f"msg-{name}-0", Raw(b'{"n" : 1.50}'), (told,), call_id),),
         messages=(asked, told),
-        reasoning={} if call_id is None else {call_id: thoughts},
+        thoughts=() if call_id is None else thoughts,
+        calls={} if call_id is None else {call_id: MadeCall(fingerprint(called(call_id)), len(thoughts))},
     )
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from quantized.storage.sqlite import connect
 from quantized.storage.sqlite_turns import (
-    SELECT_CALLS,
     SELECT_CHAIN,
     SELECT_EXPIRED,
+    SELECT_OWN_CALLS,
     TurnReader,
 )
 
@@ -18,7 +18,8 @@ STORED = 100_000
 
 
 def fill(connection: sqlite3.Connection, prefix: str, count: int) -> None:
-    """Conversations of 20 turns and 5,000 bytes each, and a tool call for each turn."""
+    """Conversations of 20 turns and 5,000 bytes each, and for each turn a tool call and one of an id that
+    all have."""
     connection.execute(
         "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)"
         " INSERT INTO response"
@@ -28,8 +29,13 @@ def fill(connection: sqlite3.Connection, prefix: str, count: int) -> None:
         (prefix, count),
     )
     connection.execute(
-        "INSERT INTO response_call SELECT license_id, 'call-' || id, id, zeroblob(50) FROM response"
+        "INSERT INTO response_call SELECT license_id, 'call-' || id, id, 'f', 1 FROM response"
+        " WHERE substr(id, 1, ?2) = ?1 UNION ALL SELECT license_id, 'call_0', id, 'f', 1 FROM response"
         " WHERE substr(id, 1, ?2) = ?1",
+        (prefix, len(prefix)),
+    )
+    connection.execute(
+        "INSERT INTO response_reasoning SELECT id, zeroblob(50) FROM response WHERE substr(id, 1, ?2) = ?1",
         (prefix, len(prefix)),
     )
 
@@ -67,9 +73,11 @@ def test_reads_take_the_same_steps_whatever_else_is_stored(connection: sqlite3.C
         lambda: reader.chain("resp-a9", turns=200, size=10**6),
         lambda: reader.contexts(ids),
         lambda: reader.sizes(ids),
-        lambda: reader.calls(call_ids),
-        lambda: reader.reasoning(reader.calls(call_ids)),
+        lambda: reader.own_calls(call_ids),
+        lambda: reader.own_calls(["call_0"]),
+        lambda: reader.reasoning(ids),
     ]
+    assert len(reader.own_calls(call_ids)) == 20
     for read in reads:
         read()
     before = [steps(connection, read) for read in reads]
@@ -95,7 +103,11 @@ def test_a_chain_that_is_too_long_is_not_read_to_its_end(connection: sqlite3.Con
             ("mine", 0, "resp-a1", "mine", 200, 10**6),
             ["autoindex_response_1", "autoindex_response_1"],
         ),
-        (f"{SELECT_CALLS}(?)", ("mine", "call-1"), ["autoindex_response_call_1"]),
+        (
+            SELECT_OWN_CALLS.format(ids="(?3)"),
+            ("mine", 0, "call-1"),
+            ["autoindex_response_call_1", "autoindex_response_1", "autoindex_response_reasoning_1"],
+        ),
         (SELECT_EXPIRED, (-1, "", 10, 10), ["ix_response_expires_at", "ix_response_previous_id"]),
     ],
 )

@@ -4,13 +4,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import closing
 
 import pytest
-from conversation_world import NOW, USAGE, World, query, turn, world_on
+from conversation_world import NOW, USAGE, World, called, query, thoughts_of, turn, world_on
 from msgspec import Raw
+from msgspec.structs import replace
 
 from quantized.conversations.rules import Limits
 from quantized.core.errors import ConversationTooLong, LedgerUnavailable, ResponseNotFound
+from quantized.core.parts import Reasoning, ToolCall
 from quantized.core.request import Message
-from quantized.core.turns import KeptTurn, Needs
+from quantized.core.turns import KeptTurn, MadeCall, Needs, fingerprint
 from quantized.core.usage import Bill
 from quantized.storage.sqlite import connect
 
@@ -23,6 +25,12 @@ async def world(url: str) -> AsyncIterator[World]:
 
 async def items(world: World, *item_ids: str, license_id: str = "mine") -> Mapping[str, tuple[Message, ...]]:
     return (await world.store.find(license_id, Needs(items=item_ids))).items
+
+
+async def reasoning(
+    world: World, *calls: ToolCall, license_id: str = "mine"
+) -> Mapping[ToolCall, tuple[Reasoning, ...]]:
+    return (await world.store.find(license_id, Needs(calls=calls))).reasoning
 
 
 async def test_items_are_found_by_their_ids_in_and_beside_the_chain(world: World) -> None:
@@ -66,7 +74,7 @@ async def test_items_are_read_only_up_to_a_size(url: str) -> None:
             await world.say(turn(f"n{number}", call_id=f"call-{number}"))
         with pytest.raises(ConversationTooLong):
             await items(world, *(f"msg-n{number}-0" for number in range(20)))
-        calls = tuple(f"call-{number}" for number in range(20))
+        calls = tuple(called(f"call-{number}") for number in range(20))
         assert len((await world.store.find("mine", Needs(calls=calls[:5]))).reasoning) == 5
         with pytest.raises(ConversationTooLong):
             await world.store.find("mine", Needs(calls=calls))
@@ -75,23 +83,79 @@ async def test_items_are_read_only_up_to_a_size(url: str) -> None:
 async def test_reasoning_is_found_by_its_tool_call(world: World) -> None:
     await world.say(turn("a", call_id="call-1"))
     await world.say(turn("b", call_id="call-2"))
-    found = await world.store.find("mine", Needs(calls=("call-1", "call-2", "call-3")))
-    assert found.reasoning == {
-        **turn("a", call_id="call-1").reasoning,
-        **turn("b", call_id="call-2").reasoning,
+    first, second = called("call-1"), called("call-2")
+    assert await reasoning(world, first, second, called("call-3")) == {
+        first: thoughts_of("a"),
+        second: thoughts_of("b"),
     }
-    assert (await world.store.find("theirs", Needs(calls=("call-1",)))).reasoning == {}
+    assert await reasoning(world, first, license_id="theirs") == {}
     await world.store.delete("mine", "resp-a")
-    assert (await world.store.find("mine", Needs(calls=("call-1",)))).reasoning == {}
+    assert await reasoning(world, first) == {}
+
+
+async def test_every_call_of_an_answer_knows_what_preceded_it_and_all_is_stored_once(
+    url: str, world: World
+) -> None:
+    thoughts = tuple(Reasoning(f"thought {n}") for n in range(3))
+    calls = {f"call-{n}": MadeCall(fingerprint(called(f"call-{n}")), n) for n in range(4)}
+    await world.say(replace(turn("a"), thoughts=thoughts, calls=calls))
+    assert await reasoning(world, *map(called, calls)) == {
+        called(f"call-{n}"): thoughts[:n] for n in (1, 2, 3)
+    }
+    assert query(url, "SELECT count(*) FROM response_call") == [(4,)]
+    assert query(url, "SELECT count(*) FROM response_reasoning") == [(1,)]
+    await world.store.delete("mine", "resp-a")
+    assert query(url, "SELECT count(*) FROM response_reasoning") == [(0,)]
+
+
+async def test_reasoning_belongs_to_the_call_that_was_made_and_to_no_other_of_its_id(world: World) -> None:
+    await world.say(turn("a", call_id="call-1"))
+    anew = called("call-1", '{"for":[1],"in":"Par\\u0069s"}')
+    others = [
+        called("call-1", '{"in": "Rome", "for": [1]}'),
+        called("call-1", "{"),
+        called("call-1", "[" * 100_000),
+        ToolCall("call-1", "hear", called("call-1").arguments),
+    ]
+    assert await reasoning(world, anew, *others) == {anew: thoughts_of("a")}
+
+
+async def test_expired_reasoning_is_gone_and_its_call_is_still_not_anothers(world: World) -> None:
+    await world.say(turn("a", call_id="call-1"), expires_at=NOW + 5)
+    assert await reasoning(world, called("call-1")) == {called("call-1"): thoughts_of("a")}
+    world.clock.now += 5
+    assert await reasoning(world, called("call-1")) == {}
+    await world.say(turn("b", call_id="call-1"))
+    assert await reasoning(world, called("call-1")) == {}
+    await world.store.delete("mine", "resp-a")
+    assert await reasoning(world, called("call-1")) == {called("call-1"): thoughts_of("b")}
+
+
+async def test_a_call_id_may_be_any_text(world: World) -> None:
+    ids = ["a\0b", "a", "'", "é", '"', " " * 500]
+    for number, call_id in enumerate(ids):
+        await world.say(turn(f"n{number}", call_id=call_id))
+    assert await reasoning(world, *map(called, ids)) == {
+        called(call_id): thoughts_of(f"n{number}") for number, call_id in enumerate(ids)
+    }
 
 
 async def test_reasoning_of_a_call_that_two_answers_made_is_nobodys(world: World) -> None:
     await world.say(turn("a", call_id="call_0"))
     await world.say(turn("b", call_id="call_0"))
     await world.say(turn("c", call_id="call_0"), "theirs")
-    needs = Needs(calls=("call_0",))
-    assert (await world.store.find("mine", needs)).reasoning == {}
-    assert (await world.store.find("theirs", needs)).reasoning == turn("c", call_id="call_0").reasoning
+    assert await reasoning(world, called("call_0")) == {}
+    assert await reasoning(world, called("call_0"), license_id="theirs") == {
+        called("call_0"): thoughts_of("c")
+    }
+
+
+@pytest.mark.parametrize("unthinking", ["a", "b"])
+async def test_an_answer_without_reasoning_makes_a_call_too(world: World, unthinking: str) -> None:
+    """Otherwise the reasoning of the one would belong to the call of the other."""
+    for name in ("a", "b"):
+        await world.say(turn(name, call_id="call_0", thoughts=() if name == unthinking else None))
+    assert await reasoning(world, called("call_0")) == {}
 
 
 async def test_a_turn_is_read_back_whole_with_what_was_paid(world: World) -> None:
@@ -122,11 +186,11 @@ async def test_a_row_that_this_version_cannot_read_is_said_to_be_so(
     await world.say(turn("a", call_id="call-1"))
     with closing(connect(url)) as connection:
         connection.execute("UPDATE response SET context = ?1, answer = ?1, input = ?1", (blob,))
-        connection.execute("UPDATE response_call SET reasoning = ?", (blob,))
+        connection.execute("UPDATE response_reasoning SET reasoning = ?", (blob,))
     with pytest.raises(LedgerUnavailable):
         await world.history("a")
     with pytest.raises(LedgerUnavailable):
         await world.store.get("mine", "resp-a")
-    for needs in (Needs(items=("msg-a-0",)), Needs(calls=("call-1",))):
+    for needs in (Needs(items=("msg-a-0",)), Needs(calls=(called("call-1"),))):
         with pytest.raises(LedgerUnavailable):
             await world.store.find("mine", needs)

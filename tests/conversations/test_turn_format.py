@@ -48,7 +48,7 @@ turns = st.builds(
     input=items,
     output=items,
     messages=messages,
-    reasoning=st.dictionaries(names, st.lists(thoughts, max_size=2).map(tuple), max_size=2),
+    thoughts=st.lists(thoughts, max_size=2).map(tuple),
 )
 
 
@@ -64,9 +64,7 @@ def test_a_turn_comes_back_as_it_went(turn: Turn) -> None:
         input=form.decode_input(form.encode_input(turn)),
         output=answer.output,
         messages=form.decode_context(form.encode_context(turn)),
-        reasoning={
-            call: form.decode_reasoning(form.encode_reasoning(r)) for call, r in turn.reasoning.items()
-        },
+        thoughts=form.decode_reasoning(form.encode_reasoning(turn.thoughts)),
     )
     assert back == turn
     assert [bytes(item.json) for item in back.input] == [bytes(item.json) for item in turn.input]

@@ -78,4 +78,5 @@ async def test_turns_cost_a_statement_for_many_and_nothing_for_none(url: str) ->
     assert [statement.partition("(")[0] for statement in statements] == [
         "INSERT INTO response ",
         "INSERT INTO response_call ",
+        "INSERT INTO response_reasoning ",
     ]

@@ -309,6 +309,31 @@ async def test_a_tool_call_of_another_licence_brings_no_reasoning_of_theirs(
     assert SIGNED not in last_seen(hostile, licence).raw
 
 
+@pytest.mark.parametrize("again", ["listed/thinks", "listed/breaks-calling"])
+async def test_a_tool_call_that_two_answers_made_brings_nobodys_reasoning(
+    client: httpx.AsyncClient, licence: Licence, hostile: Hostile, again: str
+) -> None:
+    """Also where the other answer came without any, and broke off in the call."""
+    body = thinking(licence, stream=True)
+    first = await respond(client, licence, body)
+    [call] = first.items("function_call")
+    loop = thinking(licence, input=[*body["input"], call, result_of(first)])
+    await respond(client, licence, loop)
+    assert SIGNED in last_seen(hostile, licence).raw, "there is something to be had"
+    other = await respond(client, licence, body | {"model": again})
+    assert other.items("function_call")[0]["call_id"] == call["call_id"]
+    await respond(client, licence, loop)
+    assert b"reasoning_details" not in last_seen(hostile, licence).raw
+
+
+async def test_an_item_is_referred_to_once(client: httpx.AsyncClient, licence: Licence) -> None:
+    large = await respond(client, licence, query("plain", licence, input="x" * 200_000))
+    [item] = await input_items(client, licence, large.id)
+    fifty = [{"type": "item_reference", "id": item["id"]}] * 50
+    answer = await post_raw(client, licence, query("plain", licence, input=fifty))
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "input[1].id")
+
+
 async def test_the_output_of_a_call_that_nobody_made_is_refused(
     client: httpx.AsyncClient, licence: Licence
 ) -> None:

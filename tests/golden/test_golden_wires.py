@@ -10,7 +10,7 @@ from golden_requests import BEFORE, SHAPES
 
 from quantized.core.errors import Fault
 from quantized.core.fold import fold
-from quantized.core.turns import Found, Needs, Turn
+from quantized.core.turns import Found, Needs, Turn, fingerprint
 from quantized.providers.demo import demo_provider
 from quantized.providers.openai_chat.provider import OpenAIChatProvider
 from quantized.providers.openrouter import openrouter
@@ -44,7 +44,11 @@ def found(needs: Needs) -> Found:
         history=turn.messages if needs.previous == turn.id else (),
         items={name: item.messages for name, item in items.items()},
         shown={name: item.json for name, item in items.items()},
-        reasoning={name: turn.reasoning[name] for name in needs.calls if name in turn.reasoning},
+        reasoning={
+            call: turn.thoughts[: turn.calls[call.id].thoughts]
+            for call in needs.calls
+            if call.id in turn.calls and turn.calls[call.id].fingerprint == fingerprint(call)
+        },
     )
 
 

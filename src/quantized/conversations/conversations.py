@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from quantized.conversations.rules import PARAM, Limits, check_size, own_calls, whole_chain
+from quantized.conversations.rules import PARAM, Limits, check_size, whole_chain
 from quantized.core.errors import ResponseNotFound
 from quantized.core.ids import canonical_response_id
-from quantized.core.parts import Reasoning
+from quantized.core.parts import Reasoning, ToolCall
 from quantized.core.ports import Clock
 from quantized.core.request import Message
-from quantized.core.turns import Found, KeptTurn, Needs, StoredItem
+from quantized.core.turns import Found, KeptTurn, Needs, StoredItem, fingerprint
 from quantized.storage import turn_format
 from quantized.storage.sqlite_turns import SqliteTurns, TurnReader
 
@@ -81,13 +81,29 @@ class Conversations:
                 found |= _among(owners, turn_format.decode_input(blob))
         return found
 
-    def _reasoning(self, reader: TurnReader, call_ids: Sequence[str]) -> dict[str, tuple[Reasoning, ...]]:
-        calls = own_calls(reader.calls(call_ids))
-        check_size(sum(call.size for call in calls), self._limits)
-        return {
-            call.call_id: turn_format.decode_reasoning(blob)
-            for call, blob in zip(calls, reader.reasoning(calls), strict=True)
+    def _reasoning(
+        self, reader: TurnReader, calls: Sequence[ToolCall]
+    ) -> dict[ToolCall, tuple[Reasoning, ...]]:
+        """Some providers number the calls of every answer alike. Whose reasoning belongs to such a call
+        nobody can tell, and the wrong one would be another person's: so only to a call whose id one answer
+        alone has made, and only if it is that call still."""
+        made = {link.call_id: link for link in reader.own_calls([*dict.fromkeys(call.id for call in calls)])}
+        known = {
+            call: link
+            for call in calls
+            if (link := made.get(call.id)) is not None and link.fingerprint == fingerprint(call)
+        }
+        sizes = {link.response_id: link.size for link in known.values()}
+        check_size(sum(sizes.values()), self._limits)
+        thoughts = {
+            response_id: turn_format.decode_reasoning(blob)
+            for response_id, blob in zip(sizes, reader.reasoning([*sizes]), strict=True)
             if blob is not None
+        }
+        return {
+            call: thoughts[link.response_id][: link.thoughts]
+            for call, link in known.items()
+            if link.response_id in thoughts
         }
 
 

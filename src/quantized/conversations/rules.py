@@ -6,7 +6,7 @@ from typing import NoReturn
 from msgspec import Struct
 
 from quantized.core.errors import ConversationTooLong, ResponseNotFound
-from quantized.storage.sqlite_turns import CallLink, Link
+from quantized.storage.sqlite_turns import Link
 
 PARAM = "previous_response_id"
 _DAY_MS = 86_400_000
@@ -44,15 +44,6 @@ def whole_chain(asked: str, links: Sequence[Link], limits: Limits) -> list[str]:
             first.previous_id, param=PARAM, cause=f"{asked} continues {first.previous_id}, which is gone"
         )
     return [link.id for link in reversed(links)]
-
-
-def own_calls(links: Sequence[CallLink]) -> list[CallLink]:
-    """The calls of which it is certain who made them. Some providers number the calls of every answer alike;
-    whose reasoning belongs to such a call nobody can tell, and the wrong one would be another person's."""
-    makers: dict[str, list[CallLink]] = {}
-    for link in links:
-        makers.setdefault(link.call_id, []).append(link)
-    return [links[0] for links in makers.values() if len(links) == 1]
 
 
 def check_size(size: int, limits: Limits) -> None:

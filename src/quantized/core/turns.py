@@ -1,11 +1,13 @@
 """One turn of a stored conversation: what was asked and answered, and what a later turn needs of both."""
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Literal
 
+import msgspec
 from msgspec import Raw, Struct
 
-from quantized.core.parts import Reasoning
+from quantized.core.parts import Reasoning, ToolCall
 from quantized.core.request import Message
 from quantized.core.usage import Bill
 
@@ -18,18 +20,18 @@ class Needs(Struct, frozen=True):
 
     previous: str | None = None
     items: tuple[str, ...] = ()
-    calls: tuple[str, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
 
 
 class Found(Struct, frozen=True):
     """What the store knew. `history` is the conversation up to and including the previous response, oldest
     first; `items` are messages by item id, `shown` the JSON of those items as the API shows it, `reasoning`
-    by tool-call id."""
+    what preceded a tool call."""
 
     history: tuple[Message, ...] = ()
     items: Mapping[str, tuple[Message, ...]] = {}
     shown: Mapping[str, Raw] = {}
-    reasoning: Mapping[str, tuple[Reasoning, ...]] = {}
+    reasoning: Mapping[ToolCall, tuple[Reasoning, ...]] = {}
 
 
 class StoredItem(Struct, frozen=True):
@@ -42,10 +44,19 @@ class StoredItem(Struct, frozen=True):
     call_id: str | None = None
 
 
+class MadeCall(Struct, frozen=True):
+    """A tool call that an answer made: its `fingerprint`, and how many of the answer's thoughts preceded
+    it."""
+
+    fingerprint: str
+    thoughts: int
+
+
 class Turn(Struct, frozen=True):
     """A response as it is kept. `body` is the response object's JSON without its `output` and `usage`, which
-    are in `output` and with the charge. `reasoning` holds, by tool-call id, the reasoning that preceded the
-    call in this answer. Nothing here says for how long it is kept, or for whom."""
+    are in `output` and with the charge. `thoughts` are all the reasoning of an answer that made calls, in its
+    order; `calls` are those calls by their ids, also the ones that nothing preceded. Nothing here says for
+    how long it is kept, or for whom."""
 
     id: str
     previous: str | None
@@ -56,7 +67,8 @@ class Turn(Struct, frozen=True):
     messages: tuple[Message, ...]
     """This turn's part of the conversation: its own input (without instructions), then its answer, seals
     included."""
-    reasoning: Mapping[str, tuple[Reasoning, ...]] = {}
+    thoughts: tuple[Reasoning, ...] = ()
+    calls: Mapping[str, MadeCall] = {}
 
 
 class StoredTurn(Struct, frozen=True):
@@ -73,3 +85,15 @@ class KeptTurn(Struct, frozen=True):
     bill: Bill
     created_at: int
     expires_at: int | None
+
+
+def fingerprint(call: ToolCall) -> str:
+    """The same for calls of one function with equal arguments: clients parse those and write them anew."""
+    try:
+        arguments = msgspec.json.encode(msgspec.json.decode(call.arguments), order="sorted")
+    except (msgspec.DecodeError, RecursionError):
+        arguments = call.arguments.encode("utf-8", "surrogatepass")
+    digest = blake2b(
+        arguments, digest_size=16, key=blake2b(call.name.encode("utf-8", "surrogatepass")).digest()
+    )
+    return digest.hexdigest()

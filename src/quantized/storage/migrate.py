@@ -6,7 +6,7 @@ from pathlib import Path
 
 from quantized.storage.sqlite import DatabaseUnusable, connect
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration."""
 
 

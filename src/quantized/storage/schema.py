@@ -232,13 +232,23 @@ response = Table(
     ),
 )
 
-# The reasoning that preceded a tool call. Call ids are the providers', which need not be unique.
+# The tool calls of all stored answers (`core.turns.MadeCall`). Call ids are the providers', which need not be
+# unique.
 response_call = Table(
     "response_call",
     metadata,
     Column("license_id", Text, primary_key=True),
     Column("call_id", Text, primary_key=True),
     Column("response_id", Text, ForeignKey("response.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("thoughts", BigInteger, nullable=False),
+)
+
+# All reasoning of an answer that made tool calls, beside it: few of those that read a response want it.
+response_reasoning = Table(
+    "response_reasoning",
+    metadata,
+    Column("response_id", Text, ForeignKey("response.id", ondelete="CASCADE"), primary_key=True),
     Column("reasoning", LargeBinary, nullable=False),
 )
 

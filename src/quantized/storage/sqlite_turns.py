@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from quantized.core.ids import canonical_response_id
-from quantized.core.turns import KeptTurn, StoredTurn, Turn
+from quantized.core.turns import KeptTurn, MadeCall, StoredTurn, Turn
 from quantized.core.usage import Bill, Usage
 from quantized.storage import turn_format
 from quantized.storage.bulk import Row, chunks, insert_rows, insertion, marks, padded
@@ -28,7 +28,10 @@ _insert_responses = insertion(
         "input",
     ),
 )  # fmt: skip
-_insert_calls = insertion("response_call", ("license_id", "call_id", "response_id", "reasoning"))
+_insert_calls = insertion(
+    "response_call", ("license_id", "call_id", "response_id", "fingerprint", "thoughts")
+)
+_insert_reasoning = insertion("response_reasoning", ("response_id", "reasoning"))
 
 _LIVES = " license_id = ? AND (expires_at IS NULL OR expires_at > ?)"
 SELECT_CHAIN = (
@@ -44,12 +47,18 @@ _SELECT_SIZES = (
     "SELECT json_group_array(json_array(id, length(answer), length(input)))"  # noqa: S608  texts of ours
     f" FROM response WHERE{_LIVES} AND id IN "
 )
-SELECT_CALLS = (
-    "SELECT json_group_array(json_array(call_id, response_id, length(reasoning)))"
-    " FROM response_call WHERE license_id = ? AND call_id IN "
-)
-_CALL_REASONING = (
-    "SELECT reasoning FROM response_call WHERE license_id = ? AND call_id = ? AND response_id = ?"
+# One answer that made the call, and whether there is another: however many there are, two rows are looked at.
+SELECT_OWN_CALLS = (
+    "WITH wanted (id) AS (VALUES {ids})"
+    " SELECT json_group_array("
+    "json_array(c.call_id, c.response_id, c.fingerprint, c.thoughts, length(t.reasoning)))"
+    " FROM wanted CROSS JOIN response_call AS c ON c.license_id = ?1 AND c.call_id = wanted.id"
+    " AND c.response_id = ("
+    "SELECT min(response_id) FROM response_call WHERE license_id = ?1 AND call_id = wanted.id)"
+    " CROSS JOIN response AS r ON r.id = c.response_id AND (r.expires_at IS NULL OR r.expires_at > ?2)"
+    " CROSS JOIN response_reasoning AS t ON t.response_id = c.response_id"
+    " WHERE c.thoughts > 0 AND NOT EXISTS (SELECT 1 FROM response_call AS other"
+    " WHERE other.license_id = ?1 AND other.call_id = c.call_id AND other.response_id > c.response_id)"
 )
 _SELECT_TURN = (
     "SELECT r.id, r.previous_id, r.created_at, r.expires_at, r.answer, r.context, r.input,"  # noqa: S608  names
@@ -57,7 +66,8 @@ _SELECT_TURN = (
     " FROM response AS r JOIN usage_record AS u ON u.hold_id = r.hold_id"
     " WHERE r.license_id = ? AND (r.expires_at IS NULL OR r.expires_at > ?) AND r.id = ?"
 )
-_SELECT_REASONING = "SELECT call_id, reasoning FROM response_call WHERE response_id = ? ORDER BY call_id"
+_SELECT_CALLS = "SELECT call_id, fingerprint, thoughts FROM response_call WHERE response_id = ?"
+_SELECT_REASONING = "SELECT reasoning FROM response_reasoning WHERE response_id = ?"
 _DELETE = "DELETE FROM response WHERE id = ? AND license_id = ?"
 
 _EXPIRED_LEAF = (
@@ -90,10 +100,13 @@ class Sizes(Struct, frozen=True, array_like=True):
 
 
 class CallLink(Struct, frozen=True, array_like=True):
-    """A tool call, the answer that made it, and how many bytes of reasoning preceded it there."""
+    """A tool call as `core.turns.MadeCall` has it, the answer that made it, and how many bytes all reasoning
+    of that is."""
 
     call_id: str
     response_id: str
+    fingerprint: str
+    thoughts: int
     size: int
 
 
@@ -109,12 +122,15 @@ def insert_turns(connection: sqlite3.Connection, settlements: Sequence[Settlemen
     """Inside the transaction that writes the charges, and after them."""
     responses: list[Row] = []
     calls: list[Row] = []
+    reasoning: list[Row] = []
     for settlement in settlements:
         if settlement.charge.turn is not None:
             responses.append(_response_row(settlement, settlement.charge.turn))
             calls += _call_rows(settlement.charge.license_id, settlement.charge.turn.turn)
+            reasoning += _reasoning_rows(settlement.charge.turn.turn)
     insert_rows(connection, _insert_responses, responses)
     insert_rows(connection, _insert_calls, calls)
+    insert_rows(connection, _insert_reasoning, reasoning)
 
 
 class TurnReader:
@@ -137,9 +153,15 @@ class TurnReader:
         """Of those that exist."""
         return self._select(_SELECT_SIZES, (self._license_id, self._now), response_ids, Sizes)
 
-    def calls(self, call_ids: Sequence[str]) -> list[CallLink]:
-        """Every answer that made one of the calls after some reasoning."""
-        return self._select(SELECT_CALLS, (self._license_id,), call_ids, CallLink)
+    def own_calls(self, call_ids: Sequence[str]) -> list[CallLink]:
+        """The calls after some reasoning that one answer alone has made, expired ones counted."""
+        found: dict[str, CallLink] = {}
+        for group in padded(call_ids):
+            statement = _own_calls(len(group))
+            row = self._connection.execute(statement, (self._license_id, self._now, *group)).fetchone()
+            links = msgspec.json.decode(row[0], type=list[CallLink])
+            found |= {link.call_id: link for link in links}
+        return [*found.values()]
 
     # The blobs of responses and calls that one of the above found; None for what has gone since.
 
@@ -152,8 +174,8 @@ class TurnReader:
     def inputs(self, response_ids: Sequence[str]) -> list[bytes | None]:
         return self._blobs("SELECT input FROM response WHERE id = ?", [(id_,) for id_ in response_ids])
 
-    def reasoning(self, links: Sequence[CallLink]) -> list[bytes | None]:
-        return self._blobs(_CALL_REASONING, [(self._license_id, n.call_id, n.response_id) for n in links])
+    def reasoning(self, response_ids: Sequence[str]) -> list[bytes | None]:
+        return self._blobs(_SELECT_REASONING, [(id_,) for id_ in response_ids])
 
     def _select(
         self, statement: str, values: tuple[str | int, ...], ids: Sequence[str], of: type[T]
@@ -230,6 +252,11 @@ def _side_by_side(one: str, count: int) -> str:
     return f"SELECT {', '.join([f'({one})'] * count)}"
 
 
+@cache
+def _own_calls(count: int) -> str:
+    return SELECT_OWN_CALLS.format(ids=", ".join(f"(?{number})" for number in range(3, 3 + count)))
+
+
 def _find(connection: sqlite3.Connection, license_id: str, now_ms: int, response_id: str) -> KeptTurn | None:
     row = connection.execute(_SELECT_TURN, (license_id, now_ms, response_id)).fetchone()
     if row is None:
@@ -237,7 +264,8 @@ def _find(connection: sqlite3.Connection, license_id: str, now_ms: int, response
     found_id, previous_id, created_at, expires_at, answer_blob, context, input_, *paid = row
     charged, remaining, estimated, *counts = paid
     answer = turn_format.decode_answer(answer_blob)
-    calls = connection.execute(_SELECT_REASONING, (response_id,)).fetchall()
+    calls = connection.execute(_SELECT_CALLS, (response_id,)).fetchall()
+    thoughts = connection.execute(_SELECT_REASONING, (response_id,)).fetchone()
     turn = Turn(
         id=found_id,
         previous=previous_id,
@@ -246,7 +274,8 @@ def _find(connection: sqlite3.Connection, license_id: str, now_ms: int, response
         input=turn_format.decode_input(input_),
         output=answer.output,
         messages=turn_format.decode_context(context),
-        reasoning={call_id: turn_format.decode_reasoning(blob) for call_id, blob in calls},
+        thoughts=() if thoughts is None else turn_format.decode_reasoning(thoughts[0]),
+        calls={call_id: MadeCall(*made) for call_id, *made in calls},
     )
     return KeptTurn(turn, Bill(Usage(*counts), charged, remaining, bool(estimated)), created_at, expires_at)
 
@@ -274,6 +303,12 @@ def _response_row(settlement: Settlement, stored: StoredTurn) -> Row:
 def _call_rows(license_id: str, turn: Turn) -> list[Row]:
     response_id = canonical_response_id(turn.id)
     return [
-        (license_id, call_id, response_id, turn_format.encode_reasoning(reasoning))
-        for call_id, reasoning in turn.reasoning.items()
+        (license_id, call_id, response_id, made.fingerprint, made.thoughts)
+        for call_id, made in turn.calls.items()
     ]
+
+
+def _reasoning_rows(turn: Turn) -> list[Row]:
+    if not turn.thoughts:
+        return []
+    return [(canonical_response_id(turn.id), turn_format.encode_reasoning(turn.thoughts))]

@@ -25,7 +25,7 @@ from responses_samples import (
 from quantized.core.errors import InvalidRequest
 from quantized.core.parts import Reasoning, Seal, Text, ToolCall, ToolResult
 from quantized.core.request import Message
-from quantized.core.turns import Found, Turn
+from quantized.core.turns import Found, MadeCall, Turn, fingerprint
 from quantized.providers.openrouter import openrouter
 from quantized.providers.provider import Target
 from quantized.surfaces.responses.compose import Conversation
@@ -34,6 +34,12 @@ from quantized.surfaces.responses.render import Identity
 SEALED = Reasoning("Let me think.", (Seal("taped", "reasoning_details", SIGNED),))
 OUTPUT = {"type": "function_call_output", "call_id": "call_1", "output": "7"}
 CALL = {"type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": "{}"}
+
+
+def called(turn: Turn) -> dict[str, ToolCall]:
+    """The calls of an answer that came whole."""
+    parts = turn.messages[-1].parts
+    return {part.id: part for part in parts if isinstance(part, ToolCall)}
 
 
 def compose(found: Found, *items: Any, **fields: Any) -> Conversation:
@@ -50,7 +56,11 @@ def found_in(*turns: Turn, continued: bool = False) -> Found:
         history=tuple([message for turn in kept for message in turn.messages if continued]),
         items={item.id: item.messages for item in items},
         shown={item.id: item.json for item in items},
-        reasoning={call_id: before for turn in kept for call_id, before in turn.reasoning.items()},
+        reasoning={
+            call: turn.thoughts[: turn.calls[call_id].thoughts]
+            for turn in kept
+            for call_id, call in called(turn).items()
+        },
     )
 
 
@@ -120,6 +130,45 @@ def test_a_reference_becomes_the_item():
     assert [item["id"] for item in listed] == ["msg-2-i0", "fc-2-i1", "fco-2-i2"]
 
 
+def test_a_call_without_reasoning_is_a_call_all_the_same():
+    _, turn = streamed([*text(0, "Hm."), *tool_call(1, "call_1", "{}")])
+    assert turn.thoughts == ()
+    assert turn.calls == {"call_1": MadeCall(fingerprint(ToolCall("call_1", "get_weather", "{}")), 0)}
+
+
+@pytest.mark.parametrize(
+    ("again", "why"),
+    [
+        ({"name": "get_weather", "arguments": '{"city":"Rome"}'}, "other arguments"),
+        ({"name": "get_time", "arguments": '{"city":"Paris"}'}, "another function"),
+    ],
+)
+def test_reasoning_is_asked_for_the_call_that_came_back(again, why):
+    body = json.dumps({"model": "m", "input": [{**CALL, "arguments": '{"city":"Paris"}'}, {**CALL, **again}]})
+    calls = SURFACE.parse(body.encode()).needs.calls
+    assert calls == (
+        ToolCall("call_1", "get_weather", '{"city":"Paris"}'),
+        ToolCall("call_1", again["name"], again["arguments"]),
+    ), why
+
+
+def test_a_stored_item_is_named_once():
+    """50 references of 40 bytes would make 10 MB of one item."""
+    asked = compose(Found(), {"role": "user", "content": "x" * 200_000})
+    large = SURFACE.turn(asked, IDENTITY, taped_answer("openai_plain"), 0)
+    _, thinking = streamed(ANSWERS["reasoning"])
+    thought_item = thinking.output[0].id
+    item = {"type": "item_reference", "id": large.input[0].id}
+    reasoning = {"type": "reasoning", "id": thought_item, "summary": []}
+    for items in ([item] * 50, [reasoning] * 2, [{"id": thought_item}, reasoning]):
+        with pytest.raises(InvalidRequest) as caught:
+            compose(found_in(large if item in items else thinking), *items)
+        assert (caught.value.param, caught.value.code) == ("input[1].id", "invalid_value")
+        assert items[1]["id"] in caught.value.message
+    # What is not stored is as long as it was written.
+    assert len(compose(Found(), reasoning, reasoning).items) == 2
+
+
 def test_a_reference_to_nothing_is_named():
     with pytest.raises(InvalidRequest) as caught:
         compose(Found(), {"id": "msg-9"})
@@ -161,7 +210,10 @@ def test_reasoning_goes_before_the_text_and_what_came_between_two_calls_between_
         *thought(5, seals=(ENCRYPTED,)),
     ]
     _, turn = streamed(events)
-    assert [len(before) for before in turn.reasoning.values()] == [1, 3]
+    assert turn.calls == {
+        "call_1": MadeCall(fingerprint(called(turn)["call_1"]), 1),
+        "call_2": MadeCall(fingerprint(called(turn)["call_2"]), 3),
+    }
     second = {**CALL, "call_id": "call_2"}
     said = {"role": "assistant", "content": "Let me look."}
     parts = compose(found_in(turn), said, CALL, second).request.messages[0].parts

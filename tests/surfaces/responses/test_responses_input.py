@@ -73,7 +73,7 @@ def test_calls_and_what_they_returned():
         Message("assistant", (ToolCall("call_1", "f", "{}"),)),
         Message("tool", (ToolResult("call_1", (Text("7"),)),)),
     )
-    assert asked.needs.calls == ("call_1",)
+    assert asked.needs.calls == (ToolCall("call_1", "f", "{}"),)
     parts = [{"type": "input_text", "text": "7"}, {"type": "input_image", "image_url": PNG}]
     assert message({**OUTPUT, "output": parts, "id": None, "status": None}) == Message(
         "tool", (ToolResult("call_1", (Text("7"), Image(PNG))),)
@@ -156,7 +156,7 @@ def test_the_output_of_an_answer_can_be_sent_back(name, way):
         items = frames(said)[-1]["response"]["output"]
     user = {"role": "user", "content": "Go on."}
     asked = parse({"role": "user", "content": "Hi"}, *items, *answers_to(items), user)
-    assert asked.needs.calls == tuple(item.call_id for item in turn.output if item.call_id)
+    assert asked.needs.calls == tuple(item.messages[0].parts[0] for item in turn.output if item.call_id)
     texts = [part for m in asked.request.messages for part in m.parts if isinstance(part, Text) and part.text]
     kept = [part for m in turn.messages for part in m.parts if isinstance(part, Text)]
     assert texts == [*kept, Text("Go on.")]

@@ -245,7 +245,7 @@ def test_excluded_reasoning_is_not_told_but_kept(name):
     assert "reasoning" not in {item["type"] for item in frames(said)[-1]["response"]["output"]}
     _, open_turn = streamed(STREAMED[name])
     assert turn.messages == open_turn.messages
-    assert turn.reasoning == open_turn.reasoning
+    assert (turn.thoughts, turn.calls) == (open_turn.thoughts, open_turn.calls)
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_what_broke_off_and_cannot_be_used_is_not_carried_on():
     """Nobody could answer half a call, and half a thought lacks its seal."""
     _, turn = failed([STARTED, *text(0, "Hm"), *tool_call(1, "call_1", '{"ci')], FAULT, None)
     assert [type(part).__name__ for part in turn.messages[-1].parts] == ["Text"]
-    assert turn.reasoning == {}
+    assert [made.thoughts for made in turn.calls.values()] == [0], "nobody else's call has its id"
     assert turn.output[1].call_id is None
     _, turn = failed([STARTED, *thought(0, "Let me")], FAULT, None)
     assert [message.role for message in turn.messages] == ["user"]
@@ -352,7 +352,7 @@ def test_only_a_thought_with_a_seal_is_carried_on(seals, exclude):
     said, turn = streamed(events, reasoning={"exclude": exclude})
     assert (b"Let me think." in said) is not exclude, "the caller reads it either way"
     assert any(isinstance(part, Reasoning) for part in turn.messages[-1].parts) is bool(seals)
-    assert bool(turn.reasoning) is bool(seals)
+    assert bool(turn.thoughts) is bool(seals)
     if not exclude:
         assert bool(turn.output[0].messages) is bool(seals)
 

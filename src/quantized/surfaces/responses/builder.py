@@ -13,11 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder
+from msgspec.structs import replace
 
 from quantized.core import events, parts
 from quantized.core.events import Event
 from quantized.core.fold import Answer
 from quantized.core.parts import AnyPart, Reasoning, Seal
+from quantized.core.turns import MadeCall, fingerprint
 from quantized.surfaces.responses.drafts import (
     CallDraft,
     Draft,
@@ -214,30 +216,30 @@ class Builder:
 
 
 class Output(Struct, frozen=True):
-    """What a whole answer came to for a later turn. `reasoning` is, by tool-call id, the reasoning before the
-    call; the last call has all of it, since some models seal their thinking only after they have called."""
+    """What a whole answer came to for a later turn: `thoughts` and `calls` as `core.turns.Turn` has them. The
+    last call is preceded by all thoughts, since some models seal theirs only after they have called; one that
+    broke off by none, but its id is taken all the same."""
 
     parts: tuple[AnyPart, ...]
-    reasoning: Mapping[str, tuple[Reasoning, ...]]
+    thoughts: tuple[Reasoning, ...]
+    calls: Mapping[str, MadeCall]
 
 
 def output_of(drafts: Sequence[Draft]) -> Output:
     said: list[AnyPart] = []
     thoughts: list[Reasoning] = []
-    reasoning: dict[str, tuple[Reasoning, ...]] = {}
-    last_call = ""
+    calls: dict[str, MadeCall] = {}
+    last_call = None
     for draft in drafts:
-        for part in draft.parts():
-            said.append(part)
-            match part:
-                case Reasoning():
-                    thoughts.append(part)
-                case parts.ToolCall(call_id):
-                    last_call = call_id
-                    reasoning[call_id] = tuple(thoughts)
-    if last_call:
-        reasoning[last_call] = tuple(thoughts)
-    return Output(tuple(said), {call_id: before for call_id, before in reasoning.items() if before})
+        told = draft.parts()
+        said += told
+        thoughts += [part for part in told if isinstance(part, Reasoning)]
+        if isinstance(draft, CallDraft):
+            calls[draft.call_id] = MadeCall(fingerprint(draft.call()), len(thoughts) if told else 0)
+            last_call = draft.call_id if told else last_call
+    if last_call is not None:
+        calls[last_call] = replace(calls[last_call], thoughts=len(thoughts))
+    return Output(tuple(said), tuple(thoughts) if calls else (), calls)
 
 
 def replay(answer: Answer) -> Iterator[Event]:

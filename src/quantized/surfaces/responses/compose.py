@@ -35,15 +35,32 @@ def compose(asked: ResponsesAsked, found: Found) -> Conversation:
     """The instructions first, then the history, then the input, with what the caller left to the store put
     back: items that were only named, and the reasoning that belongs to tool calls.
 
-    Raises InvalidValue for a reference to an item that is not stored, and for the output of a call that
-    nobody made.
+    Raises InvalidValue for a reference to an item that is not stored or was named before, and for the output
+    of a call that nobody made.
     """
+    _check_repeats(asked.items, found)
     items = tuple([_resolve(item, found) for item in asked.items])
     _check_calls(found.history, items)
     flat = tuple([message for item in items for message in item.messages])
     own = tuple([_restored(message, found.reasoning) for message in merged(flat)])
     messages = asked.instructions + found.history + own
     return Conversation(asked, replace(asked.request, messages=messages), items, own)
+
+
+def _check_repeats(asked: tuple[AskedItem, ...], found: Found) -> None:
+    """A few bytes of the body bring back a whole item, and may do so only once."""
+    named: set[str] = set()
+    for item in asked:
+        match item.item:
+            case ItemReference(item_id) | ReasoningItem(_, str(item_id)) if item_id in found.items:
+                if item_id in named:
+                    path = f"{item.path}.id"
+                    raise InvalidValue(
+                        f"Invalid value for '{path}': an earlier item has the id '{item_id[:64]}' too.",
+                        param=path,
+                        code="invalid_value",
+                    )
+                named.add(item_id)
 
 
 def _resolve(asked: AskedItem, found: Found) -> ComposedItem:
@@ -79,10 +96,10 @@ def _check_calls(history: tuple[Message, ...], items: tuple[ComposedItem, ...]) 
                     )
 
 
-def _restored(message: Message, known: Mapping[str, tuple[Reasoning, ...]]) -> Message:
+def _restored(message: Message, known: Mapping[ToolCall, tuple[Reasoning, ...]]) -> Message:
     """The message with the reasoning that preceded its calls, as its maker sealed it. Reasoning that came
     back sealed stays as it is; a readable copy without seals makes way for the original."""
-    calls = [part.id for part in message.parts if isinstance(part, ToolCall) and part.id in known]
+    calls = [part for part in message.parts if isinstance(part, ToolCall) and part in known]
     if not calls or any(isinstance(part, Reasoning) and part.seals for part in message.parts):
         return message
     parts: list[AnyPart] = []
@@ -90,7 +107,7 @@ def _restored(message: Message, known: Mapping[str, tuple[Reasoning, ...]]) -> M
     for part in message.parts:
         if isinstance(part, Reasoning):
             continue
-        thoughts = known.get(part.id, ()) if isinstance(part, ToolCall) else ()
+        thoughts = known.get(part, ()) if isinstance(part, ToolCall) else ()
         # Each call knows all reasoning before it, so of the later ones only the rest is new.
         new = thoughts[len(told) :] if thoughts[: len(told)] == told else thoughts
         # A model thinks before it speaks; what it thought between two calls stays between them.

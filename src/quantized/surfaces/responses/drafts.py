@@ -168,7 +168,11 @@ class CallDraft(Draft):
 
     def parts(self) -> tuple[ToolCall, ...]:
         """None if it broke off: nobody could answer it."""
-        return () if self.status == "incomplete" else (ToolCall(self.call_id, self._name, self.text),)
+        return () if self.status == "incomplete" else (self.call(),)
+
+    def call(self) -> ToolCall:
+        """As far as it came."""
+        return ToolCall(self.call_id, self._name, self.text)
 
     def grown(self, text: str) -> Sequence[StreamEvent]:
         return (told.ArgumentsDelta(item_id=self.id, output_index=self.index, delta=text),)

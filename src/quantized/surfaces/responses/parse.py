@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from quantized.core.errors import InvalidValue, MissingField
 from quantized.core.ids import canonical_response_id
-from quantized.core.parts import Text
+from quantized.core.parts import Text, ToolCall
 from quantized.core.request import (
     GenerationRequest,
     Message,
@@ -71,15 +71,15 @@ def _refuse(path: str, why: str) -> NoReturn:
 def _needs(written: ResponseRequest, items: tuple[AskedItem, ...]) -> Needs:
     previous = written.previous_response_id
     named: dict[str, None] = {}
-    calls: dict[str, None] = {}
+    calls: dict[ToolCall, None] = {}
     for asked in items:
         match asked.item:
             case ItemReference(item_id):
                 named[item_id] = None
             case ReasoningItem(_, str(item_id)):
                 named[item_id] = None
-            case FunctionCallItem(_, call_id):
-                calls[call_id] = None
+            case FunctionCallItem(_, call_id, name, arguments):
+                calls[ToolCall(call_id, name, arguments)] = None
     return Needs(None if previous is None else canonical_response_id(previous), tuple(named), tuple(calls))
 
 

@@ -136,7 +136,8 @@ def turn_of(
         input=stored_input(conversation.items, identity.suffix),
         output=tuple([_stored(draft) for draft in drafts if draft.shown]),
         messages=_sealed_only(conversation.own) + answer,
-        reasoning=output.reasoning,
+        thoughts=output.thoughts,
+        calls=output.calls,
     )
 
 
