@@ -27,6 +27,8 @@ _LISTED = {
     "supported_parameters": ["max_tokens", "temperature", "reasoning", "logprobs", "tools"],
 }
 
+_UNLIKE = {"listed/unthinking": {"supported_parameters": ["max_tokens", "tools"]}}
+
 
 class Silent(NamedTuple):
     """Ports where nobody answers: one refuses connections, one leaves them waiting."""
@@ -40,9 +42,11 @@ def hostile() -> Iterator[Hostile]:
     models = {
         "listed/model": BEHAVIOURS["hostile/plain"],
         "listed/rich": BEHAVIOURS["hostile/rich"],
+        "listed/unthinking": BEHAVIOURS["hostile/plain"],
         **{f"listed/{name}": behaviour for name, behaviour in THINKING.items()},
     }
-    listed = json.dumps({"data": [_LISTED | {"id": name} for name in models]}).encode()
+    rows = [_LISTED | {"id": name} | _UNLIKE.get(name, {}) for name in models]
+    listed = json.dumps({"data": rows}).encode()
     server = Hostile(BEHAVIOURS | models, {"/openrouter/v1/models": listed})
     server.start()
     yield server

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from chat_client import Connect, request_bytes
+from chat_client import Connect, ask, post, request_bytes
 from gateway_process import INPUT, OUTPUT, Books, GatewayProcess, Licence, eventually
 from hostile import Hostile, Seen
 from hostile_behaviours import ANSWER, MARK
@@ -193,6 +193,29 @@ async def test_a_small_balance_lowers_the_cap_says_so_and_the_answer_is_incomple
     assert hostile.seen(poor.marker)[0].body["max_tokens"] == cap
     assert answer.response["max_output_tokens"] is None, "what was asked for"
     gateway.settled(poor)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_model_that_does_not_reason_is_not_asked_to(
+    gateway: GatewayProcess, client: httpx.AsyncClient, licence: Licence, hostile: Hostile, streams: bool
+) -> None:
+    model, header = "listed/unthinking", {"x-quantized-provider": "openrouter"}
+    wish = {"reasoning": {"effort": "low"}, "stream": streams}
+    for answer in (
+        await post_raw(client, licence, query(model, licence, **wish), header),
+        await post(client, licence, ask(model, licence, **wish), header),
+    ):
+        error = answer.json()["error"]
+        assert (answer.status_code, error["param"]) == (400, "reasoning.effort")
+        assert error["message"] == (
+            "'reasoning.effort' is not supported: the model 'listed/unthinking' of the provider 'openrouter' "
+            "does not reason"
+        )
+    assert gateway.settled(licence, 2).usage == []
+    none = query(model, licence, reasoning={"effort": "none"}, stream=streams)
+    assert (await respond(client, licence, none)).text == ANSWER
+    [seen] = hostile.seen(licence.marker)
+    assert "reasoning" not in seen.body
 
 
 # Clients that leave.
