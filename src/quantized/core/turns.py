@@ -89,11 +89,10 @@ class KeptTurn(Struct, frozen=True):
 
 def fingerprint(call: ToolCall) -> str:
     """The same for calls of one function with equal arguments: clients parse those and write them anew."""
+    written = call.arguments.encode("utf-8", "surrogatepass")
     try:
-        arguments = msgspec.json.encode(msgspec.json.decode(call.arguments), order="sorted")
-    except (msgspec.DecodeError, RecursionError):
-        arguments = call.arguments.encode("utf-8", "surrogatepass")
-    digest = blake2b(
-        arguments, digest_size=16, key=blake2b(call.name.encode("utf-8", "surrogatepass")).digest()
-    )
-    return digest.hexdigest()
+        arguments = msgspec.json.encode(msgspec.json.decode(written), order="sorted")
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        arguments = written
+    name = blake2b(call.name.encode("utf-8", "surrogatepass")).digest()
+    return blake2b(arguments, digest_size=16, key=name).hexdigest()
