@@ -48,6 +48,14 @@ def statements(url: str) -> set[tuple[str, str]]:
     return {(name, " ".join(sql.split())) for name, sql in rows}
 
 
+def migrate_to(url: str, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(quantized.storage.migrations.__path__[0])))
+    with open_engine(url).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
 def test_migrations_build_exactly_the_tables_of_the_schema(url: str, tmp_path: Path) -> None:
     migrate(url)
     with reading(open_engine(url)) as connection:
@@ -74,11 +82,7 @@ def test_migrating_again_changes_nothing(url: str) -> None:
 
 
 def test_a_database_of_the_first_schema_keeps_what_is_in_it(url: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(quantized.storage.migrations.__path__[0])))
-    with open_engine(url).begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+    migrate_to(url, "0001")
     with closing(connect(url)) as connection:
         connection.executescript(FIRST_SCHEMA_DATA)
         tables = ("institution", "license", "api_key", "hold", "ledger_entry", "usage_record")
@@ -92,6 +96,21 @@ def test_a_database_of_the_first_schema_keeps_what_is_in_it(url: str) -> None:
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             connection.execute("DELETE FROM ledger_entry")
+
+
+def test_stored_responses_stay_when_what_was_known_of_their_calls_goes(url: str) -> None:
+    migrate_to(url, "0001")
+    with closing(connect(url)) as connection:
+        connection.executescript(FIRST_SCHEMA_DATA)
+    migrate_to(url, "0003")
+    with closing(connect(url)) as connection:
+        connection.execute("INSERT INTO response VALUES ('resp-a', 'l', NULL, 'h', 0, NULL, 'a', 'c', 'i')")
+        connection.execute("INSERT INTO response_call VALUES ('l', 'call-1', 'resp-a', 'thought')")
+        responses = connection.execute("SELECT * FROM response").fetchall()
+    migrate(url)
+    with closing(connect(url)) as connection:
+        assert connection.execute("SELECT * FROM response").fetchall() == responses
+        assert connection.execute("SELECT * FROM response_call").fetchall() == []
 
 
 def test_several_processes_may_migrate_at_once(url: str) -> None:
