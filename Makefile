@@ -23,7 +23,7 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Needs nginx, wrk and a C compiler on the machine (Debian: apt-get install nginx-light wrk gcc).
+# Needs nginx and a C compiler on the machine (Debian: apt-get install nginx-light gcc).
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench.run
 
