@@ -10,7 +10,6 @@ What a provider cannot do, or will not take, it says in the words of chat comple
 those of this API, as far as there are any.
 """
 
-import math
 import re
 from typing import Literal
 
@@ -18,50 +17,27 @@ from msgspec import Struct
 from msgspec.json import Encoder
 
 from quantized.core.errors import (
-    BodyTooLarge,
     Fault,
-    InsufficientCredits,
     InvalidRequest,
     InvalidValue,
     MissingField,
-    ModelNotFound,
-    ModelNotPriced,
     RejectedByProvider,
     ResponseNotFound,
-    Unauthenticated,
-    Unavailable,
     UnknownField,
-    UnknownProvider,
     UnsupportedParameter,
 )
+from quantized.surfaces.kinds import KINDS, Kind, kind_of, retry_after
 from quantized.surfaces.responses.answers import ErrorBody, ErrorDetail
 from quantized.surfaces.surface import ErrorAnswer
 
 _ENCODER = Encoder()
 
 
-class _Kind(Struct, frozen=True):
-    status: int
-    type: str
-    code: str | None = None
-    """Where the fault names none."""
-
-
-_KINDS: dict[type[Fault], _Kind] = {
-    InvalidRequest: _Kind(400, "invalid_request_error"),
-    UnknownField: _Kind(422, "invalid_request_error", "unknown_parameter"),
-    BodyTooLarge: _Kind(413, "invalid_request_error", "request_too_large"),
-    UnknownProvider: _Kind(400, "invalid_request_error", "unknown_provider"),
-    UnsupportedParameter: _Kind(400, "invalid_request_error", "unsupported_parameter"),
-    ModelNotPriced: _Kind(400, "invalid_request_error", "model_not_priced"),
-    RejectedByProvider: _Kind(400, "invalid_request_error", "rejected_by_provider"),
-    Unauthenticated: _Kind(401, "invalid_request_error", "invalid_api_key"),
-    InsufficientCredits: _Kind(402, "insufficient_quota", "insufficient_credits"),
-    ModelNotFound: _Kind(404, "invalid_request_error", "model_not_found"),
-    ResponseNotFound: _Kind(404, "invalid_request_error", "response_not_found"),
-    Unavailable: _Kind(503, "server_error", "service_unavailable"),
+_KINDS = {
+    **KINDS,
+    UnknownField: Kind(422, "invalid_request_error", "unknown_parameter"),
+    ResponseNotFound: Kind(404, "invalid_request_error", "response_not_found"),
 }
-"""By fault; one that is not here is told as the nearest class above it."""
 
 _PARAMS = {
     "max_completion_tokens": "max_output_tokens",
@@ -102,15 +78,13 @@ def told(fault: Fault) -> Told:
 
 
 def render_error(fault: Fault) -> ErrorAnswer:
-    """`retry_after` is rounded up: to come back early would be in vain."""
-    kind = next(_KINDS[ancestor] for ancestor in type(fault).__mro__ if ancestor in _KINDS)
-    retry_after = fault.retry_after if isinstance(fault, Unavailable) else None
+    kind = kind_of(fault, _KINDS)
     said = told(fault)
     detail = ErrorDetail(said.message, kind.type, said.param, fault.code or kind.code)
     return ErrorAnswer(
         status=422 if _is_inside_a_field(fault) else kind.status,
         body=_ENCODER.encode(ErrorBody(detail)),
-        retry_after=None if retry_after is None else max(0, math.ceil(retry_after)),
+        retry_after=retry_after(fault),
     )
 
 
