@@ -49,8 +49,9 @@ class Quote(Struct, frozen=True):
         )
 
 
-def quote(request: GenerationRequest, offer: Offer) -> Quote:
-    """Raises UnsupportedParameter for a web search that has no price."""
+def quote(request: GenerationRequest, offer: Offer, most_searches: int) -> Quote:
+    """`most_searches`: what the provider makes of one request that wants to search. Raises
+    UnsupportedParameter for a web search that has no price."""
     searches = 0
     if request.web_search is not None:
         if offer.rates.web_search is None:
@@ -59,7 +60,7 @@ def quote(request: GenerationRequest, offer: Offer) -> Quote:
                 f"'{request.model}' is not known here",
                 param="web_search_options",
             )
-        searches = 1
+        searches = most_searches
     bound = input_bound(request, offer.model)
     cap = _output_cap(request, offer.model)
     wanted, minimum = worst_cases(offer.rates, bound, cap, searches)
