@@ -15,10 +15,8 @@ from msgspec import Struct
 from msgspec.json import decode, encode
 
 from quantized.core.errors import Fault, ModelNotFound, ProviderUnavailable, RejectedByProvider
+from quantized.providers.cleaning import clean, for_log, retry_after
 from quantized.providers.openai_chat.schema import UNREADABLE
-
-_LONGEST_MESSAGE = 500
-_LONGEST_REASON = 200
 
 _RETRYABLE = frozenset({408, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _OUR_ACCOUNT = frozenset({401, 402, 403, 407})
@@ -57,25 +55,6 @@ _UNKNOWN_MODEL = re.compile(
 _MODEL_ID = re.compile(r"[`'\"]([^`'\"\s]+)[`'\"]|([\w.-]+/[\w.:@-]*\w)|^(\S+) is not a valid model")
 _PARAMETERS = re.compile(r"no endpoints found that (can handle|support)", re.IGNORECASE)
 
-_SECRETS = re.compile(
-    r"\b(sk|pk|rk|key|org|proj|user|asst)[-_][A-Za-z0-9*._-]{6,}|\bBearer\s+\S+", re.IGNORECASE
-)
-_INTERNALS = re.compile(
-    r"https?://\S+"
-    r"|\b(?:www\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:ai|com|net|org|io|dev|local|internal)\b(?:/\S*)?"
-    r"|\b(?:req|request|gen|chatcmpl|trace)[-_][A-Za-z0-9_-]{6,}"
-    r"|\(?\b(?:request|trace|generation)[ _-]?id:?\s*['\"]?[\w-]{6,}['\"]?\)?"
-    r"|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"
-    r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b",
-    re.IGNORECASE,
-)
-_NAMES = re.compile(
-    r"\b(open ?router|open ?ai|azure|anthropic|google(?: ai studio| vertex)?|vertex(?: ai)?|bedrock|amazon"
-    r"|aws|deep ?infra|together(?: ai)?|fireworks|groq|cerebras|mistral(?: ai)?|novita|nebius|hyperbolic"
-    r"|lambda|ollama|vllm|llama\.cpp|lm studio|litellm|cloudflare|cohere|xai|perplexity)(?:'s)?\b",
-    re.IGNORECASE,
-)
-
 
 class _Said(Struct, frozen=True):
     """One error, as told. `status` is None where neither a number nor a known word was given."""
@@ -94,7 +73,7 @@ class _Said(Struct, frozen=True):
 def fault_of_status(provider: str, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     """The fault behind an HTTP status other than 200."""
     said = _read(body)
-    return _fault(said, status, None, f"{provider}: HTTP {status}", _retry_after(headers))
+    return _fault(said, status, None, f"{provider}: HTTP {status}", retry_after(headers))
 
 
 def fault_of_error(provider: str, model: str, error: bytes) -> Fault:
@@ -126,8 +105,8 @@ def _fault(said: _Said, status: int, model: str | None, where: str, retry_after:
 
 def _with_reason(cause: str, said: _Said) -> str:
     """The cause and the beginning of the server's own sentence, which has nothing to do with the prompt."""
-    reason = " ".join(_SECRETS.sub("…", said.sentence[: 2 * _LONGEST_REASON]).split())
-    return f"{cause}: {reason[:_LONGEST_REASON]}" if reason else cause
+    reason = for_log(said.sentence)
+    return f"{cause}: {reason}" if reason else cause
 
 
 def _model_in(message: str) -> str:
@@ -138,16 +117,6 @@ def _model_in(message: str) -> str:
 
 def _rejected(said: _Said, code: str | None, cause: str) -> RejectedByProvider:
     return RejectedByProvider(clean(said.message), param=said.param, code=code, cause=cause)
-
-
-def clean(message: str) -> str:
-    """A server's sentence without its names, addresses, ids and secrets; at most 500 characters."""
-    message = _SECRETS.sub("…", message[: 4 * _LONGEST_MESSAGE])
-    message = _NAMES.sub("the provider", _INTERNALS.sub("…", message))
-    message = " ".join("".join(c if c.isprintable() else " " for c in message).split())
-    if len(message) > _LONGEST_MESSAGE:
-        message = message[: _LONGEST_MESSAGE - 1] + "…"
-    return message or "The provider rejected the request"
 
 
 def _read(body: bytes) -> _Said:
@@ -213,16 +182,4 @@ def _status(code: Any) -> int | None:
         return code if 300 <= code < 600 else None
     if isinstance(code, str):
         return int(code) if code.isdigit() and len(code) == 3 else _WORDS.get(code.lower())
-    return None
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds. A date in `Retry-After` is left unread: to turn it into a wait takes a clock."""
-    for name, unit in (("retry-after-ms", 1_000.0), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) / unit
-        except ValueError:
-            continue
-        if 0 <= seconds < float("inf"):
-            return seconds
     return None

@@ -1,0 +1,53 @@
+"""What servers say when they will not answer, made fit for whoever reads it: the caller, and the log."""
+
+import re
+from collections.abc import Mapping
+
+_LONGEST_MESSAGE = 500
+_LONGEST_REASON = 200
+
+_SECRETS = re.compile(
+    r"\b(sk|pk|rk|key|org|proj|user|asst|wrkspc)[-_][A-Za-z0-9*._-]{6,}|\bBearer\s+\S+", re.IGNORECASE
+)
+_INTERNALS = re.compile(
+    r"https?://\S+"
+    r"|\b(?:www\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:ai|com|net|org|io|dev|local|internal)\b(?:/\S*)?"
+    r"|\b(?:req|request|gen|chatcmpl|trace)[-_][A-Za-z0-9_-]{6,}"
+    r"|\(?\b(?:request|trace|generation)[ _-]?id:?\s*['\"]?[\w-]{6,}['\"]?\)?"
+    r"|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b",
+    re.IGNORECASE,
+)
+_NAMES = re.compile(
+    r"\b(open ?router|open ?ai|azure|anthropic|google(?: ai studio| vertex)?|vertex(?: ai)?|bedrock|amazon"
+    r"|aws|deep ?infra|together(?: ai)?|fireworks|groq|cerebras|mistral(?: ai)?|novita|nebius|hyperbolic"
+    r"|lambda|ollama|vllm|llama\.cpp|lm studio|litellm|cloudflare|cohere|xai|perplexity)(?:'s)?\b",
+    re.IGNORECASE,
+)
+
+
+def clean(message: str) -> str:
+    """A server's sentence without its names, addresses, ids and secrets; at most 500 characters."""
+    message = _SECRETS.sub("…", message[: 4 * _LONGEST_MESSAGE])
+    message = _NAMES.sub("the provider", _INTERNALS.sub("…", message))
+    message = " ".join("".join(c if c.isprintable() else " " for c in message).split())
+    if len(message) > _LONGEST_MESSAGE:
+        message = message[: _LONGEST_MESSAGE - 1] + "…"
+    return message or "The provider rejected the request"
+
+
+def for_log(sentence: str) -> str:
+    """The beginning of a server's sentence without secrets, on one line; at most 200 characters."""
+    return " ".join(_SECRETS.sub("…", sentence[: 2 * _LONGEST_REASON]).split())[:_LONGEST_REASON]
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds. A date in `Retry-After` is left unread: to turn it into a wait takes a clock."""
+    for name, unit in (("retry-after-ms", 1_000.0), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name, "")) / unit
+        except ValueError:
+            continue
+        if 0 <= seconds < float("inf"):
+            return seconds
+    return None
