@@ -44,7 +44,8 @@ from quantized.providers.demo_upstream import DemoUpstream
 from quantized.providers.openai_chat.dialect import Dialect
 from quantized.providers.openai_chat.provider import OpenAIChatProvider
 from quantized.providers.registry import Registered, Registry
-from quantized.settings import ProviderSettings, Settings
+from quantized.settings import Settings
+from quantized.settings_providers import ProviderSettings
 from quantized.stock import model_sources, stocked_catalog
 from quantized.storage.catalog_rows import CatalogRows
 from quantized.storage.keys import SqlKeyStore
@@ -190,7 +191,11 @@ async def _readiness(keys: SqlKeyStore, catalog: Catalog, registry: Registry) ->
 
 
 def _providers(settings: Settings, pool: Upstream, clock: Clock) -> list[Registered]:
-    rows = [Registered(_provider(name, row), pool) for name, row in settings.providers.items()]
+    rows = [
+        Registered(_provider(name, row), pool)
+        for name, row in settings.providers.items()
+        if isinstance(row, ProviderSettings)
+    ]
     if settings.demo:
         rows.append(Registered(demo.demo_provider(), DemoUpstream(clock), by_model=True))
     return rows

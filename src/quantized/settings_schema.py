@@ -96,6 +96,11 @@ PROVIDER: Mapping[str, Kind] = {
     "output_cap_field": values.choice("max_tokens", "max_completion_tokens"),
     "output_cap_required": values.boolean,
 }
+ANTHROPIC: Mapping[str, Kind] = {
+    "base_url": PROVIDER["base_url"],
+    "api_key_env": PROVIDER["api_key_env"],
+    "caching": values.choice("off", "continued", "always"),
+}
 MODEL: Mapping[str, Kind] = {
     "native_id": values.text("the provider's own name of the model", MODEL_ID.pattern),
     "name": values.text("a name of printable characters", r"[^\x00-\x1f\x7f]{1,200}"),

@@ -13,6 +13,7 @@ from quantized.providers import openrouter
 from quantized.providers.demo_model import DEMO_MODEL
 from quantized.providers.openrouter_models import parse_model
 from quantized.settings import Settings
+from quantized.settings_providers import ProviderSettings
 
 
 async def stocked_catalog(settings: Settings, clock: Clock) -> Catalog:
@@ -22,7 +23,7 @@ async def stocked_catalog(settings: Settings, clock: Clock) -> Catalog:
     now = datetime.fromtimestamp(clock.now_ms() / 1000, UTC)
     listing_themselves = {source.provider for source in model_sources(settings)}
     for name, row in settings.providers.items():
-        if name not in listing_themselves:
+        if isinstance(row, ProviderSettings) and name not in listing_themselves:
             models = await asyncio.to_thread(configured_models, name, row, rules.micro_credits_per_usd, now)
             catalog.replace(name, models)
     if settings.demo:
@@ -33,7 +34,7 @@ async def stocked_catalog(settings: Settings, clock: Clock) -> Catalog:
 def model_sources(settings: Settings) -> list[ModelSource]:
     """The providers whose own lists are read, and how."""
     row = settings.providers.get(openrouter.NAME)
-    if row is None:
+    if not isinstance(row, ProviderSettings):
         return []
     parse = partial(
         parse_model,

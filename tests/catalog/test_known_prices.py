@@ -13,7 +13,7 @@ from quantized.catalog.prices import configured_models, known_models
 from quantized.catalog.pricing import price
 from quantized.core.ports import Override
 from quantized.core.usage import Usage
-from quantized.settings import ModelSettings, ProviderSettings
+from quantized.settings_providers import ModelSettings, ProviderSettings
 
 _NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from quantized.core.ports import Override
-from quantized.settings import CatalogSettings, ModelSettings, ProviderSettings, Settings, load
-from quantized.settings_schema import MODEL, PROVIDER, RATES, SCALARS, TABLES
+from quantized.settings import CatalogSettings, Settings, load
+from quantized.settings_providers import AnthropicSettings, ModelSettings, ProviderSettings
+from quantized.settings_schema import ANTHROPIC, MODEL, PROVIDER, RATES, SCALARS, TABLES
 
 EXAMPLE = Path(__file__).parents[2] / "quantized.toml.example"
-ENVIRON = {"OPENROUTER_API_KEY": "k1", "CAMPUS_API_KEY": "k2"}
+ENVIRON = {"OPENROUTER_API_KEY": "k1", "CAMPUS_API_KEY": "k2", "ANTHROPIC_API_KEY": "k3"}
 
 
 def uncommented() -> str:
@@ -32,6 +33,7 @@ def test_it_documents_every_setting_and_nothing_else() -> None:
     for section, kinds in SCALARS.items():
         table = example[section] if section else example
         assert set(table) == {*kinds, *TABLES.get(section, ())}
+    assert set(example["providers"]["anthropic"]) == set(ANTHROPIC)
     campus = example["providers"]["campus"]
     assert set(campus) == {*PROVIDER, "models"}
     assert {key for model in campus["models"].values() for key in model} == {*MODEL, "rates"}
@@ -79,6 +81,7 @@ def test_uncommented_it_loads_to_what_it_says(tmp_path: Path) -> None:
                     "qwen/qwen2.5-vl-7b": ModelSettings(rates=zero, image=True),
                 },
             ),
+            "anthropic": AnthropicSettings(api_key="k3"),
             "openrouter": ProviderSettings(base_url="https://openrouter.ai/api/v1", api_key="k1"),
         },
     )

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from quantized.core.ports import Override
-from quantized.settings import ProviderSettings, Settings, SettingsError, Timeouts, load
+from quantized.settings import Settings, SettingsError, Timeouts, load
+from quantized.settings_providers import AnthropicSettings, ProviderSettings
 
 KEY = "sk-or-very-secret"
 
@@ -137,7 +138,9 @@ rates = { input = 1, output = -2 }
         f"{path}: [timeouts] connect": "must be a number of seconds above 0 and up to 86400, not 0",
         f"{path}: [timeouts] first_bite": "unknown setting; did you mean first_byte?",
         f"{path}: [catalog] markup": "must have at most 4 decimals, not 1.00001",
-        f"{path}: [catalog.overrides.nobody]": "unknown provider; known are demo, one, openrouter, two",
+        f"{path}: [catalog.overrides.nobody]": (
+            "unknown provider; known are anthropic, demo, one, openrouter, two"
+        ),
         f'{path}: [catalog.overrides.nobody."a/b"] inptu': "unknown setting; did you mean input?",
         f"{path}: [providers.demo]": "the name is that of the built-in demo; choose another",
         f"{path}: [providers.openrouter]": (
@@ -239,12 +242,78 @@ def test_openrouter_is_there_exactly_when_its_key_is_set(tmp_path: Path) -> None
     assert elsewhere.providers["openrouter"].base_url == "http://[::1]:9/v1"
 
 
+def test_anthropic_is_there_when_its_key_is_set(tmp_path: Path) -> None:
+    path = write(tmp_path, "")
+    assert load({"ANTHROPIC_API_KEY": ""}, path).providers == {}
+    environ = {"ANTHROPIC_API_KEY": KEY}
+    assert load(environ, path).providers == {
+        "anthropic": AnthropicSettings("https://api.anthropic.com", KEY, "continued")
+    }
+    elsewhere = load({**environ, "ANTHROPIC_BASE_URL": "http://[::1]:9"}, path).providers["anthropic"]
+    assert elsewhere.base_url == "http://[::1]:9"
+    assert load({**environ, "ANTHROPIC_BASE_URL": ""}, path).providers == load(environ, path).providers
+
+
+def test_anthropics_table_says_more_and_the_environment_wins(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+default_provider = "anthropic"
+[providers.anthropic]
+base_url = "https://relay.example.edu"
+api_key_env = "QUANTIZED_CLAUDE_KEY"
+caching = "always"
+""",
+    )
+    settings = load({"QUANTIZED_CLAUDE_KEY": KEY, "ANTHROPIC_API_KEY": "another"}, path)
+    assert settings.providers == {"anthropic": AnthropicSettings("https://relay.example.edu", KEY, "always")}
+    there = load({"QUANTIZED_CLAUDE_KEY": KEY, "ANTHROPIC_BASE_URL": "https://x.example"}, path)
+    assert there.providers["anthropic"].base_url == "https://x.example"
+    assert KEY not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("table", "at", "says"),
+    [
+        (
+            "",
+            "[providers.anthropic]",
+            "the variable ANTHROPIC_API_KEY is not set; set it, or take the table out",
+        ),
+        ('api_key_env = "NO_KEY"', "[providers.anthropic] api_key_env", "the variable NO_KEY is not set"),
+        ('caching = "sometimes"', "[providers.anthropic] caching", "must be one of off, continued, always"),
+        ('base_url = "claude"', "[providers.anthropic] base_url", "must be an absolute http://"),
+        ("models = {}", "[providers.anthropic] models", "unknown setting"),
+        ('output_cap_field = "max_tokens"', "[providers.anthropic] output_cap_field", "unknown setting"),
+    ],
+)
+def test_mistakes_in_anthropics_table(tmp_path: Path, table: str, at: str, says: str) -> None:
+    path = write(tmp_path, f"[providers.anthropic]\n{table}")
+    environ = {} if "variable" in says else {"ANTHROPIC_API_KEY": KEY}
+    found = mistakes(path, environ)
+    assert list(found) == [f"{path}: {at}"]
+    assert found[f"{path}: {at}"].startswith(says)
+
+
+def test_an_unusable_address_or_key_is_told_by_its_variable_once(tmp_path: Path) -> None:
+    for table in ("", "[providers.anthropic]"):
+        path = write(tmp_path, table)
+        found = mistakes(path, {"ANTHROPIC_API_KEY": f"{KEY}\n", "ANTHROPIC_BASE_URL": f"http://{KEY}@x"})
+        assert list(found) == ["ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"]
+        assert KEY not in str(found)
+
+
 def test_a_default_provider_must_be_there(tmp_path: Path) -> None:
     assert load({"OPENROUTER_API_KEY": KEY}, write(tmp_path, 'default_provider = "openrouter"'))
     path = write(tmp_path, 'default_provider = "openrouter"')
     assert mistakes(path) == {
         f"{path}: default_provider": "is openrouter, whose key is not set; set OPENROUTER_API_KEY"
     }
+    path = write(tmp_path, 'default_provider = "anthropic"')
+    assert mistakes(path) == {
+        f"{path}: default_provider": "is anthropic, whose key is not set; set ANTHROPIC_API_KEY"
+    }
+    assert load({"ANTHROPIC_API_KEY": KEY}, path).default_provider == "anthropic"
     assert load({}, write(tmp_path, 'default_provider = "demo"')).default_provider == "demo"
     assert len(mistakes(write(tmp_path, 'default_provider = "demo"\ndemo = false'))) == 1
 
@@ -350,3 +419,5 @@ def test_who_administers_needs_no_keys(tmp_path: Path) -> None:
     assert len(mistakes(path)) == 2
     settings = load({}, path, need_keys=False)
     assert settings.providers == {"x": ProviderSettings(base_url="http://x")}
+    path = write(tmp_path, 'default_provider = "anthropic"\n[providers.anthropic]')
+    assert load({}, path, need_keys=False).providers == {"anthropic": AnthropicSettings()}

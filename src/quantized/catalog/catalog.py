@@ -1,6 +1,6 @@
 """The models that can be called and what they cost whom: in memory, replaced whole, provider by provider."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from msgspec import Struct
@@ -13,11 +13,26 @@ from quantized.core.ports import Override, Terms
 _LARGEST_CACHE = 20_000
 
 
+Spelling = Callable[[str], tuple[str, str] | None]
+"""Of a name that is on no list: the native id of the listed model that it means, and the id to send for it.
+None where it means none."""
+
+
 class _Shelf(Struct, frozen=True):
-    """One provider's models, in the order of its list, and every name each can be asked for by."""
+    """One provider's models, in the order of its list, every name each is listed by, and how to read names
+    that are not."""
 
     models: tuple[Model, ...]
     by_name: Mapping[str, Model]
+    spelling: Spelling | None
+
+    def find(self, name: str) -> Model | None:
+        model = self.by_name.get(name)
+        if model is not None or self.spelling is None:
+            return model
+        meant = self.spelling(name)
+        model = None if meant is None else self.by_name.get(meant[0])
+        return None if model is None or meant is None else changed(model, native_id=meant[1])
 
 
 class Catalog:
@@ -33,10 +48,11 @@ class Catalog:
         self._markup_bp = markup_bp
         self._overrides = overrides or {}
         self._shelves: dict[str, _Shelf] = {}
-        self._offers: dict[tuple[str, str, str], Offer | None] = {}
+        self._offers: dict[tuple[str, str, str, str], Offer | None] = {}
 
-    def replace(self, provider: str, models: Iterable[Model]) -> None:
-        """From now on `provider` has these models, at its own rates, and no others."""
+    def replace(self, provider: str, models: Iterable[Model], spelling: Spelling | None = None) -> None:
+        """From now on `provider` has these models, at its own rates, and no others; `spelling` reads further
+        names of them."""
         overrides = self._overrides.get(provider, {})
         shelf = tuple(
             changed(model, rates=adjust(model.rates, self._markup_bp, overrides.get(model.id)))
@@ -45,21 +61,21 @@ class Catalog:
         by_name = {model.native_id: model for model in shelf}
         # A public name wins over another model's native one.
         by_name.update((model.id, model) for model in shelf)
-        self._shelves[provider] = _Shelf(shelf, by_name)
+        self._shelves[provider] = _Shelf(shelf, by_name, spelling)
         self._offers.clear()
 
     def find(self, provider: str, name: str, terms: Terms) -> Offer | None:
         """The model with this public or native name at the licence's rates, or None: unknown, unpriced or not
         allowed."""
         shelf = self._shelves.get(provider)
-        model = None if shelf is None else shelf.by_name.get(name)
+        model = None if shelf is None else shelf.find(name)
         return None if model is None else self._offer(model, terms)
 
     def unpriced(self, provider: str, name: str, terms: Terms) -> bool:
         """Whether the name is known here and allowed. Asked when `find` found nothing: then what lacks is the
         price."""
         shelf = self._shelves.get(provider)
-        model = None if shelf is None else shelf.by_name.get(name)
+        model = None if shelf is None else shelf.find(name)
         return model is not None and _is_allowed(model, terms)
 
     def stocked(self, provider: str) -> bool:
@@ -67,13 +83,16 @@ class Catalog:
         return provider in self._shelves
 
     def offers(self, terms: Terms, provider: str | None = None) -> list[Offer]:
-        """All that a licence can call, of one provider or of all, in the order of the providers' lists."""
+        """All listed models that a licence can call, of one provider or of all, in the order of the
+        providers' lists."""
         shelves = self._shelves.values() if provider is None else [self._shelves.get(provider)]
-        found = (self._offer(model, terms) for shelf in shelves if shelf for model in shelf.models)
+        listed = (model for shelf in shelves if shelf for model in shelf.models if model.listed)
+        found = (self._offer(model, terms) for model in listed)
         return [offer for offer in found if offer is not None]
 
     def _offer(self, model: Model, terms: Terms) -> Offer | None:
-        key = (terms.id, model.provider, model.id)
+        # One model may be sent by several names.
+        key = (terms.id, model.provider, model.id, model.native_id)
         try:
             return self._offers[key]
         except KeyError:

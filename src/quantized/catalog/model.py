@@ -100,7 +100,7 @@ class Modality(Struct, frozen=True):
 class Model(Struct, frozen=True):
     """`id` is the public name (`author/model`), `native_id` what the provider is told. `rates` are our own
     before any licence's terms; None where no price is known, and then the model cannot be called.
-    Windows are in tokens, None where unknown."""
+    Windows are in tokens, None where unknown. One that is not `listed` can be called by those who know it."""
 
     id: str
     provider: str
@@ -115,6 +115,7 @@ class Model(Struct, frozen=True):
     output_modality: Modality = Modality()
     features: tuple[str, ...] = ()
     created: int = 0
+    listed: bool = True
 
 
 class Offer(Struct, frozen=True):

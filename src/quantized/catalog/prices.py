@@ -5,6 +5,7 @@ Importing that package costs half a second, so it is imported when first asked a
 critical path: call these functions in a thread, or before the server listens.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from msgspec.structs import replace as changed
 from quantized.catalog.model import Modality, Model, Rates, Tier, complete, dearest, rate
 from quantized.catalog.pricing import adjust
 from quantized.core.ports import Override
-from quantized.settings import ModelSettings, ProviderSettings
+from quantized.settings_providers import ModelSettings, ProviderSettings
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
@@ -50,9 +51,21 @@ def known_models(
     `now` picks among prices that change on a date. A price that changes with the hour of the day is the
     dearest of the day. A model with a price for something that usage does not count has no known price.
     """
-    listed = next((found for found in _price_list() if found.id == provider_id), None)
+    listed = _provider(provider_id)
     models = () if listed is None else listed.models
     return [_model(info, provider_id, provider or provider_id, micro_credits_per_usd, now) for info in models]
+
+
+def known_spelling(provider_id: str) -> Callable[[str], str | None]:
+    """How the price list reads a model's name: the native id of the one of `known_models` that it means, by
+    dates, aliases and older spellings too; None where it means none."""
+    listed = _provider(provider_id)
+
+    def native_id(name: str) -> str | None:
+        info = None if listed is None else listed.find_model(name)
+        return None if info is None else info.id
+
+    return native_id
 
 
 def configured_models(
@@ -91,11 +104,11 @@ def _configured(provider: str, model_id: str, row: ModelSettings, known: Model |
     )
 
 
-def _price_list() -> "list[Provider]":
+def _provider(provider_id: str) -> "Provider | None":
     # Half a second of import time, which only those pay who ask.
     from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
 
-    return get_snapshot().providers
+    return next((found for found in get_snapshot().providers if found.id == provider_id), None)
 
 
 def _provider_at(base_url: str) -> "Provider | None":
