@@ -131,14 +131,15 @@ def read(seal: Seal) -> SealedBlock:
             block = {"type": "thinking", "thinking": text, "signature": signature}
         case _Payload(type="reasoning.encrypted", data=str(data)):
             block = {"type": "redacted_thinking", "data": data}
-        case _Payload(type="reasoning.block", block=dict(whole)) if _is_sealable(whole):
+        case _Payload(type="reasoning.block", block=dict(whole)) if is_sealable(whole):
             block = whole
         case _:
             raise _damaged()
     return SealedBlock(block, payload.index, payload.before, payload.model)
 
 
-def _is_sealable(block: dict[str, Any]) -> bool:
+def is_sealable(block: Mapping[str, Any]) -> bool:
+    """Whether a block may be sealed: what a caller could write as well comes back only as the caller's."""
     kind = block.get("type")
     return isinstance(kind, str) and kind not in _CALLERS_OWN and "cache_control" not in block
 

@@ -1,0 +1,265 @@
+"""The content blocks of one answer, as they begin, grow and stop, to parts.
+
+Text blocks that follow one another are one text part, for the API begins a new block wherever a citation
+begins or ends; so are those with nothing between them but blocks that nobody can read. Each thinking block is
+a reasoning part with its seal, each tool call a part of its own. Blocks that only the API can read are seals
+on the reasoning part that is open, or on one without words.
+"""
+
+from typing import Any
+
+from msgspec import Raw
+from msgspec.json import decode
+
+from quantized.core.events import (
+    Annotated,
+    ArgumentsDelta,
+    Event,
+    PartFinished,
+    PartStarted,
+    ReasoningDelta,
+    RefusalDelta,
+    Sealed,
+    TextDelta,
+)
+from quantized.providers.anthropic.citations import annotation
+from quantized.providers.anthropic.schema import UNREADABLE, Block, Delta, decode_block
+from quantized.providers.anthropic.seals import Minter, is_sealable
+
+
+class Unreadable(Exception):
+    """A piece of the message that belongs nowhere."""
+
+
+class _Parts:
+    """The parts of an answer: their numbers, and which of them may still grow."""
+
+    def __init__(self, model: str | None) -> None:
+        self.minter = Minter(model)
+        self._next = 0
+        self._text: int | None = None
+        self._reasoning: int | None = None
+        self.length = 0
+        """Code points of the text part so far."""
+
+    def text(self, events: list[Event]) -> int:
+        """The text part: the one that is open, or a new one."""
+        self._end_reasoning(events)
+        if self._text is None:
+            self._text = self._start(PartStarted(self._next, "text"), events)
+            self.length = 0
+        return self._text
+
+    def reasoning(self, events: list[Event], *, readable: bool) -> int:
+        """The reasoning part: a new one for what can be read, else the one that is open."""
+        if readable:
+            self.end(events)
+        if self._reasoning is None:
+            self._reasoning = self._start(PartStarted(self._next, "reasoning"), events)
+        return self._reasoning
+
+    def call(self, call_id: str, name: str, events: list[Event]) -> int:
+        self.end(events)
+        return self._start(PartStarted(self._next, "tool_call", id=call_id, name=name), events)
+
+    def refusal(self, events: list[Event]) -> int:
+        self.end(events)
+        return self._start(PartStarted(self._next, "refusal"), events)
+
+    def end(self, events: list[Event]) -> None:
+        """The end of what is open."""
+        self._end_reasoning(events)
+        if self._text is not None:
+            events.append(PartFinished(self._text))
+            self._text = None
+
+    def _end_reasoning(self, events: list[Event]) -> None:
+        if self._reasoning is not None:
+            events.append(PartFinished(self._reasoning))
+            self._reasoning = None
+
+    def _start(self, start: PartStarted, events: list[Event]) -> int:
+        events.append(start)
+        self._next += 1
+        return start.index
+
+
+class _Growing:
+    """A block between its beginning and its stop. `whole` turns false where a piece came that nobody knows
+    how to add: such a block cannot go back as it was."""
+
+    def __init__(self, parts: _Parts) -> None:
+        self._parts = parts
+        self.whole = True
+
+    def grow(self, delta: Delta, events: list[Event]) -> None:  # noqa: ARG002 (for those that know how)
+        self.whole = False
+
+    def stop(self, events: list[Event]) -> None:
+        raise NotImplementedError
+
+
+class _Text(_Growing):
+    def __init__(self, parts: _Parts, block: Block, events: list[Event]) -> None:
+        super().__init__(parts)
+        self._part = parts.text(events)
+        self._begin = parts.length
+        self._texts: list[str] = []
+        self._citations = list(block.citations or ())
+        self._say(block.text, events)
+
+    def grow(self, delta: Delta, events: list[Event]) -> None:
+        if delta.type == "citations_delta":
+            self._citations.append(delta.citation)
+        else:
+            self._say(delta.text, events)
+
+    def stop(self, events: list[Event]) -> None:
+        # A citation may come before the text that it supports, and counts for all of the block.
+        for citation in self._citations:
+            noted = annotation(citation, self._begin, self._parts.length)
+            if noted is not None:
+                events.append(Annotated(self._part, noted))
+        self._parts.minter.said("".join(self._texts))
+
+    def _say(self, text: str | None, events: list[Event]) -> None:
+        if text:
+            self._texts.append(text)
+            self._parts.length += len(text)
+            events.append(TextDelta(self._part, text))
+
+
+class _Thinking(_Growing):
+    def __init__(self, parts: _Parts, block: Block, raw: Raw, index: int, events: list[Event]) -> None:
+        super().__init__(parts)
+        self._part = parts.reasoning(events, readable=True)
+        self._index = index
+        self._block: dict[str, Any] = decode(raw)
+        self._texts: list[str] = []
+        self._signature = block.signature or ""
+        self._think(block.thinking, events)
+
+    def grow(self, delta: Delta, events: list[Event]) -> None:
+        match delta.type:
+            case "thinking_delta":
+                self._think(delta.thinking, events)
+            case "signature_delta":
+                self._signature = delta.signature or self._signature
+            case _:
+                super().grow(delta, events)
+
+    def stop(self, events: list[Event]) -> None:
+        """Without its signature a thought cannot go back: the API would refuse it."""
+        if self.whole and self._signature:
+            block = {**self._block, "thinking": "".join(self._texts), "signature": self._signature}
+            events.append(Sealed(self._part, self._parts.minter.seal(block, self._index)))
+
+    def _think(self, text: str | None, events: list[Event]) -> None:
+        if text:
+            self._texts.append(text)
+            events.append(ReasoningDelta(self._part, text))
+
+
+class _Call(_Growing):
+    def __init__(self, parts: _Parts, block: Block, events: list[Event]) -> None:
+        super().__init__(parts)
+        self._id = block.id or ""
+        self.part = parts.call(self._id, block.name or "", events)
+        self._at_once = bytes(block.input).decode()
+        self._begun = False
+
+    def grow(self, delta: Delta, events: list[Event]) -> None:
+        if delta.partial_json:
+            self._begun = True
+            events.append(ArgumentsDelta(self.part, delta.partial_json))
+
+    def stop(self, events: list[Event]) -> None:
+        if not self._begun:
+            # A body tells all of it at once, and a stream nothing where there is nothing to tell.
+            nothing = self._at_once in {"", "null"}
+            events.append(ArgumentsDelta(self.part, "{}" if nothing else self._at_once))
+        events.append(PartFinished(self.part))
+        self._parts.minter.called(self._id)
+
+
+class _Opaque(_Growing):
+    """A block that only the API can read. What a server tool was given grows as that of a call."""
+
+    def __init__(self, parts: _Parts, raw: Raw, index: int) -> None:
+        super().__init__(parts)
+        self._index = index
+        self._block: dict[str, Any] = decode(raw)
+        self._input = ""
+
+    def grow(self, delta: Delta, events: list[Event]) -> None:
+        if delta.type == "input_json_delta":
+            self._input += delta.partial_json or ""
+        else:
+            super().grow(delta, events)
+
+    def stop(self, events: list[Event]) -> None:
+        block = self._block
+        if self._input:
+            try:
+                block = {**block, "input": decode(self._input)}
+            except UNREADABLE:
+                return
+        if self.whole and len(block) > 1 and is_sealable(block):
+            part = self._parts.reasoning(events, readable=False)
+            events.append(Sealed(part, self._parts.minter.seal(block, self._index)))
+
+
+class Blocks:
+    """Appends to `events` what each piece tells. `begin` and `grow` raise Unreadable, having told nothing."""
+
+    def __init__(self, model: str | None) -> None:
+        self._parts = _Parts(model)
+        self._growing: _Growing | None = None
+        self._index = -1
+
+    def begin(self, index: int, raw: Raw, events: list[Event]) -> None:
+        """A block ends where the next one begins, should its own end be missing."""
+        try:
+            block = decode_block(raw)
+        except UNREADABLE as error:
+            raise Unreadable(f"a block: {error}") from error
+        if block.type == "tool_use" and not (block.id and block.name):
+            raise Unreadable("a tool call without an id or a name")
+        self.stop(events)
+        self._growing = self._new(block, raw, index, events)
+        self._index = index
+
+    def grow(self, index: int, delta: Delta, events: list[Event]) -> None:
+        if self._growing is None or index != self._index:
+            raise Unreadable("a piece of a block that is not there")
+        self._growing.grow(delta, events)
+
+    def stop(self, events: list[Event]) -> None:
+        """The end of the block that has begun, if one has."""
+        if self._growing is not None:
+            self._growing.stop(events)
+            self._growing = None
+
+    def refuse(self, explanation: str, events: list[Event]) -> None:
+        """Why the answer was refused."""
+        part = self._parts.refusal(events)
+        events += [RefusalDelta(part, explanation), PartFinished(part)]
+
+    def finish(self, events: list[Event]) -> None:
+        """The end of every part. A block that has not stopped was cut off: it is not sealed, and nothing in
+        it is cited."""
+        if isinstance(self._growing, _Call):
+            events.append(PartFinished(self._growing.part))
+        self._growing = None
+        self._parts.end(events)
+
+    def _new(self, block: Block, raw: Raw, index: int, events: list[Event]) -> _Growing:
+        match block.type:
+            case "text":
+                return _Text(self._parts, block, events)
+            case "thinking":
+                return _Thinking(self._parts, block, raw, index, events)
+            case "tool_use":
+                return _Call(self._parts, block, events)
+            case _:
+                return _Opaque(self._parts, raw, index)

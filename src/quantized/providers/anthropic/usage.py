@@ -1,0 +1,103 @@
+"""Reported usage to the house's buckets. The API's input counts are disjoint already; `output_tokens` holds
+the thinking."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from quantized.core.usage import Usage
+
+_MOST = 10**9
+"""Tokens, a hundred times what the largest model can hold. No answer has more, and no ledger could charge
+what a broken counter says."""
+
+Count = Annotated[int, Meta(le=_MOST)] | None
+
+
+class _CacheCreation(Struct, frozen=True, gc=False):
+    ephemeral_5m_input_tokens: Count = None
+    ephemeral_1h_input_tokens: Count = None
+
+
+class _OutputDetails(Struct, frozen=True, gc=False):
+    thinking_tokens: Count = None
+
+
+class _ServerTools(Struct, frozen=True, gc=False):
+    web_search_requests: Count = None
+
+
+class Reported(Struct, frozen=True):
+    """The `usage` object of a message or of a `message_delta`."""
+
+    input_tokens: Count = None
+    output_tokens: Count = None
+    cache_read_input_tokens: Count = None
+    cache_creation_input_tokens: Count = None
+    cache_creation: _CacheCreation | None = None
+    output_tokens_details: _OutputDetails | None = None
+    server_tool_use: _ServerTools | None = None
+
+
+def merge(before: Reported | None, later: Reported) -> Reported:
+    """Counts are cumulative: each that is told again replaces the earlier one, what is not told again
+    stays."""
+    if before is None:
+        return later
+    return Reported(
+        input_tokens=_last(before.input_tokens, later.input_tokens),
+        output_tokens=_last(before.output_tokens, later.output_tokens),
+        cache_read_input_tokens=_last(before.cache_read_input_tokens, later.cache_read_input_tokens),
+        cache_creation_input_tokens=_last(
+            before.cache_creation_input_tokens, later.cache_creation_input_tokens
+        ),
+        cache_creation=later.cache_creation or before.cache_creation,
+        output_tokens_details=later.output_tokens_details or before.output_tokens_details,
+        server_tool_use=later.server_tool_use or before.server_tool_use,
+    )
+
+
+def read_usage(reported: Reported | None) -> Usage | None:
+    """None where the input or the output was not counted: half a report is none."""
+    if reported is None or reported.input_tokens is None or reported.output_tokens is None:
+        return None
+    short, long = _written(reported)
+    details = reported.output_tokens_details
+    output = _count(reported.output_tokens)
+    thought = min(output, _count(details.thinking_tokens) if details else 0)
+    tools = reported.server_tool_use
+    return Usage(
+        input=_count(reported.input_tokens),
+        cached_read=_count(reported.cache_read_input_tokens),
+        cache_write=short,
+        cache_write_1h=long,
+        output=output - thought,
+        reasoning=thought,
+        web_searches=_count(tools.web_search_requests) if tools else 0,
+    )
+
+
+def _written(reported: Reported) -> tuple[int, int]:
+    """Tokens written to the cache for five minutes, and for an hour.
+
+    The end of a stream counts them anew but does not break them down again. What was written since (a model
+    that searches reads its own answer several times) went the way of what was written before: where that was
+    for an hour alone, for an hour, else for five minutes.
+    """
+    split = reported.cache_creation or _CacheCreation()
+    short, long = _count(split.ephemeral_5m_input_tokens), _count(split.ephemeral_1h_input_tokens)
+    if reported.cache_creation_input_tokens is None:
+        return short, long
+    total = _count(reported.cache_creation_input_tokens)
+    if long and not short:
+        return 0, total
+    long = min(long, total)
+    return total - long, long
+
+
+def _last(before: int | None, later: int | None) -> int | None:
+    return before if later is None else later
+
+
+def _count(value: int | None) -> int:
+    return max(0, value or 0)
