@@ -1,0 +1,1 @@
+"""AWS Bedrock's Converse, signed as AWS demands. Only this package knows botocore."""
