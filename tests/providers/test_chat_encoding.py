@@ -249,6 +249,24 @@ def test_reasoning_goes_back_to_its_maker_and_to_nobody_else():
     assert encode_messages(thought(None, b"[]"), dialect=GENERIC) == [{"role": "assistant", "content": "Yes"}]
 
 
+def test_of_several_makers_blocks_each_gets_its_own():
+    """As a chat surface reads them back: a seal for each block, by the maker that the block names."""
+    blocks = [
+        (None, {"type": "reasoning.text", "text": "Let ", "index": 0}),
+        ("named", {"type": "reasoning.text", "text": "me", "index": 0, "provider": "named"}),
+        ("other", {"type": "reasoning.text", "text": "not", "index": 0, "provider": "other"}),
+        (None, {"type": "reasoning.encrypted", "data": "x", "index": 1}),
+    ]
+    seals = tuple(Seal(maker, "reasoning_details", json.dumps(block).encode()) for maker, block in blocks)
+    (message,) = encode_messages(Message("assistant", (Reasoning("hm", seals), Text("Yes"))))
+    assert message["reasoning_details"] == [
+        {"type": "reasoning.text", "text": "Let me", "index": 0, "provider": "named"},
+        {"type": "reasoning.encrypted", "data": "x", "index": 1},
+    ]
+    (message,) = encode_messages(Message("assistant", (Reasoning("hm", seals[2:3]), Text("Yes"))))
+    assert message == {"role": "assistant", "content": "Yes"}
+
+
 def test_what_a_caller_made_of_a_block_is_handed_on_and_breaks_nothing():
     fragment = b'{"type":"reasoning.text","text":7,"index":0}'
     strange = b'[{"type":["x"],"index":{}},' + fragment + b"," + fragment + b"]"

@@ -101,7 +101,12 @@ def test_everything_an_assistant_may_have_said() -> None:
             refusal="no",
             reasoning="why",
             reasoning_content="why",
-            reasoning_details=[{"type": "reasoning.encrypted", "data": "x"}],
+            reasoning_details=[
+                {"type": "reasoning.encrypted", "data": "x"},
+                {"type": "reasoning.text", "provider": "maker", "text": "é", "index": 1},
+                {"provider": 7},
+                {"provider": ""},
+            ],
             audio={"id": "audio_1", "data": "UklG", "transcript": "t", "expires_at": 1},
             images=[{"type": "image_url", "image_url": {"url": PNG}, "index": 0}],
             annotations=[{"type": "url_citation", "url_citation": {}}],
@@ -112,7 +117,17 @@ def test_everything_an_assistant_may_have_said() -> None:
     )
     assert message.parts == (
         Reasoning(
-            "why", (Seal(None, "reasoning_details", b'[{"type": "reasoning.encrypted", "data": "x"}]'),)
+            "why",
+            (
+                Seal(None, "reasoning_details", b'{"type": "reasoning.encrypted", "data": "x"}'),
+                Seal(
+                    "maker",
+                    "reasoning_details",
+                    b'{"type": "reasoning.text", "provider": "maker", "text": "\\u00e9", "index": 1}',
+                ),
+                Seal(None, "reasoning_details", b'{"provider": 7}'),
+                Seal(None, "reasoning_details", b'{"provider": ""}'),
+            ),
         ),
         Text("t"),
         Refusal("r"),
@@ -131,7 +146,7 @@ def test_everything_an_assistant_may_have_said() -> None:
         ({"content": None, "tool_calls": [], "reasoning_details": None, "annotations": []}, ()),
         ({"reasoning_content": "why"}, (Reasoning("why"),)),
         ({"reasoning": "", "reasoning_content": None}, ()),
-        ({"reasoning_details": []}, (Reasoning(None, (Seal(None, "reasoning_details", b"[]"),)),)),
+        ({"reasoning_details": []}, ()),
         ({"audio": {"id": "", "data": "UklG", "transcript": "said", "expires_at": 0}}, (Text("said"),)),
     ],
 )

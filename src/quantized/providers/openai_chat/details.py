@@ -26,12 +26,13 @@ class _Detail(Struct, frozen=True):
 
 
 def whole(seals: Iterable[Seal]) -> list[Raw]:
-    """The blocks of these seals, in order. Raises msgspec.DecodeError where a payload is no array of
-    objects."""
+    """The blocks of these seals, in order. Raises msgspec.DecodeError where a payload is neither an object
+    nor an array of them."""
     blocks: list[list[Raw]] = []
     last: _Detail | None = None
     for seal in seals:
-        for raw in decode(seal.payload, type=list[Raw]):
+        told = decode(seal.payload, type=list[Raw]) if seal.payload.startswith(b"[") else [Raw(seal.payload)]
+        for raw in told:
             detail = decode(raw, type=_Detail)
             if last is not None and _continues(last, detail):
                 blocks[-1].append(raw)

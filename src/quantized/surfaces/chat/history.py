@@ -1,6 +1,9 @@
 """The messages of a request to messages of the house, with the checks that no type can make."""
 
-from msgspec import Raw
+from typing import Any
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
 
 from quantized.core.errors import InvalidValue, MissingField
 from quantized.core.parts import (
@@ -43,6 +46,15 @@ from quantized.wire.strict import require_objects
 REASONING_DETAILS = "reasoning_details"
 """The kind of a seal whose payload is a block, or an array of blocks, of the field of that name."""
 
+
+class _Block(Struct, frozen=True):
+    """A block names its maker where the gateway told it who that is."""
+
+    provider: Any = None
+
+
+_BLOCKS = Decoder(list[Raw])
+_BLOCK = Decoder(_Block)
 _LEFT_OUT = Raw()
 _NULL = Raw(b"null")
 
@@ -194,6 +206,11 @@ def _reasoning(message: AssistantMessage, at: int, depth: int) -> Reasoning | No
     seals: tuple[Seal, ...] = ()
     if given(message.reasoning_details):
         require_objects(message.reasoning_details, f"messages[{at}].reasoning_details", depth)
-        seals = (Seal(None, REASONING_DETAILS, bytes(message.reasoning_details)),)
+        seals = tuple([_seal(bytes(block)) for block in _BLOCKS.decode(message.reasoning_details)])
     readable = text or alias
     return Reasoning(readable, seals) if readable or seals else None
+
+
+def _seal(block: bytes) -> Seal:
+    maker = _BLOCK.decode(block).provider
+    return Seal(maker if isinstance(maker, str) and maker else None, REASONING_DETAILS, block)
