@@ -104,10 +104,14 @@ class SseSplitter:
                 break
             if block[:6] == b"data: " and _LF not in block:
                 frames.append((None, block[6:]))
-            else:
-                frame = _parse(block)
-                if frame is not None:
-                    frames.append(frame)
+                continue
+            name, _, line = block.partition(b"\n")
+            if name[:7] == b"event: " and line[:6] == b"data: " and len(line) > 6 and _LF not in line:
+                frames.append((name[7:] or None, line[6:]))
+                continue
+            frame = _parse(block)
+            if frame is not None:
+                frames.append(frame)
         return frames
 
 
