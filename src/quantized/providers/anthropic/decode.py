@@ -13,6 +13,7 @@ from quantized.providers.anthropic.schema import (
     UNREADABLE,
     Body,
     Frame,
+    Head,
     StopDetails,
     decode_answer,
     decode_frame,
@@ -154,38 +155,43 @@ class StreamDecoder:
         events: list[Event] = []
         try:
             frame = decode_frame(payload)
-            if frame is not None:
-                if frame.type == "message_stop":
-                    return self._end(self._telling.end(self._complaint()))
-                if frame.type == "error":
-                    return self._end(self._telling.error(payload))
-                self._note(frame, events)
+            if frame is None:
+                return ()
+            if frame.type == "message_stop":
+                return self._end(self._telling.end(self._complaint()))
+            if frame.type == "error":
+                return self._end(self._telling.error(payload))
+            self._note(frame, events)
         except (*UNREADABLE, Unreadable):
             self.malformed += 1
         return tuple(events)
 
     def _note(self, frame: Frame, events: list[Event]) -> None:
         telling = self._telling
-        match frame:
-            case Frame("content_block_delta", index=int(index), delta=delta) if (
-                delta is not None and telling.blocks is not None
-            ):
-                telling.blocks.grow(index, delta, events)
-            case Frame("message_start", message=head) if head is not None and telling.blocks is None:
-                telling.start(head.id, head.model, events)
-                if head.usage is not None:
-                    # The output that a stream begins with is no count of what will come.
-                    telling.count(replace(head.usage, output_tokens=None, output_tokens_details=None))
-            case Frame("message_delta", delta=delta):
+        blocks, index, delta = telling.blocks, frame.index, frame.delta
+        # Nearly every frame is a piece of a block, so those come first.
+        if frame.type == "content_block_delta" and blocks and delta and index is not None:
+            blocks.grow(index, delta, events)
+            return
+        match frame.type:
+            case "content_block_start" if blocks and index is not None:
+                blocks.begin(index, frame.content_block, events)
+            case "content_block_stop" if blocks:
+                blocks.stop(events)
+            case "message_delta":
                 telling.count(frame.usage)
-                if delta is not None:
+                if delta:
                     telling.stop(delta.stop_reason, delta.stop_details)
-            case Frame("content_block_start", index=int(index)) if telling.blocks is not None:
-                telling.blocks.begin(index, frame.content_block, events)
-            case Frame("content_block_stop") if telling.blocks is not None:
-                telling.blocks.stop(events)
+            case "message_start" if frame.message and not blocks:
+                self._start(frame.message, events)
             case _:
                 raise Unreadable(f"a {frame.type} that belongs nowhere")
+
+    def _start(self, head: Head, events: list[Event]) -> None:
+        self._telling.start(head.id, head.model, events)
+        if head.usage is not None:
+            # The output that a stream begins with is no count of what will come.
+            self._telling.count(replace(head.usage, output_tokens=None, output_tokens_details=None))
 
 
 def _is_stop(left: bytes) -> bool:
