@@ -121,6 +121,14 @@ class Hostile:
         """Connections that are open now, idle ones included."""
         return len(self._connections)
 
+    def judged(self, path: str, headers: Mapping[str, str], body: dict[str, Any]) -> list[str]:
+        """What is wrong with a request."""
+        return _judged(path, headers, body)
+
+    def behaviour(self, seen: Seen) -> Behaviour:
+        """How a request is treated."""
+        return self._behaviours[seen.body["model"]]
+
     def _run(self) -> None:
         async def serve() -> None:
             self._loop = asyncio.get_running_loop()
@@ -162,7 +170,7 @@ class Hostile:
             return True
         raw = await reader.readexactly(int(headers["content-length"]))
         body = json.loads(raw)
-        self.complaints += [f"{complaint}: {line} {body}" for complaint in _judged(path, headers, body)]
+        self.complaints += [f"{complaint}: {line} {body}" for complaint in self.judged(path, headers, body)]
         seen = Seen(path, headers, body, raw, time.monotonic())
         with self._lock:
             self._seen.append(seen)
@@ -172,7 +180,7 @@ class Hostile:
 
     async def _behave(self, peer: Peer, reader: asyncio.StreamReader) -> bool:
         seen = peer.seen
-        acting = asyncio.ensure_future(self._behaviours[seen.body["model"]](peer))
+        acting = asyncio.ensure_future(self.behaviour(seen)(peer))
         listening = asyncio.ensure_future(reader.read(1))
         await asyncio.wait((acting, listening), return_when=asyncio.FIRST_COMPLETED)
         if acting.done():

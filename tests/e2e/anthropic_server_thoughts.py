@@ -1,0 +1,91 @@
+"""What the imitated Messages API seals, and how it knows its seals again.
+
+A seal says which answer it belongs to, which of its sealed blocks it is, and what stood before it there.
+The code over that and over what it seals can be made by nobody else.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from typing import Any
+
+from anthropic_server_faults import invalid
+
+_KEY = b"only the imitation knows this"
+_SEALED = ("thinking", "redacted_thinking")
+
+
+def seal(answer: str, number: int, of: int, before: list[dict[str, Any]], text: str) -> str:
+    """A token for the sealed block `number` of `of` in `answer`, which follows the blocks `before`."""
+    place = json.dumps([answer, number, of, _shape(before)]).encode()
+    return _join(place, text)
+
+
+def _join(place: bytes, text: str) -> str:
+    code = hmac.digest(_KEY, place + b"\0" + text.encode(), hashlib.sha256)
+    return f"{base64.b64encode(place).decode()}.{base64.b64encode(code).decode()}"
+
+
+def _shape(blocks: list[dict[str, Any]]) -> list[list[Any]]:
+    """What blocks are, and how long they are where that can be told apart."""
+    return [[block["type"], len(block["text"]) if block["type"] == "text" else 0] for block in blocks]
+
+
+def secret(*what: str) -> str:
+    """Opaque text that only the server can have made of `what`."""
+    return base64.b64encode(hmac.digest(_KEY, "\0".join(what).encode(), hashlib.sha256)).decode()
+
+
+def verify(content: list[dict[str, Any]], path: str, *, latest: bool) -> None:
+    """Of one assistant turn: each sealed block is ours, unmodified and in its place, and where some of an
+    answer's sealed blocks are there, all are."""
+    found: dict[str, list[int]] = {}
+    totals: dict[str, int] = {}
+    for at, block in enumerate(content):
+        if block["type"] not in _SEALED:
+            continue
+        thinks = block["type"] == "thinking"
+        token, text = (block["signature"], block["thinking"]) if thinks else (block["data"], "")
+        what = (
+            f"{path}.content.{at}: Invalid `{'signature' if thinks else 'data'}` in `{block['type']}` block"
+        )
+        try:
+            place = base64.b64decode(token.split(".")[0], validate=True)
+            answer, number, of, before = json.loads(place)
+        except ValueError:
+            raise invalid(what) from None
+        if not hmac.compare_digest(token, _join(place, text)):
+            raise invalid(what)
+        if _shape(content[:at]) != before:
+            raise invalid(f"{path}.content.{at}: `{block['type']}` blocks must remain where they were")
+        found.setdefault(answer, []).append(number)
+        totals[answer] = of
+    for answer, numbers in found.items():
+        if numbers != list(range(totals[answer])):
+            which = "latest assistant message" if latest else "assistant message"
+            raise invalid(
+                f"{path}: `thinking` or `redacted_thinking` blocks in the {which} cannot be modified. These "
+                "blocks must remain as they were in the original response."
+            )
+
+
+def verify_searches(content: list[dict[str, Any]], path: str) -> None:
+    """Searches come with what they found, and citations with the search that found what is cited."""
+    secrets = set()
+    for at, block in enumerate(content):
+        where = f"{path}.content.{at}"
+        after = content[at + 1] if at + 1 < len(content) else {}
+        if block["type"] == "server_tool_use" and after.get("tool_use_id") != block["id"]:
+            raise invalid(f"{where}: `{block['name']}` tool use with id `{block['id']}` without its result")
+        if block["type"] == "web_search_tool_result":
+            before = content[at - 1] if at else {}
+            if before.get("id") != block["tool_use_id"]:
+                raise invalid(f"{where}: unexpected `tool_use_id` found in `web_search_tool_result`")
+            for result in block["content"]:
+                if result["encrypted_content"] != secret("result", result["url"], result["title"]):
+                    raise invalid(f"{where}: Invalid `encrypted_content` in `search_result` block")
+                secrets.add(secret("index", result["url"]))
+        for citation in block.get("citations") or ():
+            if citation["encrypted_index"] not in secrets:
+                raise invalid(f"{where}.citations: Could not find search result for citation index")
