@@ -51,10 +51,10 @@ def test_from_institution_to_key(run: Run, directory: Directory) -> None:
 def test_shapes_for_programs(run: Run, license_id: str) -> None:
     run("key", "create", license_id)
     shapes = {
-        "institution": {"institution_id", "alias", "name", "created_at"},
+        "institution": {"institution_id", "alias", "name", "public_keys", "created_at"},
         "license-type": {
             "license_type_id", "institution_id", "alias", "name", "markup", "allowed_models", "overrides",
-            "default_micro_credits", "unlimited", "stores_responses", "retention_days",
+            "default_micro_credits", "unlimited", "stores_responses", "retention_days", "limits",
             "created_at", "updated_at",
         },
         "license": {

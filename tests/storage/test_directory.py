@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from quantized.core.ports import Override
 from quantized.storage.directory import Directory, FoundingPlan, NewKey
 from quantized.storage.directory_faults import AlreadyExists, Ambiguous, DirectoryFault, NotFound
+from quantized.storage.directory_rows import Limits
 from quantized.storage.engine import open_engine
 from quantized.storage.migrate import migrate
 from quantized.storage.reports import UsageFilter, usage_entries, usage_totals
@@ -143,3 +144,28 @@ def test_a_database_that_does_not_answer(path: Path) -> None:
         usage_totals(engine, "day", UsageFilter())
     with pytest.raises(DatabaseUnusable):
         list(usage_entries(engine, UsageFilter()))
+
+
+def test_an_institutions_public_keys_are_its_own_and_told_apart_by_kid(directory: Directory) -> None:
+    for alias in ("uni", "school"):
+        directory.create_institution(alias, alias, 1)
+    first = directory.add_public_key("uni", "PEM 1", 5, kid="a", expires_at=9)
+    unnamed = [directory.add_public_key("uni", "PEM 2", now) for now in (6, 7)]
+    elsewhere = directory.add_public_key("school", "PEM 3", 8, kid="a")
+    with pytest.raises(AlreadyExists, match="public key 'a'"):
+        directory.add_public_key("uni", "PEM 4", 9, kid="a")
+    assert directory.public_keys("uni") == [first, *unnamed]
+    assert (first.active, first.kid, first.pem, first.expires_at) == (True, "a", "PEM 1", 9)
+    assert directory.public_keys("school") == [elsewhere]
+
+
+def test_a_licence_types_limits_are_kept_and_changed(directory: Directory) -> None:
+    directory.create_institution("uni", "Uni", 1)
+    assert directory.create_license_type("uni", "free", "Free", 2).limits == Limits()
+    limits = Limits(60, 1_000_000, 4, 8_192)
+    made = directory.create_license_type("uni", "course", "Course", 3, limits=limits)
+    assert directory.license_type("course") == made
+    assert made.limits == limits
+    fewer = Limits(requests_per_minute=6)
+    changed = directory.update_license_type("course", 4, lambda row: replace(row, limits=fewer))
+    assert directory.license_type("course").limits == changed.limits == fewer

@@ -92,7 +92,9 @@ def test_a_database_of_the_first_schema_keeps_what_is_in_it(url: str) -> None:
     assert is_current(url)
     with closing(connect(url)) as connection:
         assert [connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables] == before
-        assert connection.execute("SELECT * FROM license_type").fetchall() == [(*types[0], 1, None, None)]
+        assert connection.execute("SELECT * FROM license_type").fetchall() == [
+            (*types[0], 1, None, None, *[None] * 4)
+        ]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             connection.execute("DELETE FROM ledger_entry")

@@ -23,7 +23,7 @@ def institution() -> None:
 def create(shell: Shell, alias: str, name: str | None, as_json: bool) -> None:
     """Make an institution."""
     row = open_directory(shell).create_institution(alias, name or alias, shell.clock.now_ms())
-    show(institution_record(row), as_json=as_json)
+    show(institution_record(row, []), as_json=as_json)
 
 
 @institution.command("list")
@@ -31,7 +31,9 @@ def create(shell: Shell, alias: str, name: str | None, as_json: bool) -> None:
 @pass_shell
 def list_(shell: Shell, as_json: bool) -> None:
     """All institutions."""
-    records = [institution_record(row) for row in open_directory(shell).institutions()]
+    directory = open_directory(shell)
+    keys = directory.public_keys()
+    records = [institution_record(row, keys) for row in directory.institutions()]
     columns = ("alias", "name", "institution_id", "created_at")
     empty = "There is no institution yet; make one with: quantized institution create ALIAS"
     show_all(records, columns, as_json=as_json, empty=empty)
@@ -42,8 +44,10 @@ def list_(shell: Shell, as_json: bool) -> None:
 @json_option
 @pass_shell
 def show_(shell: Shell, institution: str, as_json: bool) -> None:
-    """One institution."""
-    show(institution_record(open_directory(shell).institution(institution)), as_json=as_json)
+    """One institution, with its public keys."""
+    directory = open_directory(shell)
+    row = directory.institution(institution)
+    show(institution_record(row, directory.public_keys(row.id)), as_json=as_json)
 
 
 @institution.command()
@@ -53,5 +57,6 @@ def show_(shell: Shell, institution: str, as_json: bool) -> None:
 @pass_shell
 def update(shell: Shell, institution: str, name: str, as_json: bool) -> None:
     """Rename an institution."""
-    row = open_directory(shell).rename_institution(institution, name)
-    show(institution_record(row), as_json=as_json)
+    directory = open_directory(shell)
+    row = directory.rename_institution(institution, name)
+    show(institution_record(row, directory.public_keys(row.id)), as_json=as_json)

@@ -1,27 +1,43 @@
 """The directory's rows as records: what `--json` prints, and what tables choose their columns from."""
 
+from collections.abc import Sequence
+
 from msgspec.structs import asdict
 
 from quantized.cli.output import Record, iso_time
 from quantized.core.ports import Override
-from quantized.storage.directory_rows import Institution, Key, License, LicenseType
+from quantized.storage.directory_rows import Institution, Key, License, LicenseType, PublicKey
 
 ALL_MODELS = "*"
 """The pattern of every model's name."""
 
 
-def institution_record(row: Institution) -> Record:
+def institution_record(row: Institution, keys: Sequence[PublicKey]) -> Record:
+    """Of `keys` those that are the institution's."""
     return {
         "institution_id": row.id,
         "alias": row.alias,
         "name": row.name,
+        "public_keys": [public_key_record(key) for key in keys if key.institution_id == row.id],
+        "created_at": iso_time(row.created_at),
+    }
+
+
+def public_key_record(row: PublicKey) -> Record:
+    return {
+        "public_key_id": row.id,
+        "kid": row.kid,
+        "pem": row.pem,
+        "active": row.active,
+        "expires_at": iso_time(row.expires_at),
         "created_at": iso_time(row.created_at),
     }
 
 
 def license_type_record(row: LicenseType) -> Record:
     """`markup` is a factor as text, exact; `overrides` are micro-credits per million. `retention_days`:
-    0 is for ever, None is what the settings say. `allowed_models` are patterns; "*" is all."""
+    0 is for ever, None is what the settings say. `allowed_models` are patterns; "*" is all. `limits` are
+    those that are set."""
     return {
         "license_type_id": row.id,
         "institution_id": row.institution_id,
@@ -34,6 +50,7 @@ def license_type_record(row: LicenseType) -> Record:
         "unlimited": row.unlimited,
         "stores_responses": row.stores_responses,
         "retention_days": row.retention_days,
+        "limits": {name: limit for name, limit in asdict(row.limits).items() if limit is not None},
         "created_at": iso_time(row.created_at),
         "updated_at": iso_time(row.updated_at),
     }

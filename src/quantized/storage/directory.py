@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import Connection, Engine
 
 from quantized.core.ids import mint_id
@@ -16,7 +17,7 @@ from quantized.core.ports import Override
 from quantized.storage import directory_rows as rows
 from quantized.storage import schema
 from quantized.storage.directory_faults import DirectoryFault, NotFound
-from quantized.storage.directory_rows import Institution, Key, License, LicenseType
+from quantized.storage.directory_rows import Institution, Key, License, LicenseType, Limits, PublicKey
 from quantized.storage.engine import reading
 from quantized.storage.faults import database_errors
 
@@ -81,6 +82,25 @@ class Directory:
             rows.set_columns(connection, schema.institution, owner, name=name)
             return rows.find_institution(connection, owner)
 
+    def add_public_key(
+        self, institution: str, pem: str, now: int, *, kid: str | None = None, expires_at: int | None = None
+    ) -> PublicKey:
+        """Raises AlreadyExists where the institution has one with this `kid`."""
+        with self._writing() as connection:
+            owner = rows.find_institution(connection, institution).id
+            key_id = mint_id("pub", now)
+            row = PublicKey(key_id, owner, kid, pem, active=True, created_at=now, expires_at=expires_at)
+            return rows.insert_public_key(connection, row)
+
+    def public_keys(self, institution: str | None = None) -> list[PublicKey]:
+        """In the order in which they were added."""
+        with self._reading() as connection:
+            statement = rows.public_keys.order_by(schema.public_key.c.created_at, schema.public_key.c.id)
+            if institution is not None:
+                owner = rows.find_institution(connection, institution).id
+                statement = statement.where(schema.public_key.c.institution_id == owner)
+            return rows.read_all(connection, statement, rows.read_public_key)
+
     # Licence types
 
     def create_license_type(  # noqa: PLR0913  one for each column
@@ -97,6 +117,7 @@ class Directory:
         stores_responses: bool = True,
         retention_days: int | None = None,
         allowed_models: tuple[str, ...] | None = None,
+        limits: Limits | None = None,
     ) -> LicenseType:
         """Raises AlreadyExists."""
         with self._writing() as connection:
@@ -114,6 +135,7 @@ class Directory:
                 stores_responses=stores_responses,
                 retention_days=retention_days,
                 allowed_models=allowed_models,
+                limits=limits or Limits(),
             )
             return rows.insert_license_type(connection, row)
 
@@ -150,6 +172,7 @@ class Directory:
                 stores_responses=new.stores_responses,
                 retention_days=new.retention_days,
                 allowed_models=rows.encode_models(new.allowed_models),
+                **asdict(new.limits),
                 # Rates are cached by this time, so that it must never stay the same.
                 updated_at=max(now, old.updated_at + 1),
             )

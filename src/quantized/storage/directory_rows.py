@@ -27,6 +27,28 @@ class Institution(Struct, frozen=True):
     created_at: int
 
 
+class PublicKey(Struct, frozen=True):
+    """An institution's Ed25519 key, in PEM. `kid` is what its tokens name it by, unique within the
+    institution."""
+
+    id: str
+    institution_id: str
+    kid: str | None
+    pem: str
+    active: bool
+    created_at: int
+    expires_at: int | None
+
+
+class Limits(Struct, frozen=True):
+    """Of each licence of a type. None is no limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    parallel_requests: int | None = None
+    output_tokens_per_request: int | None = None
+
+
 class LicenseType(Struct, frozen=True):
     """`default_credits` (micro-credits) and `unlimited` are what its licences begin with. `retention_days` as
     in `core.ports.Caller`, `allowed_models` as in `core.ports.Terms`."""
@@ -44,6 +66,7 @@ class LicenseType(Struct, frozen=True):
     stores_responses: bool = True
     retention_days: int | None = None
     allowed_models: tuple[str, ...] | None = None
+    limits: Limits = Limits()
 
 
 class License(Struct, frozen=True):
@@ -85,9 +108,10 @@ class Key(Struct, frozen=True):
         return self.active and (self.expires_at is None or now < self.expires_at)
 
 
-Found = TypeVar("Found", Institution, LicenseType, License, Key)
+Found = TypeVar("Found", Institution, PublicKey, LicenseType, License, Key)
 
 institutions = select(schema.institution)
+public_keys = select(schema.public_key)
 license_types = select(schema.license_type)
 licenses = select(schema.license, schema.license_type.c.institution_id).join(schema.license_type)
 keys = select(schema.api_key)
@@ -95,6 +119,18 @@ keys = select(schema.api_key)
 
 def read_institution(row: Row[Any]) -> Institution:
     return Institution(row.id, row.alias, row.name, row.created_at)
+
+
+def read_public_key(row: Row[Any]) -> PublicKey:
+    return PublicKey(
+        id=row.id,
+        institution_id=row.institution_id,
+        kid=row.kid,
+        pem=row.pem,
+        active=row.active,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+    )
 
 
 def read_license_type(row: Row[Any]) -> LicenseType:
@@ -112,6 +148,12 @@ def read_license_type(row: Row[Any]) -> LicenseType:
         stores_responses=row.stores_responses,
         retention_days=row.retention_days,
         allowed_models=decode_models(row.allowed_models),
+        limits=Limits(
+            requests_per_minute=row.requests_per_minute,
+            tokens_per_minute=row.tokens_per_minute,
+            parallel_requests=row.parallel_requests,
+            output_tokens_per_request=row.output_tokens_per_request,
+        ),
     )
 
 
@@ -205,12 +247,20 @@ def insert_institution(connection: Connection, alias: str, name: str, now: int) 
     return row
 
 
+def insert_public_key(connection: Connection, row: PublicKey) -> PublicKey:
+    what = f"a public key {row.kid!r} of this institution"
+    _insert(connection, schema.public_key, what, msgspec.structs.asdict(row))
+    return row
+
+
 def insert_license_type(connection: Connection, row: LicenseType) -> LicenseType:
     values = {
         **msgspec.structs.asdict(row),
         "overrides": encode_overrides(row.overrides),
         "allowed_models": encode_models(row.allowed_models),
+        **msgspec.structs.asdict(row.limits),
     }
+    del values["limits"]
     _insert(connection, schema.license_type, f"a licence type {row.alias!r} of this institution", values)
     return row
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from quantized.storage.sqlite import DatabaseUnusable, connect
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration."""
 
 

@@ -41,10 +41,24 @@ institution = Table(
     Column("created_at", BigInteger, nullable=False),
 )
 
+# Ed25519, as PEM text. `kid` is by what a token picks one of its institution's keys.
+public_key = Table(
+    "public_key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("institution_id", Text, ForeignKey("institution.id"), nullable=False, index=True),
+    Column("kid", Text),
+    Column("pem", Text, nullable=False),
+    Column("active", Boolean, nullable=False, server_default=true()),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    UniqueConstraint("institution_id", "kid"),
+)
+
 # `overrides` is a JSON object, model name -> `core.ports.Override`. `default_credits` and `unlimited` are
 # what a licence of this type begins with; afterwards the licence's own row counts. `retention_days` is NULL
 # for what the settings say and 0 for ever. `allowed_models` is a JSON array, NULL for all models
-# (`core.ports.Terms`).
+# (`core.ports.Terms`). Of the limits NULL is none.
 license_type = Table(
     "license_type",
     metadata,
@@ -61,6 +75,10 @@ license_type = Table(
     Column("stores_responses", Boolean, nullable=False, server_default=true()),
     Column("retention_days", Integer),
     Column("allowed_models", Text),
+    Column("requests_per_minute", Integer),
+    Column("tokens_per_minute", Integer),
+    Column("parallel_requests", Integer),
+    Column("output_tokens_per_request", Integer),
     UniqueConstraint("institution_id", "alias"),
     CheckConstraint("markup_bp >= 0", "markup"),
 )
