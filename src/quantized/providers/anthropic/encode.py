@@ -1,0 +1,188 @@
+"""A GenerationRequest to the body of a Messages request.
+
+Every field of the request is either in the body or refused by name. What asks for just what the API does
+anyway (a temperature of 1, a penalty of 0) is granted unsaid.
+"""
+
+from hashlib import sha256
+from itertools import chain
+from typing import Any
+
+from msgspec.json import Encoder
+
+from quantized.core.request import GenerationRequest, Sampling
+from quantized.providers.anthropic.caching import AutomaticCaching, check_marks, mark_automatically
+from quantized.providers.anthropic.content import Block
+from quantized.providers.anthropic.history import History, Turn
+from quantized.providers.anthropic.models import Abilities, known
+from quantized.providers.anthropic.refusal import unsupported
+from quantized.providers.anthropic.structured import ONLY_JSON, format_of
+from quantized.providers.anthropic.thinking import Cap, Plan, plan
+from quantized.providers.anthropic.tools import choice_of, tools_of
+from quantized.providers.provider import Target
+
+_encode = Encoder().encode
+
+_LEAST_TOP_P = 0.95
+"""With thinking; below it the API refuses."""
+
+_THOUGHTS = frozenset({"thinking", "redacted_thinking"})
+
+
+def encode_body(request: GenerationRequest, target: Target, caching: AutomaticCaching) -> bytes:
+    """Raises UnsupportedParameter, InvalidValue for sealed blocks that were changed, InsufficientCredits
+    where the balance pays for less than the thinking that was asked for takes."""
+    model = known(target.model)
+    _refuse_unknown(request)
+    cap = _cap(request, target, model)
+    choice = choice_of(request, model)
+    thinking = plan(request.reasoning, model, cap, forced=_forces(choice))
+    history = History(request.messages)
+    tools = tools_of(request, model)
+    if request.output_format is not None and request.output_format.kind == "json_object":
+        history.system.append(Block({"type": "text", "text": ONLY_JSON}, "response_format"))
+    _check_media(history, model)
+    _check_end(history.turns, request, model, thinking)
+    check_marks(tools, history.system, history.turns)
+    mark_automatically(tools, history.system, history.turns, caching, model.cacheable)
+    body: dict[str, Any] = {
+        "model": target.model,
+        "max_tokens": cap.tokens,
+        "messages": [
+            {"role": turn.role, "content": [block.body for block in turn.blocks]} for turn in history.turns
+        ],
+        "system": [block.body for block in history.system],
+        "tools": [tool.body for tool in tools],
+        "tool_choice": choice,
+        "thinking": _thinking(thinking, history.turns),
+        "output_config": _output_config(request, model, thinking),
+        "stop_sequences": _stops(request.sampling.stop),
+        "metadata": _metadata(request),
+        **_sampling(request.sampling, model, thinking),
+        "stream": request.stream or None,
+    }
+    return _encode({name: value for name, value in body.items() if value not in (None, [], {})})
+
+
+def _refuse_unknown(request: GenerationRequest) -> None:
+    sampling = request.sampling
+    asked = {
+        "frequency_penalty": bool(sampling.frequency_penalty),
+        "presence_penalty": bool(sampling.presence_penalty),
+        "repetition_penalty": sampling.repetition_penalty not in {None, 1},
+        "seed": sampling.seed is not None,
+        "logit_bias": bool(sampling.logit_bias),
+        "logprobs": bool(sampling.logprobs),
+        "top_logprobs": bool(sampling.top_logprobs),
+    }
+    for field, is_asked in asked.items():
+        if is_asked:
+            raise unsupported(field, "there is nothing like it; leave it out, or use another provider")
+    if request.modalities is not None and request.modalities != ("text",):
+        raise unsupported("modalities", "answers are text alone; use ['text'], or another provider")
+    if request.audio is not None:
+        raise unsupported("audio", "answers are text alone; leave it out, or use another provider")
+
+
+def _cap(request: GenerationRequest, target: Target, model: Abilities) -> Cap:
+    own = request.max_output_tokens
+    tokens = target.output_cap or own or model.max_output_tokens
+    if tokens > model.max_output_tokens:
+        raise unsupported("max_tokens", f"this model's answers have at most {model.max_output_tokens} tokens")
+    return Cap(tokens, lowered=tokens < (own or model.max_output_tokens))
+
+
+def _forces(choice: dict[str, Any] | None) -> bool:
+    return choice is not None and choice["type"] in {"any", "tool"}
+
+
+def _thinking(thinking: Plan, turns: list[Turn]) -> dict[str, Any] | None:
+    """A loop of tool calls that began without thinking goes on without it: the API puts thinking off until
+    the next question, and an older one refuses it."""
+    config = thinking.config
+    if config is None or config["type"] != "enabled" or len(turns) < 2:
+        return config
+    asked, answered = turns[-1].blocks, turns[-2].blocks
+    in_loop = asked[0].body["type"] == "tool_result"
+    return None if in_loop and answered[0].body["type"] not in _THOUGHTS else config
+
+
+def _output_config(request: GenerationRequest, model: Abilities, thinking: Plan) -> dict[str, Any]:
+    told = {"effort": thinking.effort, "format": format_of(request.output_format, model)}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _sampling(sampling: Sampling, model: Abilities, thinking: Plan) -> dict[str, Any]:
+    told = {
+        "temperature": None if sampling.temperature == 1 else sampling.temperature,
+        "top_p": None if sampling.top_p == 1 else sampling.top_p,
+        "top_k": sampling.top_k,
+    }
+    given = {name: value for name, value in told.items() if value is not None}
+    if given.get("temperature", 0) > 1:
+        raise unsupported("temperature", "it lies between 0 and 1")
+    if model.sampling == "neither":
+        for name in given:
+            raise unsupported(name, "this model samples in its own way; leave it out")
+    if model.sampling == "one" and {"temperature", "top_p"} <= given.keys():
+        raise unsupported("top_p", "this model takes 'temperature' or 'top_p', not both")
+    if thinking.wanted:
+        _check_beside_thinking(given)
+    return given
+
+
+def _check_beside_thinking(given: dict[str, Any]) -> None:
+    for name in ("temperature", "top_k"):
+        if name in given:
+            raise unsupported(name, "it cannot be set beside 'reasoning'; leave one of them out")
+    if given.get("top_p", 1) < _LEAST_TOP_P:
+        raise unsupported("top_p", f"beside 'reasoning' it is at least {_LEAST_TOP_P}")
+
+
+def _stops(stop: tuple[str, ...] | None) -> list[str]:
+    for sequence in stop or ():
+        if not sequence.strip():
+            raise unsupported("stop", "a sequence of nothing but white space; use one with a visible sign")
+    return list(stop or ())
+
+
+def _metadata(request: GenerationRequest) -> dict[str, str]:
+    """The one thing that the API wants to know is a name for the user that identifies nobody, so it gets a
+    digest."""
+    told = request.metadata or {}
+    for name in told:
+        if name != "user_id":
+            raise unsupported("metadata", "it takes a 'user_id' and nothing else")
+    user = told.get("user_id") if request.user is None else request.user
+    if user is None:
+        return {}
+    if told.get("user_id", user) != user:
+        raise unsupported("metadata", "its 'user_id' differs from 'user'; give one of them")
+    return {"user_id": sha256(user.encode("utf-8", "surrogatepass")).hexdigest()}
+
+
+def _check_media(history: History, model: Abilities) -> None:
+    taken = {"image": model.images, "document": model.documents}
+    for block in chain.from_iterable(turn.blocks for turn in history.turns):
+        inner = block.body.get("content")
+        for body in [block.body, *(inner if isinstance(inner, list) else ())]:
+            if not taken.get(body["type"], True):
+                raise unsupported(block.path, f"this model reads no {body['type']}s; use a newer one")
+
+
+def _check_end(turns: list[Turn], request: GenerationRequest, model: Abilities, thinking: Plan) -> None:
+    """The last turn may be the assistant's, to be continued, on models that do so."""
+    last = turns[-1]
+    if last.role == "user" or last.blocks[-1].body["type"] != "text":
+        return
+    path = "messages"
+    if not model.prefill:
+        raise unsupported(path, "this model does not continue an assistant's message; end with the user's")
+    if thinking.wanted:
+        raise unsupported(path, "an assistant's message is not continued beside 'reasoning'; leave one out")
+    if request.output_format is not None and request.output_format.kind == "json_schema":
+        raise unsupported(
+            path, "an assistant's message is not continued beside a 'response_format'; leave one out"
+        )
+    body = last.blocks[-1].body
+    body["text"] = body["text"].rstrip()

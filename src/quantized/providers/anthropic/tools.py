@@ -1,0 +1,97 @@
+"""Tools, the choice among them, and the search of the web."""
+
+import re
+from typing import Any
+
+from msgspec import Raw
+from msgspec.json import decode
+
+from quantized.core.parts import CacheMark
+from quantized.core.request import GenerationRequest, Tool, WebSearch
+from quantized.providers.anthropic.content import Block, mark
+from quantized.providers.anthropic.models import Abilities
+from quantized.providers.anthropic.refusal import unsupported
+from quantized.providers.anthropic.structured import closed
+
+SEARCHES = 5
+"""The most web searches that one request may make; each has a price."""
+
+_SEARCH = "web_search"
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+_COMBINED = ("oneOf", "anyOf", "allOf")
+
+
+def tools_of(request: GenerationRequest, model: Abilities) -> list[Block]:
+    """Raises UnsupportedParameter."""
+    tools = [_tool(tool, f"tools[{at}]", model) for at, tool in enumerate(request.tools or ())]
+    if request.web_search is not None:
+        if any(tool.name == _SEARCH for tool in request.tools or ()):
+            raise unsupported("tools", f"'{_SEARCH}' is the name of its own web search; rename the function")
+        tools.append(Block(_search(request.web_search, model), "web_search_options"))
+    return tools
+
+
+def choice_of(request: GenerationRequest, model: Abilities) -> dict[str, Any] | None:
+    """Raises UnsupportedParameter for a choice that the model does not take."""
+    choice = request.tool_choice
+    single = {"disable_parallel_tool_use": True} if request.parallel_tool_calls is False else {}
+    if not request.tools:
+        return None
+    if choice is None or choice.mode == "auto":
+        return {"type": "auto", **single} if choice is not None or single else None
+    if choice.mode == "none":
+        return {"type": "none"}
+    if not model.forced_tools:
+        raise unsupported(
+            "tool_choice",
+            "this model cannot be made to call a tool; use 'auto', and ask for the call in words",
+        )
+    if choice.mode == "required":
+        return {"type": "any", **single}
+    return {"type": "tool", "name": choice.name, **single}
+
+
+def _tool(tool: Tool, path: str, model: Abilities) -> Block:
+    if not _NAME.fullmatch(tool.name):
+        raise unsupported(f"{path}.function.name", "names are letters, digits, '_' and '-', at most 128")
+    body: dict[str, Any] = {"name": tool.name}
+    if tool.description is not None:
+        body["description"] = tool.description
+    schema = _schema(tool.parameters, f"{path}.function.parameters")
+    if tool.strict:
+        if not model.schemas:
+            raise unsupported(f"{path}.function.strict", "this model has no strict tools; leave 'strict' out")
+        schema = closed(schema, f"{path}.function.parameters")
+        body["strict"] = True
+    block = Block({**body, "input_schema": schema}, path)
+    mark(block, CacheMark() if tool.cache else None)
+    return block
+
+
+def _schema(raw: Raw | None, path: str) -> dict[str, Any]:
+    """The API wants the schema of an object, whose type many leave unsaid."""
+    schema: dict[str, Any] = {} if raw is None else decode(raw)
+    if schema.get("type", "object") != "object" or any(word in schema for word in _COMBINED):
+        raise unsupported(
+            path, "it must be the schema of an object, with no 'oneOf', 'anyOf' or 'allOf' at its top"
+        )
+    if "type" not in schema:
+        schema = {"type": "object", **schema}
+    return schema if raw is not None else {**schema, "properties": {}}
+
+
+def _search(wish: WebSearch, model: Abilities) -> dict[str, Any]:
+    if not model.web_search:
+        raise unsupported("web_search_options", "this model cannot search the web; use a newer one")
+    if wish.context_size not in {None, "medium"}:
+        raise unsupported(
+            "web_search_options.search_context_size",
+            "how much of what is found is read cannot be chosen; leave it out",
+        )
+    body: dict[str, Any] = {"type": "web_search_20250305", "name": _SEARCH, "max_uses": SEARCHES}
+    if wish.location is not None:
+        told: dict[str, Any] = decode(wish.location)
+        place = told.get("approximate", told)
+        named = {name: value for name, value in place.items() if name != "type" and value is not None}
+        body["user_location"] = {"type": "approximate", **named}
+    return body
