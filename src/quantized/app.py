@@ -40,12 +40,14 @@ from quantized.http.stored_responses import StoredResponses
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.sweeper import Sweeper
 from quantized.providers import demo, openrouter
+from quantized.providers.anthropic.provider import AnthropicProvider
 from quantized.providers.demo_upstream import DemoUpstream
 from quantized.providers.openai_chat.dialect import Dialect
 from quantized.providers.openai_chat.provider import OpenAIChatProvider
+from quantized.providers.provider import Provider
 from quantized.providers.registry import Registered, Registry
 from quantized.settings import Settings
-from quantized.settings_providers import ProviderSettings
+from quantized.settings_providers import AnthropicSettings, ProviderRow, ProviderSettings
 from quantized.stock import model_sources, stocked_catalog
 from quantized.storage.catalog_rows import CatalogRows
 from quantized.storage.keys import SqlKeyStore
@@ -191,21 +193,21 @@ async def _readiness(keys: SqlKeyStore, catalog: Catalog, registry: Registry) ->
 
 
 def _providers(settings: Settings, pool: Upstream, clock: Clock) -> list[Registered]:
-    rows = [
-        Registered(_provider(name, row), pool)
-        for name, row in settings.providers.items()
-        if isinstance(row, ProviderSettings)
-    ]
+    rows = [Registered(_provider(name, row), pool) for name, row in settings.providers.items()]
     if settings.demo:
         rows.append(Registered(demo.demo_provider(), DemoUpstream(clock), by_model=True))
     return rows
 
 
-def _provider(name: str, row: ProviderSettings) -> OpenAIChatProvider:
-    if name == openrouter.NAME:
-        return openrouter.openrouter(row.api_key, row.base_url)
-    dialect = Dialect(output_cap_field=row.output_cap_field, cap_required=row.output_cap_required)
-    return OpenAIChatProvider(name, row.base_url, row.api_key, dialect)
+def _provider(name: str, row: ProviderRow) -> Provider:
+    match row:
+        case AnthropicSettings(base_url, api_key, caching):
+            return AnthropicProvider(base_url, api_key, automatic_caching=caching)
+        case ProviderSettings(base_url, api_key) if name == openrouter.NAME:
+            return openrouter.openrouter(api_key, base_url)
+        case ProviderSettings(base_url, api_key):
+            dialect = Dialect(output_cap_field=row.output_cap_field, cap_required=row.output_cap_required)
+            return OpenAIChatProvider(name, base_url, api_key, dialect)
 
 
 def _in_background(resources: AsyncExitStack, work: Coroutine[Any, Any, object]) -> None:

@@ -3,17 +3,21 @@ that were kept in the database."""
 
 import asyncio
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 
-from quantized.catalog.catalog import Catalog
-from quantized.catalog.prices import configured_models
+from quantized.catalog.catalog import Catalog, Spelling
+from quantized.catalog.model import Model
+from quantized.catalog.prices import configured_models, known_models, known_spelling
 from quantized.catalog.refresh import ModelSource
 from quantized.core.ports import Clock
 from quantized.providers import openrouter
+from quantized.providers.anthropic import catalogue
 from quantized.providers.demo_model import DEMO_MODEL
 from quantized.providers.openrouter_models import parse_model
 from quantized.settings import Settings
-from quantized.settings_providers import ProviderSettings
+from quantized.settings_providers import AnthropicSettings, ProviderSettings
+
+_REMEMBERED_NAMES = 1_000
 
 
 async def stocked_catalog(settings: Settings, clock: Clock) -> Catalog:
@@ -23,9 +27,15 @@ async def stocked_catalog(settings: Settings, clock: Clock) -> Catalog:
     now = datetime.fromtimestamp(clock.now_ms() / 1000, UTC)
     listing_themselves = {source.provider for source in model_sources(settings)}
     for name, row in settings.providers.items():
-        if isinstance(row, ProviderSettings) and name not in listing_themselves:
-            models = await asyncio.to_thread(configured_models, name, row, rules.micro_credits_per_usd, now)
-            catalog.replace(name, models)
+        match row:
+            case AnthropicSettings():
+                models, spelling = await asyncio.to_thread(_anthropic, rules.micro_credits_per_usd, now)
+                catalog.replace(name, models, spelling)
+            case ProviderSettings() if name not in listing_themselves:
+                models = await asyncio.to_thread(
+                    configured_models, name, row, rules.micro_credits_per_usd, now
+                )
+                catalog.replace(name, models)
     if settings.demo:
         catalog.replace(DEMO_MODEL.provider, [DEMO_MODEL])
     return catalog
@@ -42,3 +52,10 @@ def model_sources(settings: Settings) -> list[ModelSource]:
         micro_credits_per_usd=settings.catalog.micro_credits_per_usd,
     )
     return [ModelSource(openrouter.NAME, f"{row.base_url.rstrip('/')}/models", (), parse)]
+
+
+def _anthropic(micro_credits_per_usd: int, now: datetime) -> tuple[list[Model], Spelling]:
+    """In a thread: the price list takes its time to be imported."""
+    models = catalogue.listed(known_models(catalogue.AUTHOR, micro_credits_per_usd, now))
+    spelling = catalogue.spelling(known_spelling(catalogue.AUTHOR))
+    return models, lru_cache(_REMEMBERED_NAMES)(spelling)
