@@ -1,10 +1,10 @@
-"""What the laws share: the tapes, the grammar of a legal stream, and answers made comparable."""
+"""What the laws share: the grammar of a legal stream, and answers made comparable."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import msgspec
+from taped import REQUEST, blocks_of, provider_of
 
 from quantized.core.events import (
     Annotated,
@@ -24,18 +24,6 @@ from quantized.core.events import (
 )
 from quantized.core.fold import Answer
 from quantized.core.parts import Reasoning
-from quantized.core.request import GenerationRequest
-from quantized.providers.openai_chat.details import whole
-from quantized.providers.openai_chat.provider import OpenAIChatProvider
-
-TAPES = Path(__file__).parent.parent / "tapes"
-STREAMS = {path.stem: path.read_bytes() for path in sorted(TAPES.glob("*.sse"))}
-BODIES = {path.stem: path.read_bytes() for path in sorted(TAPES.glob("*.json"))}
-BROKEN_STREAMS = {path.stem: path.read_bytes() for path in sorted(TAPES.glob("broken/*.sse"))}
-BROKEN_BODIES = {path.stem: path.read_bytes() for path in sorted(TAPES.glob("broken/*.json"))}
-
-PROVIDER = OpenAIChatProvider("taped", "http://taped.invalid/v1")
-REQUEST = GenerationRequest(model="author/model", messages=(), stream=True)
 
 _KINDS = {
     TextDelta: {"text"},
@@ -50,9 +38,9 @@ _KINDS = {
 Told = list[tuple[bytes | None, tuple[Event, ...]]]
 
 
-def tell(pieces: Iterable[bytes]) -> Told:
-    """Everything a decoder says to these pieces and to their end."""
-    decoder = PROVIDER.decoder(REQUEST)
+def tell(name: str, pieces: Iterable[bytes]) -> Told:
+    """Everything the decoder of a tape says to these pieces and to their end."""
+    decoder = provider_of(name).decoder(REQUEST)
     told: Told = [frame for piece in pieces for frame in decoder.feed(piece)]
     return [*told, (None, decoder.close())]
 
@@ -102,7 +90,7 @@ def comparable(answer: Answer) -> dict[str, Any]:
     """With the fragments of reasoning blocks put together, so that a stream and a body can be compared."""
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(answer))
     plain["parts"] = [
-        (type(part).__name__, part.text, [msgspec.json.decode(block) for block in whole(part.seals)])
+        (type(part).__name__, part.text, blocks_of(part.seals))
         if isinstance(part, Reasoning)
         else (type(part).__name__, msgspec.json.decode(msgspec.json.encode(part)))
         for part in answer.parts

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
-from stream_laws import BODIES, PROVIDER, REQUEST, STREAMS
+from taped import BODIES, REQUEST, STREAMS, provider_of
 
 from quantized.core.events import Finished
 from quantized.core.fold import fold
@@ -28,7 +28,7 @@ IDENTITY = Identity("gen-tape", 1_719_000_000)
 def frames(name: str, *, relays: bool) -> bytes:
     """What a client reads of the tape."""
     renderer = SURFACE.renderer(REQUEST)
-    translation = Translation(PROVIDER.decoder(REQUEST), renderer, IDENTITY, relays=relays)
+    translation = Translation(provider_of(name).decoder(REQUEST), renderer, IDENTITY, relays=relays)
     said = translation.feed(STREAMS[name]) + translation.close()
     assert isinstance(translation.terminal, Finished)
     return said + renderer.finish(translation.terminal.reason, BILL)
@@ -63,7 +63,7 @@ def test_relay_and_slow_road_mean_the_same(name):
 @tapes
 def test_the_sdk_reads_the_answer(name):
     rendered = read_by_sdk(frames(name, relays=True))
-    answer = fold(PROVIDER.decode_body(REQUEST, BODIES[name]))
+    answer = fold(provider_of(name).decode_body(REQUEST, BODIES[name]))
     message = json.loads(SURFACE.render(REQUEST, answer, BILL))["choices"][0]["message"]
     for field in ("content", "reasoning", "refusal"):
         assert rendered[field] == (message.get(field) or None)
@@ -106,7 +106,9 @@ def test_our_usage_is_the_only_usage_that_a_client_reads():
 
 def test_a_failure_in_the_middle_is_told_and_has_no_end_mark():
     renderer = SURFACE.renderer(REQUEST)
-    translation = Translation(PROVIDER.decoder(REQUEST), renderer, IDENTITY, relays=True)
+    translation = Translation(
+        provider_of("openrouter_plain").decoder(REQUEST), renderer, IDENTITY, relays=True
+    )
     said = translation.feed(STREAMS["openrouter_plain"][:-20]) + translation.close()
     assert not isinstance(translation.terminal, Finished)
     assert msgspec.json.decode(said.split(b"\n\n")[0].removeprefix(b"data: "))["id"].startswith("gen-")

@@ -5,13 +5,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import openai
 from msgspec import Raw
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
+from taped import ALL_STREAMS, BODIES, BROKEN_STREAMS, REQUEST, STREAMS, provider_of
 
 from quantized.core.events import (
     Annotated,
@@ -30,10 +30,8 @@ from quantized.core.events import (
 )
 from quantized.core.fold import Answer, fold
 from quantized.core.parts import Seal
-from quantized.core.request import GenerationRequest
 from quantized.core.turns import Found, Turn
 from quantized.core.usage import Bill, Usage
-from quantized.providers.openai_chat.provider import OpenAIChatProvider
 from quantized.surfaces.responses.compose import Conversation
 from quantized.surfaces.responses.render import Identity
 from quantized.surfaces.responses.surface import ResponsesSurface
@@ -45,11 +43,8 @@ BILL = Bill(
     Usage(input=20, cached_read=5, output=5, reasoning=3), credits_used=2400, credits_remaining=997_600
 )
 CITATION = b'{"type":"url_citation","url_citation":{"url":"https://a.example","title":"A","start_index":0,"end_index":2}}'
-PROVIDER = OpenAIChatProvider("taped", "http://taped.invalid/v1")
-_TAPES = Path(__file__).parents[2] / "tapes"
-TAPES = sorted(path.stem for path in _TAPES.glob("*.sse"))
-BROKEN_TAPES = sorted(path.stem for path in _TAPES.glob("broken/*.sse"))
-_CHAT = GenerationRequest(model="author/model", messages=(), stream=True)
+TAPES = list(STREAMS)
+BROKEN_TAPES = list(BROKEN_STREAMS)
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
@@ -173,8 +168,8 @@ def streamed(
 
 
 def taped_events(name: str) -> list[Event]:
-    decoder = PROVIDER.decoder(_CHAT)
-    told = list(decoder.feed((_TAPES / f"{name}.sse").read_bytes()))
+    decoder = provider_of(name).decoder(REQUEST)
+    told = list(decoder.feed(ALL_STREAMS[name]))
     return [*[event for _, events in told for event in events], *decoder.close()]
 
 
@@ -186,11 +181,11 @@ def taped_stream(name: str) -> tuple[bytes, Turn]:
 
 
 def taped_body(name: str) -> bytes:
-    return (_TAPES / f"{name}.json").read_bytes()
+    return BODIES[name]
 
 
 def taped_answer(name: str) -> Answer:
-    return fold(PROVIDER.decode_body(_CHAT, taped_body(name)))
+    return fold(provider_of(name).decode_body(REQUEST, taped_body(name)))
 
 
 def frames(said: bytes) -> Frames:
