@@ -212,6 +212,14 @@ def test_a_flipped_bit_is_damage_and_nothing_after_it_is_believed(messages, size
     assert damage is not None
 
 
+def test_a_damaged_length_is_told_at_once_and_not_waited_for():
+    for place in range(96):
+        prelude = bytearray(DELTA[:12])
+        prelude[place // 8] ^= 1 << place % 8
+        with pytest.raises(DamagedEventStream, match="CRC of a prelude"):
+            next(EventStreamDecoder().feed(bytes(prelude)))
+
+
 def test_every_bit_of_a_real_message():
     whole = DELTA + STOP
     for place in range(len(whole) * 8):
