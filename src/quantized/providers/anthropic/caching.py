@@ -26,8 +26,6 @@ too short is not cached; one thought too short would not be cached at all."""
 _BYTES_OF_MEDIA = 2_000
 """What a picture or a document weighs at least; its base64 says nothing about its tokens."""
 
-_MARKABLE = frozenset({"text", "image", "document", "tool_use", "tool_result"})
-
 
 def check_marks(tools: list[Block], system: list[Block], turns: list[Turn]) -> None:
     """Raises UnsupportedParameter for the fifth mark, and for one that outlives a mark before it."""

@@ -87,7 +87,7 @@ def _refuse_unknown(request: GenerationRequest) -> None:
 def _cap(request: GenerationRequest, target: Target, model: Abilities) -> Cap:
     own = request.max_output_tokens
     tokens = target.output_cap or own or model.max_output_tokens
-    if tokens > model.max_output_tokens:
+    if max(tokens, own or 0) > model.max_output_tokens:
         raise unsupported("max_tokens", f"this model's answers have at most {model.max_output_tokens} tokens")
     return Cap(tokens, lowered=tokens < (own or model.max_output_tokens))
 

@@ -13,7 +13,7 @@ from quantized.core.parts import ToolCall, ToolResult
 from quantized.core.request import Message
 from quantized.providers.anthropic.content import Block, Said, block_of, mark
 from quantized.providers.anthropic.refusal import unsupported
-from quantized.providers.anthropic.replay import Called, Pieces, by_place, in_order, pieces, text_block
+from quantized.providers.anthropic.replay import Called, Pieces, by_places, in_order, pieces, text_block
 from quantized.providers.anthropic.replay import Said as Spoken
 
 OPENING = "(The conversation begins here.)"
@@ -142,17 +142,11 @@ class History:
         """Once a sealed block has lost its place, the later ones are left out as well: they are bound to
         what came before them."""
         apart = [pieces(message.parts, at, sealed=self._intact) for at, message in messages]
-        whole = in_order(apart)
-        if whole is not None:
-            return whole
-        out: Pieces = []
-        for at, message in messages:
-            placed = by_place(pieces(message.parts, at, sealed=self._intact))
-            if placed is None:
-                self._intact = False
-                placed = pieces(message.parts, at, sealed=False)
-            out.extend(placed)
-        return out
+        whole = in_order(apart) or by_places(apart)
+        if whole is None:
+            self._intact = False
+            whole = [piece for at, message in messages for piece in pieces(message.parts, at, sealed=False)]
+        return whole
 
     def _spoken(self, found: Pieces) -> list[Block]:
         blocks: list[Block] = []

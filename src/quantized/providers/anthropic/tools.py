@@ -35,7 +35,9 @@ def choice_of(request: GenerationRequest, model: Abilities) -> dict[str, Any] | 
     """Raises UnsupportedParameter for a choice that the model does not take."""
     choice = request.tool_choice
     single = {"disable_parallel_tool_use": True} if request.parallel_tool_calls is False else {}
-    if not request.tools:
+    if not request.tools and request.web_search is None:
+        if choice is not None and choice.mode in {"required", "function"}:
+            raise unsupported("tool_choice", "it demands a call, and there are no 'tools'; give some")
         return None
     if choice is None or choice.mode == "auto":
         return {"type": "auto", **single} if choice is not None or single else None
