@@ -1,9 +1,8 @@
-"""The content blocks of one answer, as they begin, grow and stop, to parts.
+"""The content blocks of one answer, as they begin, grow and stop, to parts in the same order.
 
 Text blocks that follow one another are one text part, for the API begins a new block wherever a citation
-begins or ends; so are those with nothing between them but blocks that nobody can read. Each thinking block is
-a reasoning part with its seal, each tool call a part of its own. Blocks that only the API can read are seals
-on the reasoning part that is open, or on one without words.
+begins or ends. Each thinking block is a reasoning part with its seal, each tool call a part of its own. What
+only the API can read is a seal on the reasoning part just before, or on one without words.
 """
 
 from typing import Any
@@ -16,6 +15,7 @@ from quantized.core.events import (
     ArgumentsDelta,
     Event,
     PartFinished,
+    PartKind,
     PartStarted,
     ReasoningDelta,
     RefusalDelta,
@@ -32,56 +32,36 @@ class Unreadable(Exception):
 
 
 class _Parts:
-    """The parts of an answer: their numbers, and which of them may still grow."""
+    """The parts of an answer: one after the other, numbered."""
 
     def __init__(self, model: str | None) -> None:
         self.minter = Minter(model)
-        self._next = 0
-        self._text: int | None = None
-        self._reasoning: int | None = None
         self.length = 0
-        """Code points of the text part so far."""
+        """Code points of the open part, if it is text."""
+        self._begun = 0
+        self._open: PartStarted | None = None
 
-    def text(self, events: list[Event]) -> int:
-        """The text part: the one that is open, or a new one."""
-        self._end_reasoning(events)
-        if self._text is None:
-            self._text = self._start(PartStarted(self._next, "text"), events)
-            self.length = 0
-        return self._text
-
-    def reasoning(self, events: list[Event], *, readable: bool) -> int:
-        """The reasoning part: a new one for what can be read, else the one that is open."""
-        if readable:
-            self.end(events)
-        if self._reasoning is None:
-            self._reasoning = self._start(PartStarted(self._next, "reasoning"), events)
-        return self._reasoning
-
-    def call(self, call_id: str, name: str, events: list[Event]) -> int:
+    def begin(
+        self, kind: PartKind, events: list[Event], call_id: str | None = None, name: str | None = None
+    ) -> int:
+        """A new part; the one before is over."""
         self.end(events)
-        return self._start(PartStarted(self._next, "tool_call", id=call_id, name=name), events)
+        self._open = PartStarted(self._begun, kind, call_id, name)
+        self._begun += 1
+        self.length = 0
+        events.append(self._open)
+        return self._open.index
 
-    def refusal(self, events: list[Event]) -> int:
-        self.end(events)
-        return self._start(PartStarted(self._next, "refusal"), events)
+    def go_on(self, kind: PartKind, events: list[Event]) -> int:
+        """The part that is open where it is of this kind, else a new one."""
+        if self._open is not None and self._open.kind == kind:
+            return self._open.index
+        return self.begin(kind, events)
 
     def end(self, events: list[Event]) -> None:
-        """The end of what is open."""
-        self._end_reasoning(events)
-        if self._text is not None:
-            events.append(PartFinished(self._text))
-            self._text = None
-
-    def _end_reasoning(self, events: list[Event]) -> None:
-        if self._reasoning is not None:
-            events.append(PartFinished(self._reasoning))
-            self._reasoning = None
-
-    def _start(self, start: PartStarted, events: list[Event]) -> int:
-        events.append(start)
-        self._next += 1
-        return start.index
+        if self._open is not None:
+            events.append(PartFinished(self._open.index))
+            self._open = None
 
 
 class _Growing:
@@ -102,7 +82,7 @@ class _Growing:
 class _Text(_Growing):
     def __init__(self, parts: _Parts, block: Block, events: list[Event]) -> None:
         super().__init__(parts)
-        self._part = parts.text(events)
+        self._part = parts.go_on("text", events)
         self._begin = parts.length
         self._texts: list[str] = []
         self._citations = list(block.citations or ())
@@ -132,7 +112,7 @@ class _Text(_Growing):
 class _Thinking(_Growing):
     def __init__(self, parts: _Parts, block: Block, raw: Raw, index: int, events: list[Event]) -> None:
         super().__init__(parts)
-        self._part = parts.reasoning(events, readable=True)
+        self._part = parts.begin("reasoning", events)
         self._index = index
         self._block: dict[str, Any] = decode(raw)
         self._texts: list[str] = []
@@ -164,21 +144,21 @@ class _Call(_Growing):
     def __init__(self, parts: _Parts, block: Block, events: list[Event]) -> None:
         super().__init__(parts)
         self._id = block.id or ""
-        self.part = parts.call(self._id, block.name or "", events)
+        self._part = parts.begin("tool_call", events, self._id, block.name)
         self._at_once = bytes(block.input).decode()
         self._begun = False
 
     def grow(self, delta: Delta, events: list[Event]) -> None:
         if delta.partial_json:
             self._begun = True
-            events.append(ArgumentsDelta(self.part, delta.partial_json))
+            events.append(ArgumentsDelta(self._part, delta.partial_json))
 
     def stop(self, events: list[Event]) -> None:
         if not self._begun:
             # A body tells all of it at once, and a stream nothing where there is nothing to tell.
             nothing = self._at_once in {"", "null"}
-            events.append(ArgumentsDelta(self.part, "{}" if nothing else self._at_once))
-        events.append(PartFinished(self.part))
+            events.append(ArgumentsDelta(self._part, "{}" if nothing else self._at_once))
+        self._parts.end(events)
         self._parts.minter.called(self._id)
 
 
@@ -205,7 +185,7 @@ class _Opaque(_Growing):
             except UNREADABLE:
                 return
         if self.whole and len(block) > 1 and is_sealable(block):
-            part = self._parts.reasoning(events, readable=False)
+            part = self._parts.go_on("reasoning", events)
             events.append(Sealed(part, self._parts.minter.seal(block, self._index)))
 
 
@@ -242,14 +222,11 @@ class Blocks:
 
     def refuse(self, explanation: str, events: list[Event]) -> None:
         """Why the answer was refused."""
-        part = self._parts.refusal(events)
-        events += [RefusalDelta(part, explanation), PartFinished(part)]
+        events.append(RefusalDelta(self._parts.begin("refusal", events), explanation))
 
     def finish(self, events: list[Event]) -> None:
-        """The end of every part. A block that has not stopped was cut off: it is not sealed, and nothing in
-        it is cited."""
-        if isinstance(self._growing, _Call):
-            events.append(PartFinished(self._growing.part))
+        """The end of the last part. A block that has not stopped was cut off: it is not sealed, and nothing
+        in it is cited."""
         self._growing = None
         self._parts.end(events)
 

@@ -75,7 +75,7 @@ class _Typed(Struct, frozen=True):
     type: str
 
 
-UNREADABLE = (DecodeError, UnicodeDecodeError)
+UNREADABLE = (DecodeError, UnicodeDecodeError, RecursionError)
 """What reading bytes of a stranger's as JSON raises."""
 
 _EVENTS = frozenset(
