@@ -1,7 +1,9 @@
 """A whole answer and its bill to the JSON body that a caller reads."""
 
-from msgspec import UNSET, Raw, UnsetType
-from msgspec.json import Decoder, Encoder
+from typing import Any
+
+from msgspec import UNSET, DecodeError, Raw, Struct, UnsetType
+from msgspec.json import Decoder, Encoder, decode
 
 from quantized.core import parts
 from quantized.core.fold import Answer
@@ -21,8 +23,14 @@ from quantized.surfaces.chat.answers import (
 )
 from quantized.surfaces.chat.history import REASONING_DETAILS
 
+
+class _Annotation(Struct, frozen=True):
+    url_citation: dict[str, Any] | None = None
+
+
 _ENCODER = Encoder()
 _BLOCKS = Decoder(list[Raw])
+_ANNOTATION = Decoder(_Annotation)
 
 
 def render(request: GenerationRequest, answer: Answer, bill: Bill) -> bytes:
@@ -61,6 +69,24 @@ def reasoning_blocks(seals: tuple[parts.Seal, ...]) -> list[Raw]:
     return blocks
 
 
+def shifted(annotation: Raw, by: int) -> Raw:
+    """A citation counts within its part; a message is one text. So it moves by what the message said before
+    the part, in code points."""
+    if not by:
+        return annotation
+    try:
+        cited = _ANNOTATION.decode(annotation).url_citation
+    except DecodeError:
+        return annotation
+    if cited is None:
+        return annotation
+    places = {
+        name: cited[name] + by for name in ("start_index", "end_index") if isinstance(cited.get(name), int)
+    }
+    whole: dict[str, Any] = decode(annotation)
+    return Raw(_ENCODER.encode({**whole, "url_citation": {**cited, **places}}))
+
+
 def logprobs_of(content: tuple[Raw, ...], refusal: tuple[Raw, ...]) -> Logprobs | None:
     if not content and not refusal:
         return None
@@ -70,6 +96,7 @@ def logprobs_of(content: tuple[Raw, ...], refusal: tuple[Raw, ...]) -> Logprobs 
 def _message(answer: Answer, *, shows_reasoning: bool) -> Message:
     """The parts of a kind run together in their order: the language has one field for each kind."""
     texts: list[str] = []
+    said = 0
     annotations: list[Raw] = []
     refusals: list[str] = []
     thoughts: list[str] = []
@@ -80,8 +107,9 @@ def _message(answer: Answer, *, shows_reasoning: bool) -> Message:
     for part in answer.parts:
         match part:
             case parts.OutputText(text, noted):
+                annotations.extend([shifted(annotation, said) for annotation in noted])
                 texts.append(text)
-                annotations.extend(noted)
+                said += len(text)
             case parts.ToolCall(call_id, name, arguments):
                 calls.append(ToolCall(id=call_id, function=FunctionCall(name, arguments)))
             case parts.Reasoning(thought, sealed):

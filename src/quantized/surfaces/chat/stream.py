@@ -2,7 +2,8 @@
 
 Where the gateway relays the provider's own frames, only `Started`, `PartStarted` and `PartFinished` are fed
 and what they render is thrown away; frames that cannot be relayed are fed and rendered, among the others. So
-nothing here depends on having seen the deltas that came before.
+nothing here depends on having seen the deltas that came before, but for the places of citations in a text of
+several parts; no language that is relayed has those.
 """
 
 from msgspec import UNSET, Raw
@@ -27,7 +28,7 @@ from quantized.surfaces.chat.answers import (
     usage_of,
 )
 from quantized.surfaces.chat.errors import error_body
-from quantized.surfaces.chat.render import logprobs_of, reasoning_blocks, shows_reasoning
+from quantized.surfaces.chat.render import logprobs_of, reasoning_blocks, shifted, shows_reasoning
 
 _ENCODER = Encoder()
 _DONE = b"data: [DONE]\n\n"
@@ -51,6 +52,8 @@ class ChatRenderer:
         self._audio_id_told = False
         self._audio_expiry_told = False
         self._annotations: list[Raw] = []
+        self._said = 0
+        self._said_before: dict[int, int] = {}
 
     def feed(self, event: Event) -> bytes:
         match event:
@@ -96,6 +99,7 @@ class ChatRenderer:
         delta = None
         match start.kind:
             case "text":
+                self._said_before[start.index] = self._said
                 # So that a text of no words is an empty text and not none.
                 delta = Delta(content="")
             case "refusal":
@@ -120,6 +124,7 @@ class ChatRenderer:
         delta = None
         match event:
             case events.TextDelta(_, text):
+                self._said += len(text)
                 delta = Delta(content=text)
             case events.ArgumentsDelta(index, text):
                 delta = Delta(
@@ -136,9 +141,9 @@ class ChatRenderer:
                 delta = Delta(reasoning_details=blocks) if blocks else None
             case events.AudioDelta():
                 delta = Delta(audio=self._audio(event))
-            case events.Annotated(_, annotation):
+            case events.Annotated(index, annotation):
                 # Citations have no index to add them up by, so they go out together, in one chunk.
-                self._annotations.append(annotation)
+                self._annotations.append(shifted(annotation, self._said_before[index]))
         return delta
 
     def _audio(self, piece: events.AudioDelta) -> AudioDelta:
