@@ -88,7 +88,7 @@ def test_everything_that_was_asked_for_is_said():
         ),
         tools=(
             Tool("f", "does f", Raw(b'{"type": "object"}'), strict=False),
-            Tool("g", cache=True),
+            Tool("g", cache=CacheMark()),
         ),
         tool_choice=ToolChoice("function", "f"),
         parallel_tool_calls=False,

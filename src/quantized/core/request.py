@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
-from quantized.core.parts import AnyPart
+from quantized.core.parts import AnyPart, CacheMark
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -38,7 +38,7 @@ class Tool(Struct, frozen=True):
     description: str | None = None
     parameters: Raw | None = None
     strict: bool | None = None
-    cache: bool = False
+    cache: CacheMark | None = None
 
 
 class ToolChoice(Struct, frozen=True):

@@ -7,6 +7,7 @@ import pytest
 from msgspec import Raw
 
 from quantized.core.errors import InvalidRequest, MissingField, UnknownField
+from quantized.core.parts import CacheMark
 from quantized.core.request import (
     AudioOutput,
     GenerationRequest,
@@ -105,12 +106,12 @@ WISHES: list[tuple[dict[str, Any], str, Any]] = [
                 {
                     "type": "function",
                     "function": {"name": "a.b-c", "description": "d", "parameters": None, "strict": True},
-                    "cache_control": {"type": "ephemeral"},
+                    "cache_control": {"type": "ephemeral", "ttl": "1h"},
                 }
             ]
         },
         "tools",
-        (Tool("a.b-c", "d", None, True, cache=True),),
+        (Tool("a.b-c", "d", None, True, cache=CacheMark("1h")),),
     ),
     ({"tools": [WEATHER], "tool_choice": "auto"}, "tool_choice", ToolChoice("auto")),
     ({"tools": [WEATHER], "tool_choice": "none"}, "tool_choice", ToolChoice("none")),
@@ -220,7 +221,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "tools[0].function.parameters",
     ),
     (
-        {"tools": [{**WEATHER, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]},
+        {"tools": [{**WEATHER, "cache_control": {"type": "ephemeral", "ttl": "2h"}}]},
         "tools[0].cache_control.ttl",
     ),
     ({"tool_choice": "auto"}, "tool_choice"),

@@ -6,7 +6,6 @@ from typing import Any
 from msgspec import Raw
 from msgspec.json import decode
 
-from quantized.core.parts import CacheMark
 from quantized.core.request import GenerationRequest, Tool, WebSearch
 from quantized.providers.anthropic.content import Block, mark
 from quantized.providers.anthropic.models import Abilities
@@ -66,7 +65,7 @@ def _tool(tool: Tool, path: str, model: Abilities) -> Block:
         schema = closed(schema, f"{path}.function.parameters")
         body["strict"] = True
     block = Block({**body, "input_schema": schema}, path)
-    mark(block, CacheMark() if tool.cache else None)
+    mark(block, tool.cache)
     return block
 
 

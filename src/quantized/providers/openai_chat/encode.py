@@ -9,7 +9,6 @@ from msgspec import Raw, Struct
 from msgspec.json import Encoder, decode
 
 from quantized.core.errors import UnsupportedParameter
-from quantized.core.parts import CacheMark
 from quantized.core.request import (
     GenerationRequest,
     OutputFormat,
@@ -143,8 +142,8 @@ def _tool(encoder: MessageEncoder, tool: Tool) -> dict[str, Any]:
         "strict": tool.strict,
     }
     out: dict[str, Any] = {"type": "function", "function": _told(named)}
-    if tool.cache:
-        out["cache_control"] = encoder.cache_control(CacheMark())
+    if tool.cache is not None:
+        out["cache_control"] = encoder.cache_control(tool.cache)
     return out
 
 

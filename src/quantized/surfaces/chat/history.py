@@ -101,13 +101,13 @@ def _input_parts(content: InputContent, at: int) -> tuple[Text | Image | Audio |
 def _input_part(part: InputPart, path: str) -> Text | Image | Audio | File:
     match part:
         case TextPart(text, cache):
-            return Text(text, _cache_mark(cache))
+            return Text(text, cache_mark(cache))
         case ImagePart(source, cache):
-            return _image(source, _cache_mark(cache), f"{path}.image_url")
+            return _image(source, cache_mark(cache), f"{path}.image_url")
         case AudioPart(source, cache):
-            return Audio(source.data, source.format, _cache_mark(cache))
+            return Audio(source.data, source.format, cache_mark(cache))
         case FilePart(source, cache):
-            return _file(source, _cache_mark(cache), f"{path}.file")
+            return _file(source, cache_mark(cache), f"{path}.file")
 
 
 def _image(source: ImageUrl, cache: CacheMark | None, path: str) -> Image:
@@ -147,7 +147,7 @@ def _check_url(url: str, path: str) -> None:
     )
 
 
-def _cache_mark(control: CacheControl | None) -> CacheMark | None:
+def cache_mark(control: CacheControl | None) -> CacheMark | None:
     return None if control is None else CacheMark(control.ttl)
 
 
@@ -177,7 +177,7 @@ def _spoken(content: AssistantContent) -> list[Text | Refusal]:
     return [
         Refusal(part.refusal)
         if isinstance(part, RefusalPart)
-        else Text(part.text, _cache_mark(part.cache_control))
+        else Text(part.text, cache_mark(part.cache_control))
         for part in content
     ]
 

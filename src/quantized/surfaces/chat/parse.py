@@ -17,7 +17,7 @@ from quantized.core.request import (
     ToolChoice,
     WebSearch,
 )
-from quantized.surfaces.chat.history import given, read_messages
+from quantized.surfaces.chat.history import cache_mark, given, read_messages
 from quantized.surfaces.chat.schema import (
     HINTS,
     AudioOptions,
@@ -108,7 +108,7 @@ def _tool(definition: ToolDefinition, names: set[str], at: int, depth: int) -> T
         description=function.description,
         parameters=_schema(function.parameters, f"tools[{at}].function.parameters", depth),
         strict=function.strict,
-        cache=definition.cache_control is not None,
+        cache=cache_mark(definition.cache_control),
     )
 
 

@@ -10,6 +10,7 @@ from msgspec import Meta, Raw, field
 from quantized.surfaces.chat.messages import (
     AnyMessage,
     AssistantMessage,
+    CacheControl,
     Closed,
     NonEmpty,
     RawObject,
@@ -74,19 +75,12 @@ class FunctionDefinition(Closed, frozen=True):
     strict: bool | None = None
 
 
-class ToolCacheControl(Closed, frozen=True):
-    """Asks the provider to keep the tools up to here in its cache, for the five minutes that are usual."""
-
-    type: Literal["ephemeral"]
-    ttl: Literal["5m"] | None = None
-
-
 class ToolDefinition(Closed, frozen=True):
     """A function that the model may call. Names are unique within a request."""
 
     type: Literal["function"]
     function: FunctionDefinition
-    cache_control: ToolCacheControl | None = None
+    cache_control: CacheControl | None = None
 
 
 class NamedFunction(Closed, frozen=True):
