@@ -7,6 +7,7 @@ from typing import Any
 from anthropic_server_answers import answer, scene
 from anthropic_server_cache import PromptCache
 from anthropic_server_faults import ApiError
+from anthropic_server_models import ServedModel, served
 from anthropic_server_rules import VERSIONS, check
 from anthropic_server_stream import frame, frames
 from hostile import Behaviour, Hostile, Peer, Seen
@@ -43,6 +44,11 @@ class AnthropicServer(Hostile):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def model_of(self, seen: Seen) -> ServedModel:
+        found = served(seen.body["model"])
+        assert found is not None
+        return found[1]
 
     def judged(self, path: str, headers: Mapping[str, str], body: dict[str, Any]) -> list[str]:
         """Nothing: what is wrong is answered, and noted in `refused`."""

@@ -12,7 +12,7 @@ from zlib import crc32
 from anthropic_server_cache import Counted
 from anthropic_server_models import ServedModel, served
 from anthropic_server_rules import blocks_of, thinks
-from anthropic_server_thoughts import seal, secret
+from anthropic_server_thoughts import Place, prefix_of, seal, secret, shape
 
 ANSWER = "The capital of France is Paris."
 WEATHER = "It is 18 degrees in Paris."
@@ -191,7 +191,8 @@ class _Content:
             block = self._blocks[at]
             field = "signature" if block["type"] == "thinking" else "data"
             text = block.get("thinking", "")
-            block[field] = seal(self._name, number, len(places), self._blocks[:at], text)
+            place = Place(self._name, prefix_of(self._body), number, len(places), shape(self._blocks[:at]))
+            block[field] = seal(place, text)
         return self._blocks
 
     def _take(self, tokens: int) -> int:

@@ -19,7 +19,11 @@ class ServedModel(NamedTuple):
     schemas: bool = False
     efforts: tuple[str, ...] = ()
     shows_thinking: bool = True
+    between_tools: bool = False
+    """Thinking before the answer can be turned off, that between calls cannot."""
     forced_tools: bool = True
+    bound: bool = False
+    """Thoughts are taken back only behind the very prompt that they were thought about."""
     cacheable: int = 1024
     """The fewest tokens of a prefix that is cached."""
 
@@ -36,7 +40,8 @@ _NEW = ServedModel(
     shows_thinking=False,
 )
 _BY_DEFAULT = _NEW._replace(by_default=True)
-_ALWAYS = _BY_DEFAULT._replace(always=True, forced_tools=False, cacheable=512)
+_ALWAYS = _BY_DEFAULT._replace(always=True, cacheable=512)
+_BOUND = _ALWAYS._replace(forced_tools=False, bound=True)
 
 MODELS: dict[str, ServedModel] = {
     "claude-3-haiku-20240307": ServedModel(output=4_096, cacheable=2_048),
@@ -72,11 +77,12 @@ MODELS: dict[str, ServedModel] = {
     "claude-opus-4-7": _NEW._replace(cacheable=2_048),
     "claude-opus-4-8": _NEW,
     "claude-sonnet-5": _BY_DEFAULT,
-    "claude-opus-5": _BY_DEFAULT,
-    "claude-sonnet-5-5": _ALWAYS,
-    "claude-haiku-5-5": _ALWAYS,
-    "claude-opus-5-5": _ALWAYS,
-    "claude-fable-5": _ALWAYS._replace(forced_tools=True),
+    "claude-opus-5": _BY_DEFAULT._replace(cacheable=512),
+    "claude-sonnet-5-5": _BOUND._replace(between_tools=True),
+    "claude-haiku-5-5": _BY_DEFAULT._replace(cacheable=512, bound=True),
+    "claude-opus-5-5": _BOUND,
+    "claude-fable-5": _ALWAYS,
+    "claude-fable-5-1": _BOUND,
 }
 """By the ids that the API itself uses."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from anthropic_server_faults import ApiError, invalid
 from anthropic_server_models import ADAPTIVE, BUDGET, ServedModel, served
-from anthropic_server_thoughts import verify, verify_searches
+from anthropic_server_thoughts import prefix_of, verify, verify_searches
 from anthropic_server_types import check_types
 
 Block = dict[str, Any]
@@ -87,6 +87,12 @@ def _check_thinking(body: dict[str, Any], model: ServedModel) -> None:
     if kind == "disabled":
         if model.always:
             raise invalid('"thinking.type.disabled" is not supported for this model.')
+        return
+    if kind == "between_tools":
+        if not model.between_tools:
+            raise invalid('"thinking.type.between_tools" is not supported for this model.')
+        if body.get("output_config", {}).get("effort") in ("xhigh", "max"):
+            raise invalid("output_config.effort: must be at most high with thinking.type.between_tools")
         return
     if model.thinking is None or (kind == "adaptive" and model.thinking == BUDGET):
         raise invalid(f"{kind} thinking is not supported on this model")
@@ -207,7 +213,12 @@ def _check_turns(body: dict[str, Any], model: ServedModel) -> None:
             raise invalid(f"{path}: all messages must have non-empty content")
         _check_texts(content, path)
         if role == "assistant":
-            verify(content, path, latest=at == last_assistant)
+            verify(
+                content,
+                path,
+                latest=at == last_assistant,
+                prefix=prefix_of(body, at) if model.bound else None,
+            )
             verify_searches(content, path)
         else:
             _check_media(content, f"{path}.content")

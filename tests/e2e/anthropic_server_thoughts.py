@@ -8,7 +8,7 @@ import base64
 import hashlib
 import hmac
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from anthropic_server_faults import invalid
 
@@ -16,10 +16,31 @@ _KEY = b"only the imitation knows this"
 _SEALED = ("thinking", "redacted_thinking")
 
 
-def seal(answer: str, number: int, of: int, before: list[dict[str, Any]], text: str) -> str:
-    """A token for the sealed block `number` of `of` in `answer`, which follows the blocks `before`."""
-    place = json.dumps([answer, number, of, _shape(before)]).encode()
-    return _join(place, text)
+class Place(NamedTuple):
+    """Of a sealed block: the `number`th of `of` in `answer`, behind the blocks `before`, of which it tells the
+    kinds and how long their texts are. `prefix` is that of the prompt."""
+
+    answer: str
+    prefix: str
+    number: int
+    of: int
+    before: list[list[Any]]
+
+
+def seal(place: Place, text: str) -> str:
+    """A token for a block that says `text`."""
+    return _join(json.dumps(place).encode(), text)
+
+
+def prefix_of(body: dict[str, Any], messages: int | None = None) -> str:
+    """What model, system, tools and the first `messages` come to; marks are no part of it."""
+    said = [body["model"], body.get("system"), body.get("tools"), body["messages"][:messages]]
+    plain = json.loads(json.dumps(said), object_hook=_unmarked)
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
+
+
+def _unmarked(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if name != "cache_control"}
 
 
 def _join(place: bytes, text: str) -> str:
@@ -27,7 +48,7 @@ def _join(place: bytes, text: str) -> str:
     return f"{base64.b64encode(place).decode()}.{base64.b64encode(code).decode()}"
 
 
-def _shape(blocks: list[dict[str, Any]]) -> list[list[Any]]:
+def shape(blocks: list[dict[str, Any]]) -> list[list[Any]]:
     """What blocks are, and how long they are where that can be told apart."""
     return [[block["type"], len(block["text"]) if block["type"] == "text" else 0] for block in blocks]
 
@@ -37,9 +58,9 @@ def secret(*what: str) -> str:
     return base64.b64encode(hmac.digest(_KEY, "\0".join(what).encode(), hashlib.sha256)).decode()
 
 
-def verify(content: list[dict[str, Any]], path: str, *, latest: bool) -> None:
+def verify(content: list[dict[str, Any]], path: str, *, latest: bool, prefix: str | None) -> None:
     """Of one assistant turn: each sealed block is ours, unmodified and in its place, and where some of an
-    answer's sealed blocks are there, all are."""
+    answer's sealed blocks are there, all are. `prefix` is the one they must have been minted behind."""
     found: dict[str, list[int]] = {}
     totals: dict[str, int] = {}
     for at, block in enumerate(content):
@@ -52,15 +73,17 @@ def verify(content: list[dict[str, Any]], path: str, *, latest: bool) -> None:
         )
         try:
             place = base64.b64decode(token.split(".")[0], validate=True)
-            answer, number, of, before = json.loads(place)
+            was = Place(*json.loads(place))
         except ValueError:
             raise invalid(what) from None
         if not hmac.compare_digest(token, _join(place, text)):
             raise invalid(what)
-        if _shape(content[:at]) != before:
+        if prefix is not None and was.prefix != prefix:
+            raise invalid(f"{what}. The block is bound to a different conversation.")
+        if shape(content[:at]) != was.before:
             raise invalid(f"{path}.content.{at}: `{block['type']}` blocks must remain where they were")
-        found.setdefault(answer, []).append(number)
-        totals[answer] = of
+        found.setdefault(was.answer, []).append(was.number)
+        totals[was.answer] = was.of
     for answer, numbers in found.items():
         if numbers != list(range(totals[answer])):
             which = "latest assistant message" if latest else "assistant message"

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import httpx
 import pytest
 import pytest_asyncio
+from anthropic_server import ANTHROPIC_KEY, AnthropicServer
+from anthropic_talk import Talk, talking
 from chat_client import Connect, RawClient
 from gateway_process import GatewayProcess, Licence, configuration, eventually
 from hostile import UPSTREAM_KEY, Hostile
@@ -166,3 +168,44 @@ async def connect() -> AsyncIterator[Connect]:
     yield connect
     for client in clients:
         await client.leave()
+
+
+@pytest.fixture(scope="session")
+def running_messages_api() -> Iterator[AnthropicServer]:
+    server = AnthropicServer()
+    server.start()
+    yield server
+    server.stop()
+    assert server.complaints == []
+
+
+@pytest.fixture
+def messages_api(running_messages_api: AnthropicServer) -> Iterator[AnthropicServer]:
+    """Must have had nothing to refuse by the end of a test."""
+    running_messages_api.refused.clear()
+    yield running_messages_api
+    assert running_messages_api.refused == []
+
+
+@pytest.fixture(scope="session")
+def anthropic_gateway(
+    make_gateway: Gateways, running_messages_api: AnthropicServer
+) -> Iterator[GatewayProcess]:
+    gateway = make_gateway(
+        "[retries]\nattempts = 2\nlongest_wait = 1.0\n[timeouts]\nfirst_byte = 5.0\nidle = 1.5",
+        ANTHROPIC_API_KEY=ANTHROPIC_KEY,
+        ANTHROPIC_BASE_URL=running_messages_api.url,
+    )
+    gateway.start()
+    yield gateway
+    assert gateway.stop() in (0, -signal.SIGTERM)
+
+
+@pytest.fixture(params=["chat", "chat-stream", "responses", "responses-stream"])
+def talk(
+    request: pytest.FixtureRequest, anthropic_gateway: GatewayProcess, messages_api: AnthropicServer
+) -> Iterator[Talk]:
+    """On each surface, streamed and not, with a licence of its own."""
+    surface, _, stream = request.param.partition("-")
+    with talking(anthropic_gateway, surface, bool(stream), anthropic_gateway.licence()) as talk:
+        yield talk

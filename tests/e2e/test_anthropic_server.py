@@ -293,6 +293,22 @@ def _left_out(content: Any, at: int) -> Any:
     return [block for n, block in enumerate(content) if n != at]
 
 
+def test_thoughts_of_the_newest_are_bound_to_their_prompt(
+    client: anthropic.Anthropic, server: AnthropicServer
+) -> None:
+    sent = body("do:think-tool", model="claude-opus-5-5", tools=[TOOL], system="Be brief.")
+    first = client.messages.create(**sent)
+    sent["messages"] += [
+        {"role": "assistant", "content": first.to_dict()["content"]},
+        user(result(first.content[-1].id)),  # type: ignore[union-attr]
+    ]
+    assert client.messages.create(**sent).content
+    sent["messages"][0] = user(marked("do:think-tool"))
+    assert client.messages.create(**sent).content
+    sent["system"] = "Be long."
+    assert "bound to a different conversation" in refusal(server, sent)[2]
+
+
 def test_a_budgeted_tool_loop_begins_with_thoughts(
     client: anthropic.Anthropic, server: AnthropicServer
 ) -> None:
