@@ -450,7 +450,7 @@ async def test_the_largest_image(server: Server) -> None:
     [
         b"HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: 1001\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ntransfer-encoding: chunked\r\n\r\n"
-        + (b"64\r\n" + b"x" * 100 + b"\r\n") * 10,
+        + (b"64\r\n" + b"x" * 100 + b"\r\n") * 11,
         b"HTTP/1.1 200 OK\r\ncontent-type: image/png\r\n\r\n" + b"x" * 1001,
     ],
     ids=["said", "chunked", "until the end"],
