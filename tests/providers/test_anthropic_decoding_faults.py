@@ -191,7 +191,7 @@ def test_a_message_is_cleaned():
     told = fault(
         400,
         "Anthropic: image at https://files.example/a.png of request req_011CSHoEeqs5C35K2UUqR7Fy in "
-        "wrkspc_01VQLazKdXNeiKgtrAY1JMbo with key sk-ant-api03-abcdefg is broken; see docs.claude.com\x1b[31m",
+        "wrkspc_01VQLazKdXNeiKgtrAY1JMbo with key sk-ant-api03-abcdefg is broken; see docs.claude.com\x1b[m",
     )
     assert isinstance(told, RejectedByProvider)
     assert "is broken" in told.message
