@@ -146,7 +146,7 @@ def is_sealable(block: Mapping[str, Any]) -> bool:
 
 def _damaged() -> InvalidValue:
     return InvalidValue(
-        "A block of 'reasoning_details' is not as the provider 'anthropic' wrote it; send the blocks of an "
-        "answer back unchanged, or none of them",
+        "Invalid value for 'messages[].reasoning_details': a block is not as the provider 'anthropic' wrote "
+        "it. Send the blocks of an answer back unchanged, or none of them.",
         param="messages[].reasoning_details",
     )
