@@ -1,7 +1,9 @@
 """What an answer has brought so far, where its provider never says."""
 
 import pytest
+from msgspec.structs import replace
 
+from quantized.catalog.model import Model, Offer, complete
 from quantized.core.events import (
     ArgumentsDelta,
     AudioDelta,
@@ -13,8 +15,11 @@ from quantized.core.events import (
     Sealed,
     TextDelta,
 )
-from quantized.core.parts import Seal
-from quantized.gateway.metering import Meter
+from quantized.core.parts import Seal, Text
+from quantized.core.ports import Override
+from quantized.core.request import GenerationRequest, Message, WebSearch
+from quantized.core.usage import Usage
+from quantized.gateway.metering import Meter, measured, quote
 
 SEALED = Sealed(0, Seal("router", "reasoning_details", b"[]"))
 
@@ -45,3 +50,27 @@ def test_what_nobody_here_can_read_is_something_all_the_same():
 def test_the_beginning_of_a_part_is_nothing_yet():
     assert not metered(PartStarted(0, "text"), LogprobsDelta()).anything
     assert metered(PartStarted(0, "audio"), AudioDelta(0, transcript="yes")).anything
+
+
+ASKED = GenerationRequest("a/m", (Message("user", (Text("x" * 400),)),), max_output_tokens=50)
+RATES = complete(Override(input=1, output=2, web_search=3_000_000))
+OFFER = Offer(Model("a/m", "p", "m", "m", "a", RATES, context_window=9_000), RATES)
+
+
+def test_what_was_reported_is_charged_and_the_rest_is_estimated():
+    quoted, meter = quote(ASKED, OFFER, 1), metered(TextDelta(0, "1234" * 7))
+    reported = Usage(input=0, output=0)
+    assert measured(ASKED, quoted, meter, reported) == (reported, False)
+    assert measured(ASKED, quoted, meter, None) == (Usage(input=104, output=7), True)
+    counted = Usage(input=3, cached_read=100_000, cache_write_1h=2, web_searches=1)
+    expected = Usage(input=3, cached_read=100_000, cache_write_1h=2, web_searches=1, output=7)
+    assert measured(ASKED, quoted, meter, None, counted) == (expected, True)
+    assert measured(ASKED, quoted, metered(TextDelta(0, "1234" * 99)), None, counted)[0].output == 50
+
+
+def test_a_search_is_held_for_as_often_as_its_provider_may_search():
+    searching = replace(ASKED, web_search=WebSearch())
+    one, five = quote(searching, OFFER, 1), quote(searching, OFFER, 5)
+    assert (one.searches, five.searches) == (1, 5)
+    assert five.wanted - one.wanted == five.minimum - one.minimum == 4 * 3
+    assert quote(ASKED, OFFER, 5).searches == 0

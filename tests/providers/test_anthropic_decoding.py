@@ -535,3 +535,22 @@ def test_seals_are_told_as_soon_as_their_block_is_whole():
         ((_, events),) = decoder.feed(f"data: {json.dumps(frame)}\n\n".encode())
         seen.append([type(event) for event in events])
     assert seen[2] == [PartStarted, Sealed]
+
+
+def test_a_stream_that_breaks_has_counted_its_input_all_the_same():
+    creation = {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 40}
+    head = start(
+        input_tokens=7,
+        cache_read_input_tokens=900,
+        cache_creation_input_tokens=43,
+        cache_creation=creation,
+        output_tokens=1,
+    )
+    *_, failed = told(head, begin(0, type="text", text=""), piece(0, "text_delta", text="Hi"))
+    assert isinstance(failed, Failed)
+    assert failed.usage is None
+    assert failed.counted_input == Usage(input=7, cached_read=900, cache_write=3, cache_write_1h=40)
+    *_, failed = told(head, *end()[:1])
+    assert isinstance(failed, Failed)
+    assert failed.usage == Usage(input=7, cached_read=900, cache_write=3, cache_write_1h=40, output=5)
+    assert failed.counted_input is None

@@ -102,11 +102,13 @@ class Finished(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """An end that is not one. What was counted so far comes along, so that it can be charged."""
+    """An end that is not one. What was counted so far comes along, so that it can be charged: all of it in
+    `usage`, or where that is None perhaps the input alone, and then only the output is to be estimated."""
 
     fault: Fault
     usage: Usage | None = None
     cost: int | None = None
+    counted_input: Usage | None = None
 
 
 Delta = (

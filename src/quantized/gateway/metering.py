@@ -1,6 +1,7 @@
 """From a request to the credits it may cost, and from an answer to the credits it did cost."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from quantized.catalog.bounds import estimate_input, estimate_output, input_bound
 from quantized.catalog.model import Model, Offer
@@ -116,12 +117,15 @@ class Meter:
 
 
 def measured(
-    request: GenerationRequest, quote: Quote, meter: Meter, reported: Usage | None
+    request: GenerationRequest,
+    quote: Quote,
+    meter: Meter,
+    reported: Usage | None,
+    counted_input: Usage | None = None,
 ) -> tuple[Usage, bool]:
-    """What is charged, and whether it is an estimate. A provider's report wins, even when it says zero; an
-    estimate never exceeds what was quoted."""
+    """What is charged, and whether it is an estimate. A provider's report wins, even when it says zero, also
+    one of the input alone; an estimate never exceeds what was quoted."""
     if reported is not None:
         return reported, False
-    return Usage(
-        input=min(estimate_input(request), quote.input_bound), output=min(meter.tokens, quote.output_cap)
-    ), True
+    known = counted_input or Usage(input=min(estimate_input(request), quote.input_bound))
+    return replace(known, output=min(meter.tokens, quote.output_cap)), True

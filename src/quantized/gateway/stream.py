@@ -136,7 +136,10 @@ class Stream:
             return None
 
     def _measured(self, reported: Usage | None) -> tuple[Usage, bool]:
-        return measured(self._dialogue.request, self._quote, self._translation.meter, reported)
+        translation = self._translation
+        ending = translation.terminal
+        counted = ending.counted_input if isinstance(ending, Failed) else None
+        return measured(self._dialogue.request, self._quote, translation.meter, reported, counted)
 
     def _abandon(self, because: BaseException) -> None:
         """The client left, or we are at fault: what came until now is charged."""

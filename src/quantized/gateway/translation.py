@@ -79,7 +79,7 @@ class Translation:
         """The provider's bytes are over because of `fault`, which says more than that they are over."""
         rest = self.close()
         if isinstance(self.terminal, Failed):
-            self.terminal = Failed(fault, self.terminal.usage, self.terminal.cost)
+            self.terminal = replace(self.terminal, fault=fault)
         return rest
 
     def _relayed(self, event: Event) -> None:

@@ -18,7 +18,7 @@ from quantized.providers.anthropic.schema import (
     decode_answer,
     decode_frame,
 )
-from quantized.providers.anthropic.usage import Reported, merge, read_usage
+from quantized.providers.anthropic.usage import Reported, merge, read_input, read_usage
 from quantized.providers.cleaning import clean
 from quantized.wire.sse import SseSplitter
 
@@ -89,7 +89,10 @@ class Telling:
         events: list[Event] = []
         if self.blocks is not None:
             self.blocks.finish(events)
-        return [*events, Failed(fault, read_usage(self._reported))]
+        usage = read_usage(self._reported)
+        # A stream counts its input first, caches and all.
+        counted = read_input(self._reported) if usage is None else None
+        return [*events, Failed(fault, usage, counted_input=counted)]
 
     def error(self, payload: bytes) -> list[Event]:
         """An error in place of the rest of an answer that began with a 200."""

@@ -4,6 +4,7 @@ the thinking."""
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from quantized.core.usage import Usage
 
@@ -59,20 +60,26 @@ def merge(before: Reported | None, later: Reported) -> Reported:
 
 def read_usage(reported: Reported | None) -> Usage | None:
     """None where the input or the output was not counted: half a report is none."""
-    if reported is None or reported.input_tokens is None or reported.output_tokens is None:
+    counted = read_input(reported)
+    if reported is None or counted is None or reported.output_tokens is None:
         return None
-    short, long = _written(reported)
     details = reported.output_tokens_details
     output = _count(reported.output_tokens)
     thought = min(output, _count(details.thinking_tokens) if details else 0)
+    return replace(counted, output=output - thought, reasoning=thought)
+
+
+def read_input(reported: Reported | None) -> Usage | None:
+    """The input and the searches alone; None where the input was not counted."""
+    if reported is None or reported.input_tokens is None:
+        return None
+    short, long = _written(reported)
     tools = reported.server_tool_use
     return Usage(
         input=_count(reported.input_tokens),
         cached_read=_count(reported.cache_read_input_tokens),
         cache_write=short,
         cache_write_1h=long,
-        output=output - thought,
-        reasoning=thought,
         web_searches=_count(tools.web_search_requests) if tools else 0,
     )
 
