@@ -20,7 +20,6 @@ from msgspec.structs import replace
 
 from quantized.core.errors import UnsupportedParameter
 from quantized.core.parts import CacheMark
-from quantized.core.parts import CacheMark
 from quantized.core.request import (
     AudioOutput,
     GenerationRequest,
