@@ -1,4 +1,4 @@
-"""A hundred usages as the API reports them: what each costs, recomputed by hand from the published dollars."""
+"""A hundred usages as the API reports them; what each costs is recomputed by hand from published dollars."""
 
 import json
 import math
@@ -58,8 +58,8 @@ def recorded(number: int) -> tuple[str, dict[str, Any]]:
 
 
 def by_hand(model: str, usage: dict[str, Any]) -> int:
-    """Micro-credits, from dollars per million tokens and per thousand searches. A long prompt's prices are those
-    of all its tokens and of its answer."""
+    """Micro-credits, from dollars per million tokens and per thousand searches. A long prompt's prices are
+    those of all its tokens and of its answer."""
     prompt = usage["input_tokens"] + usage["cache_read_input_tokens"] + usage["cache_creation_input_tokens"]
 
     def dollars(bucket: str) -> Decimal:
