@@ -28,7 +28,7 @@ from quantized.core.parts import (
     ToolCall,
 )
 from quantized.core.request import Message
-from quantized.providers.anthropic.history import OPENING
+from quantized.providers.turns import OPENING
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(16)).decode()
 JPEG = base64.b64encode(b"\xff\xd8\xff\xe0" + bytes(16)).decode()

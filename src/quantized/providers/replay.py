@@ -87,8 +87,16 @@ def in_order(messages: Sequence[Pieces]) -> Pieces | None:
     return [*out, *pending]
 
 
-def by_place(message: Pieces) -> Pieces | None:
-    """The pieces of one chat message in the order that its seals tell; None where they no longer fit."""
+def by_places(messages: Sequence[Pieces]) -> Pieces | None:
+    """The pieces in the order that their seals tell: of each message by itself, or of all together, should
+    one answer have been spread over several. None where the seals no longer fit."""
+    each = [_by_place(message) for message in messages]
+    if None not in each:
+        return [piece for message in each for piece in message or ()]
+    return _by_place([piece for message in messages for piece in message])
+
+
+def _by_place(message: Pieces) -> Pieces | None:
     said = [piece for piece in message if isinstance(piece, Said) and not piece.apart]
     calls = [piece for piece in message if isinstance(piece, Called)]
     apart = [piece for piece in message if isinstance(piece, Said) and piece.apart]

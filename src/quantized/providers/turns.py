@@ -14,7 +14,7 @@ from quantized.core.request import Message
 from quantized.providers.content import Block, Said, Turn
 from quantized.providers.places import SealedBlock
 from quantized.providers.refusal import unsupported
-from quantized.providers.replay import Called, Pieces, ReadSeal, by_place, in_order, pieces
+from quantized.providers.replay import Called, Pieces, ReadSeal, by_places, in_order, pieces
 from quantized.providers.replay import Said as Spoken
 
 OPENING = "(The conversation begins here.)"
@@ -153,17 +153,11 @@ class Conversation:
         what came before them."""
         read = self._writer.read if self._intact else _none
         apart = [pieces(message.parts, at, read) for at, message in messages]
-        whole = in_order(apart)
-        if whole is not None:
-            return whole
-        out: Pieces = []
-        for at, message in messages:
-            placed = by_place(pieces(message.parts, at, self._writer.read if self._intact else _none))
-            if placed is None:
-                self._intact = False
-                placed = pieces(message.parts, at, _none)
-            out.extend(placed)
-        return out
+        whole = in_order(apart) or by_places(apart)
+        if whole is None:
+            self._intact = False
+            whole = [piece for at, message in messages for piece in pieces(message.parts, at, _none)]
+        return whole
 
     def _spoken(self, found: Pieces) -> list[Block]:
         blocks: list[Block] = []

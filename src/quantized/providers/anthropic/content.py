@@ -2,48 +2,52 @@
 
 import base64
 import binascii
+import re
 from typing import Any
 
-from msgspec import Struct
+from quantized.core.parts import Audio, File, Image, Seal, Text
+from quantized.providers.anthropic.seals import is_ours, read
+from quantized.providers.content import Block, Said
+from quantized.providers.places import SealedBlock
+from quantized.providers.refusal import unsupported
+from quantized.wire.data_url import image_kind, is_data_url, split_data_url
 
-from quantized.core.parts import Audio, CacheMark, File, Image, Text
-from quantized.providers.anthropic.refusal import unsupported
-
-Said = Text | Image | Audio | File
-
-
-class Block(Struct):
-    """A content block (or a tool) as it is sent, and the caller's field that it comes from."""
-
-    body: dict[str, Any]
-    path: str
-
-
-_MAGIC = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-)
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _TEXTS = frozenset({"application/json", "application/xml", "application/x-yaml", "application/yaml"})
-_HEAD = 16
-"""Base64 characters that hold the bytes which tell the kinds of images apart."""
+_CALL_IDS = re.compile(r"[a-zA-Z0-9_-]+")
 
 
-def mark(block: Block, wish: CacheMark | None) -> None:
-    if wish is not None:
-        ttl = {} if wish.ttl is None else {"ttl": wish.ttl}
-        block.body["cache_control"] = {"type": "ephemeral", **ttl}
+class MessagesWriter:
+    """Writes the blocks of the Messages API (`turns.Writer`)."""
+
+    call_ids = _CALL_IDS
+    call_id_prefix = "toolu_"
+
+    def content(self, part: Said, path: str) -> Block | None:
+        return _block_of(part, path)
+
+    def result(self, call_id: str, content: list[Block], path: str) -> Block:
+        body: dict[str, Any] = {"type": "tool_result", "tool_use_id": call_id}
+        match [block.body for block in content]:
+            case []:
+                pass
+            case [{"type": "text", "text": str(text)}]:
+                body["content"] = text
+            case several:
+                body["content"] = several
+        return Block(body, path)
+
+    def call(self, call_id: str, name: str, arguments: dict[str, Any], path: str) -> Block:
+        return Block({"type": "tool_use", "id": call_id, "name": name, "input": arguments}, path)
+
+    def read(self, seal: Seal) -> SealedBlock | None:
+        return read(seal) if is_ours(seal) else None
 
 
-def block_of(part: Said, path: str) -> Block | None:
-    """None for a text that is nothing but white space, which the API refuses and no model would miss. `path`
-    is the part's. Raises UnsupportedParameter."""
+def _block_of(part: Said, path: str) -> Block | None:
     if isinstance(part, Text) and not part.text.strip():
         return None
-    block = Block(_body(part, path), path)
-    mark(block, part.cache)
-    return block
+    return Block(_body(part, path), path, part.cache)
 
 
 def _body(part: Said, path: str) -> dict[str, Any]:
@@ -63,27 +67,17 @@ def _body(part: Said, path: str) -> dict[str, Any]:
 def _image(url: str, detail: str | None, path: str) -> dict[str, Any]:
     if detail == "low":
         raise unsupported(f"{path}.image_url.detail", "images are read in full; leave 'detail' out")
-    if url[:5].lower() != "data:":
+    if not is_data_url(url):
         return {"type": "image", "source": {"type": "url", "url": _https(url, f"{path}.image_url.url")}}
-    return _picture(*_data(url), f"{path}.image_url.url")
+    return _picture(*split_data_url(url), f"{path}.image_url.url")
 
 
 def _picture(kind: str, data: str, path: str) -> dict[str, Any]:
     """What the bytes say wins over what the URL says: the API compares the two."""
-    kind = _sniffed(data) or kind.replace("image/jpg", "image/jpeg")
+    kind = image_kind(data) or kind.replace("image/jpg", "image/jpeg")
     if kind not in _IMAGES:
         raise unsupported(path, f"'{kind[:64]}' is no kind of image that it takes; {_named(_IMAGES)} are")
     return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
-
-
-def _sniffed(data: str) -> str | None:
-    try:
-        head = base64.b64decode(data[:_HEAD])
-    except (binascii.Error, ValueError):
-        return None
-    if head.startswith(b"RIFF") and head[8:].startswith(b"WEBP"[: len(head) - 8]):
-        return "image/webp"
-    return next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
 
 
 def _file(part: File, path: str) -> dict[str, Any]:
@@ -91,13 +85,13 @@ def _file(part: File, path: str) -> dict[str, Any]:
         raise unsupported(f"{path}.file_id", "files are not stored there; send the file as 'file_data'")
     where = f"{path}.file_data"
     title = {} if part.filename is None else {"title": part.filename}
-    if part.data[:5].lower() != "data:":
+    if not is_data_url(part.data):
         return {
             "type": "document",
             "source": {"type": "url", "url": _https(part.data, where)},
             **title,
         }
-    kind, data = _data(part.data)
+    kind, data = split_data_url(part.data)
     source: dict[str, Any]
     if kind == "application/pdf":
         source = {"type": "base64", "media_type": kind, "data": data}
@@ -120,12 +114,6 @@ def _text(data: str, path: str) -> str:
     if not text.strip():
         raise unsupported(path, "the file is empty; leave it out")
     return text
-
-
-def _data(url: str) -> tuple[str, str]:
-    """(media type, base64) of a `data:` URL."""
-    head, _, data = url.partition(",")
-    return head[len("data:") :].partition(";")[0].strip().lower(), data
 
 
 def _https(url: str, path: str) -> str:

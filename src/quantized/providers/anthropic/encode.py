@@ -10,34 +10,44 @@ from typing import Any
 
 from msgspec.json import Encoder
 
+from quantized.core.parts import CacheMark
 from quantized.core.request import GenerationRequest, Sampling
-from quantized.providers.anthropic.caching import AutomaticCaching, check_marks, mark_automatically
-from quantized.providers.anthropic.content import Block
-from quantized.providers.anthropic.history import History, Turn
+from quantized.providers.anthropic.content import MessagesWriter
 from quantized.providers.anthropic.models import Abilities, known
-from quantized.providers.anthropic.refusal import unsupported
-from quantized.providers.anthropic.structured import ONLY_JSON, format_of
-from quantized.providers.anthropic.thinking import Cap, Plan, plan
+from quantized.providers.anthropic.seals import MAKER
+from quantized.providers.anthropic.structured import format_of
+from quantized.providers.anthropic.thinking import Plan, plan
 from quantized.providers.anthropic.tools import choice_of, tools_of
+from quantized.providers.caching import AutomaticCaching, check_marks, mark_automatically
+from quantized.providers.content import Block, Turn
 from quantized.providers.provider import Target
+from quantized.providers.refusal import Refused, unsupported
+from quantized.providers.structured import ONLY_JSON
+from quantized.providers.turns import Conversation
+from quantized.providers.wishes import Cap
 
 _encode = Encoder().encode
 
 _LEAST_TOP_P = 0.95
 """With thinking; below it the API refuses."""
 
-_THOUGHTS = frozenset({"thinking", "redacted_thinking"})
-
 
 def encode_body(request: GenerationRequest, target: Target, caching: AutomaticCaching) -> bytes:
     """Raises UnsupportedParameter, InvalidValue for sealed blocks that were changed, InsufficientCredits
     where the balance pays for less than the thinking that was asked for takes."""
+    try:
+        return _encode(_body(request, target, caching))
+    except Refused as refused:
+        raise refused.by(MAKER) from None
+
+
+def _body(request: GenerationRequest, target: Target, caching: AutomaticCaching) -> dict[str, Any]:
     model = known(target.model)
     _refuse_unknown(request)
     cap = _cap(request, target, model)
     choice = choice_of(request, model)
     thinking = plan(request.reasoning, model, cap, forced=_forces(choice))
-    history = History(request.messages)
+    history = Conversation(request.messages, MessagesWriter())
     tools = tools_of(request, model)
     if request.output_format is not None and request.output_format.kind == "json_object":
         history.system.append(Block({"type": "text", "text": ONLY_JSON}, "response_format"))
@@ -48,11 +58,9 @@ def encode_body(request: GenerationRequest, target: Target, caching: AutomaticCa
     body: dict[str, Any] = {
         "model": target.model,
         "max_tokens": cap.tokens,
-        "messages": [
-            {"role": turn.role, "content": [block.body for block in turn.blocks]} for turn in history.turns
-        ],
-        "system": [block.body for block in history.system],
-        "tools": [tool.body for tool in tools],
+        "messages": [{"role": turn.role, "content": _sent(turn.blocks)} for turn in history.turns],
+        "system": _sent(history.system),
+        "tools": _sent(tools),
         "tool_choice": choice,
         "thinking": _thinking(thinking, history.turns),
         "output_config": _output_config(request, model, thinking),
@@ -61,7 +69,19 @@ def encode_body(request: GenerationRequest, target: Target, caching: AutomaticCa
         **_sampling(request.sampling, model, thinking),
         "stream": request.stream or None,
     }
-    return _encode({name: value for name, value in body.items() if value not in (None, [], {})})
+    return {name: value for name, value in body.items() if value not in (None, [], {})}
+
+
+def _sent(blocks: list[Block]) -> list[dict[str, Any]]:
+    """The blocks with the marks that are on them."""
+    return [
+        block.body if block.cache is None else {**block.body, "cache_control": _cache_control(block.cache)}
+        for block in blocks
+    ]
+
+
+def _cache_control(mark: CacheMark) -> dict[str, str]:
+    return {"type": "ephemeral"} if mark.ttl is None else {"type": "ephemeral", "ttl": mark.ttl}
 
 
 def _refuse_unknown(request: GenerationRequest) -> None:
@@ -104,7 +124,7 @@ def _thinking(thinking: Plan, turns: list[Turn]) -> dict[str, Any] | None:
         return config
     asked, answered = turns[-1].blocks, turns[-2].blocks
     in_loop = asked[0].body["type"] == "tool_result"
-    return None if in_loop and answered[0].body["type"] not in _THOUGHTS else config
+    return None if in_loop and not answered[0].thought else config
 
 
 def _output_config(request: GenerationRequest, model: Abilities, thinking: Plan) -> dict[str, Any]:
@@ -161,7 +181,7 @@ def _metadata(request: GenerationRequest) -> dict[str, str]:
     return {"user_id": sha256(user.encode("utf-8", "surrogatepass")).hexdigest()}
 
 
-def _check_media(history: History, model: Abilities) -> None:
+def _check_media(history: Conversation, model: Abilities) -> None:
     taken = {"image": model.images, "document": model.documents}
     for block in chain.from_iterable(turn.blocks for turn in history.turns):
         inner = block.body.get("content")

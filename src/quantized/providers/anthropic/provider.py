@@ -9,12 +9,12 @@ from msgspec.structs import replace
 from quantized.core.errors import Fault
 from quantized.core.events import Event
 from quantized.core.request import GenerationRequest
-from quantized.providers.anthropic.caching import AutomaticCaching
 from quantized.providers.anthropic.decode import StreamDecoder, decode_body
 from quantized.providers.anthropic.encode import encode_body
 from quantized.providers.anthropic.errors import fault_of_status
-from quantized.providers.anthropic.refusal import NAME
+from quantized.providers.anthropic.seals import MAKER as NAME
 from quantized.providers.anthropic.tools import SEARCHES
+from quantized.providers.caching import AutomaticCaching
 from quantized.providers.provider import Capabilities, Decoder, Target, UpstreamCall
 
 BASE_URL = "https://api.anthropic.com"

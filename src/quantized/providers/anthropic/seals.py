@@ -13,34 +13,17 @@ part them from the thoughts, so the place has to be told with the block.
 
 from collections.abc import Mapping
 from typing import Any, Literal
-from zlib import crc32
 
 from msgspec import UNSET, Struct, UnsetType, ValidationError
 from msgspec.json import Decoder, encode
 
 from quantized.core.errors import InvalidValue
 from quantized.core.parts import Seal
+from quantized.providers.places import MadeCall, Neighbour, SaidText, SealedBlock
 
 MAKER = "anthropic"
 KIND = "reasoning_details"
 
-
-class SaidText(Struct, frozen=True, tag_field="type", tag="text"):
-    """A block of text, by its length in code points and a checksum."""
-
-    length: int
-    check: int
-
-    @classmethod
-    def of(cls, text: str) -> "SaidText":
-        return cls(len(text), crc32(text.encode("utf-8", "surrogatepass")))
-
-
-class MadeCall(Struct, frozen=True, tag_field="type", tag="tool_use"):
-    id: str
-
-
-Neighbour = SaidText | MadeCall
 
 _Kind = Literal["reasoning.text", "reasoning.encrypted", "reasoning.block"]
 
@@ -72,16 +55,6 @@ _CALLERS_OWN = frozenset(
     }
 )
 """Types of blocks that a caller writes in other ways, each with its own checks. None is ever sealed."""
-
-
-class SealedBlock(Struct, frozen=True):
-    """A block as it goes back, and its place: `index` in its message, `before` since the sealed block before
-    it or the beginning."""
-
-    block: dict[str, Any]
-    index: int
-    before: tuple[Neighbour, ...]
-    model: str | None
 
 
 class Minter:
@@ -135,7 +108,8 @@ def read(seal: Seal) -> SealedBlock:
             block = whole
         case _:
             raise _damaged()
-    return SealedBlock(block, payload.index, payload.before, payload.model)
+    thought = payload.type != "reasoning.block"
+    return SealedBlock(block, payload.index, payload.before, payload.model, thought)
 
 
 def is_sealable(block: Mapping[str, Any]) -> bool:

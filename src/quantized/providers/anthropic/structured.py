@@ -1,4 +1,4 @@
-"""JSON Schemas as structured output wants them: every object closed."""
+"""Structured output."""
 
 from typing import Any
 
@@ -7,19 +7,12 @@ from msgspec.json import decode
 
 from quantized.core.request import OutputFormat
 from quantized.providers.anthropic.models import Abilities
-from quantized.providers.anthropic.refusal import unsupported
-
-ONLY_JSON = (
-    "Answer with one JSON object and nothing else: no words before or after it, and no code fence around it."
-)
-"""What stands for `json_object`, for which the API has no setting."""
-
-_NAMED = ("properties", "$defs", "definitions", "patternProperties")
-_VALUES = ("enum", "const", "default", "required", "examples")
+from quantized.providers.refusal import unsupported
+from quantized.providers.structured import closed
 
 
 def format_of(wanted: OutputFormat | None, model: Abilities) -> dict[str, Any] | None:
-    """`output_config.format`. Raises UnsupportedParameter."""
+    """`output_config.format`. Raises Refused."""
     if wanted is None or wanted.schema is None:
         return None
     field = "response_format.json_schema"
@@ -31,41 +24,6 @@ def format_of(wanted: OutputFormat | None, model: Abilities) -> dict[str, Any] |
     if wanted.schema.schema is None:
         raise unsupported(f"{field}.schema", "structured output needs a schema")
     return {"type": "json_schema", "schema": closed(_decoded(wanted.schema.schema), f"{field}.schema")}
-
-
-def closed(schema: dict[str, Any], path: str) -> dict[str, Any]:
-    """The schema with every object closed that does not say: what fits it fits the caller's as well.
-
-    Raises UnsupportedParameter for objects that are meant to be open.
-    """
-    return {name: _inside(name, value, path) for name, value in _closed_here(schema, path).items()}
-
-
-def _closed_here(schema: dict[str, Any], path: str) -> dict[str, Any]:
-    kinds = schema.get("type")
-    if not (kinds == "object" or (isinstance(kinds, list) and "object" in kinds)):
-        return schema
-    if schema.get("additionalProperties") is False:
-        return schema
-    if schema.get("additionalProperties") is not None or "properties" not in schema:
-        raise unsupported(
-            path, "structured output has no open objects; name their 'properties', and no additional ones"
-        )
-    return {**schema, "additionalProperties": False}
-
-
-def _inside(name: str, value: Any, path: str) -> Any:
-    if name in _VALUES:
-        return value
-    if name in _NAMED and isinstance(value, dict):
-        return {key: _closed(one, path) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_closed(one, path) for one in value]
-    return _closed(value, path)
-
-
-def _closed(value: Any, path: str) -> Any:
-    return closed(value, path) if isinstance(value, dict) else value
 
 
 def _decoded(raw: Raw) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from msgspec import Struct
 from quantized.core.errors import InsufficientCredits
 from quantized.core.request import ReasoningWish
 from quantized.providers.anthropic.models import Abilities
-from quantized.providers.anthropic.refusal import unsupported
+from quantized.providers.refusal import unsupported
+from quantized.providers.wishes import Cap, told_by, wants_reasoning
 
 LEAST_BUDGET = 1_024
 
@@ -16,14 +17,6 @@ _SHARES = {"minimal": 0, "low": 20, "medium": 50, "high": 80, "xhigh": 90, "max"
 
 _UNNAMED = "medium"
 """The effort where only thinking as such was asked for."""
-
-
-class Cap(Struct, frozen=True):
-    """The output cap that is sent, in tokens. `lowered`: it is what the balance pays for, not what anybody
-    asked for."""
-
-    tokens: int
-    lowered: bool
 
 
 class Plan(Struct, frozen=True):
@@ -38,9 +31,9 @@ class Plan(Struct, frozen=True):
 def plan(wish: ReasoningWish | None, model: Abilities, cap: Cap, *, forced: bool) -> Plan:
     """`forced`: the caller demands a tool call, which goes with no thinking.
 
-    Raises UnsupportedParameter; InsufficientCredits where the balance pays for no thinking at all.
+    Raises Refused; InsufficientCredits where the balance pays for no thinking at all.
     """
-    wanted = _wanted(wish)
+    wanted = wants_reasoning(wish)
     if forced and wanted:
         raise unsupported(
             "tool_choice",
@@ -51,37 +44,16 @@ def plan(wish: ReasoningWish | None, model: Abilities, cap: Cap, *, forced: bool
     if not wanted:
         if model.unthinking == "never":
             raise unsupported(
-                _told_by(wish), "this model always thinks; 'low' is the least 'reasoning.effort'"
+                told_by(wish), "this model always thinks; 'low' is the least 'reasoning.effort'"
             )
         return Plan(_off(model))
     if model.thinking == "none":
-        raise unsupported(_told_by(wish), "this model does not reason; leave 'reasoning' out")
+        raise unsupported(told_by(wish), "this model does not reason; leave 'reasoning' out")
     if wish.summary not in {None, "auto"}:
         raise unsupported("reasoning.summary", "summaries have one length; use 'auto'")
     if model.thinking == "budget" or (model.thinking == "either" and wish.max_tokens is not None):
         return Plan({"type": "enabled", "budget_tokens": _budget(wish, cap)}, wanted=True)
     return Plan(_adaptive(wish, model), _effort(wish, model), wanted=True)
-
-
-def _wanted(wish: ReasoningWish | None) -> bool | None:
-    """None where nobody said; to be shown or not to be shown any is to say nothing about it."""
-    if wish is None:
-        return None
-    asks = wish.effort not in {None, "none"} or wish.max_tokens is not None
-    refuses = wish.effort == "none" or wish.enabled is False
-    if refuses and (asks or wish.enabled):
-        raise unsupported("reasoning.enabled", "'reasoning' asks for thinking and for none; say one of them")
-    if asks or wish.enabled or wish.summary is not None:
-        return not refuses
-    return False if refuses else None
-
-
-def _told_by(wish: ReasoningWish) -> str:
-    """The field that said whether to think."""
-    for field in ("effort", "max_tokens", "enabled"):
-        if getattr(wish, field) is not None:
-            return f"reasoning.{field}"
-    return "reasoning.summary"
 
 
 def _off(model: Abilities) -> dict[str, Any] | None:
@@ -115,7 +87,7 @@ def _budget(wish: ReasoningWish, cap: Cap) -> int:
                 cause=f"thinking takes more than the {cap.tokens} tokens of the balance"
             )
         raise unsupported(
-            _told_by(wish),
+            told_by(wish),
             f"thinking takes at least {LEAST_BUDGET} tokens of 'max_tokens', which must be larger than that, "
             f"and is {cap.tokens}",
         )

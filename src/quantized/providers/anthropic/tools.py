@@ -7,10 +7,10 @@ from msgspec import Raw
 from msgspec.json import decode
 
 from quantized.core.request import GenerationRequest, Tool, WebSearch
-from quantized.providers.anthropic.content import Block, mark
 from quantized.providers.anthropic.models import Abilities
-from quantized.providers.anthropic.refusal import unsupported
-from quantized.providers.anthropic.structured import closed
+from quantized.providers.content import Block
+from quantized.providers.refusal import unsupported
+from quantized.providers.structured import closed
 
 SEARCHES = 5
 """The most web searches that one request may make; each has a price."""
@@ -21,7 +21,7 @@ _COMBINED = ("oneOf", "anyOf", "allOf")
 
 
 def tools_of(request: GenerationRequest, model: Abilities) -> list[Block]:
-    """Raises UnsupportedParameter."""
+    """Raises Refused."""
     tools = [_tool(tool, f"tools[{at}]", model) for at, tool in enumerate(request.tools or ())]
     if request.web_search is not None:
         if any(tool.name == _SEARCH for tool in request.tools or ()):
@@ -31,7 +31,7 @@ def tools_of(request: GenerationRequest, model: Abilities) -> list[Block]:
 
 
 def choice_of(request: GenerationRequest, model: Abilities) -> dict[str, Any] | None:
-    """Raises UnsupportedParameter for a choice that the model does not take."""
+    """Raises Refused for a choice that the model does not take."""
     choice = request.tool_choice
     single = {"disable_parallel_tool_use": True} if request.parallel_tool_calls is False else {}
     if not request.tools and request.web_search is None:
@@ -64,9 +64,7 @@ def _tool(tool: Tool, path: str, model: Abilities) -> Block:
             raise unsupported(f"{path}.function.strict", "this model has no strict tools; leave 'strict' out")
         schema = closed(schema, f"{path}.function.parameters")
         body["strict"] = True
-    block = Block({**body, "input_schema": schema}, path)
-    mark(block, tool.cache)
-    return block
+    return Block({**body, "input_schema": schema}, path, tool.cache)
 
 
 def _schema(raw: Raw | None, path: str) -> dict[str, Any]:
