@@ -6,26 +6,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anthropic_server_types import check_types
+from golden_chat_requests import CHAT_SHAPES
 from golden_requests import BEFORE, SHAPES
 
 from quantized.core.errors import Fault
 from quantized.core.fold import fold
+from quantized.core.request import GenerationRequest
 from quantized.core.turns import Found, Needs, Turn, fingerprint
+from quantized.providers.anthropic.provider import AnthropicProvider
 from quantized.providers.demo import demo_provider
 from quantized.providers.openai_chat.provider import OpenAIChatProvider
 from quantized.providers.openrouter import openrouter
-from quantized.providers.provider import Target
+from quantized.providers.provider import Provider, Target
+from quantized.surfaces.chat.surface import ChatSurface
 from quantized.surfaces.responses.render import Identity
 from quantized.surfaces.responses.surface import ResponsesSurface
 
 HERE = Path(__file__).parent
 SURFACE = ResponsesSurface()
-PROVIDERS = {
-    "openrouter": openrouter("sk-upstream"),
-    "generic": OpenAIChatProvider("generic", "http://generic.invalid/v1"),
-    "demo": demo_provider(),
+CHAT = ChatSurface()
+MINT = openrouter("sk-upstream")
+PROVIDERS: dict[str, tuple[Provider, str]] = {
+    "openrouter": (MINT, "native/model"),
+    "generic": (OpenAIChatProvider("generic", "http://generic.invalid/v1"), "native/model"),
+    "demo": (demo_provider(), "native/model"),
+    "anthropic": (AnthropicProvider(), "claude-sonnet-4-5-20250929"),
 }
-MINT = PROVIDERS["openrouter"]
+"""Each with the model that it is asked for."""
 
 
 def stored_turn() -> Turn:
@@ -52,31 +60,55 @@ def found(needs: Needs) -> Found:
     )
 
 
-def wire(provider: OpenAIChatProvider, request: dict[str, Any]) -> Any:
+def responses_request(body: dict[str, Any]) -> GenerationRequest:
+    asked = SURFACE.parse(json.dumps(body).encode())
+    return SURFACE.compose(asked, found(asked.needs)).request
+
+
+def chat_request(body: dict[str, Any]) -> GenerationRequest:
+    return CHAT.parse(json.dumps(body).encode())
+
+
+SURFACES = {
+    "responses": (SURFACE, responses_request, SHAPES),
+    "chat": (CHAT, chat_request, CHAT_SHAPES),
+}
+CASES = [(surface, name) for surface, (_, _, shapes) in SURFACES.items() for name in shapes]
+
+
+def wire(surface: str, name: str, body: dict[str, Any]) -> Any:
     """What the provider gets, or what the caller reads in its place."""
+    speaks, request_of, _ = SURFACES[surface]
+    provider, model = PROVIDERS[name]
     try:
-        asked = SURFACE.parse(json.dumps(request).encode())
-        conversation = SURFACE.compose(asked, found(asked.needs))
-        cap = conversation.request.max_output_tokens
-        return json.loads(provider.encode(conversation.request, Target("native/model", cap)).body)
+        request = request_of(body)
+        return json.loads(provider.encode(request, Target(model, request.max_output_tokens)).body)
     except Fault as fault:
-        error = SURFACE.render_error(fault)
+        error = speaks.render_error(fault)
         return {"refused": error.status, **json.loads(error.body)}
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_each_provider_gets_what_it_got(name: str) -> None:
-    request = {"model": "author/model", **SHAPES[name]}
+@pytest.mark.parametrize(("surface", "name"), CASES)
+def test_each_provider_gets_what_it_got(surface: str, name: str) -> None:
+    request = {"model": "author/model", **SURFACES[surface][2][name]}
     golden = {
         "request": request,
-        "wires": {provider: wire(PROVIDERS[provider], request) for provider in PROVIDERS},
+        "wires": {provider: wire(surface, provider, request) for provider in PROVIDERS},
     }
-    path = HERE / "responses" / f"{name}.json"
+    path = HERE / surface / f"{name}.json"
     if os.environ.get("REWRITE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(golden, indent=2, ensure_ascii=False) + "\n")
     assert json.loads(path.read_text()) == golden
 
 
-def test_every_file_has_its_shape() -> None:
-    assert {path.stem for path in (HERE / "responses").glob("*.json")} == set(SHAPES)
+@pytest.mark.parametrize(("surface", "name"), CASES)
+def test_what_anthropic_gets_is_of_its_types(surface: str, name: str) -> None:
+    golden = json.loads((HERE / surface / f"{name}.json").read_text())["wires"]["anthropic"]
+    if "refused" not in golden:
+        check_types(golden)
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_every_file_has_its_shape(surface: str) -> None:
+    assert {path.stem for path in (HERE / surface).glob("*.json")} == set(SURFACES[surface][2])
