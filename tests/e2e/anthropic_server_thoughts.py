@@ -17,8 +17,8 @@ _SEALED = ("thinking", "redacted_thinking")
 
 
 class Place(NamedTuple):
-    """Of a sealed block: the `number`th of `of` in `answer`, behind the blocks `before`, of which it tells the
-    kinds and how long their texts are. `prefix` is that of the prompt."""
+    """Of a sealed block: the `number`th of `of` in `answer`, behind the blocks `before`, of which it tells
+    the kinds and how long their texts are. `prefix` is that of the prompt."""
 
     answer: str
     prefix: str

@@ -238,10 +238,21 @@ def _heard_response(response: Json, events: list[Json]) -> Heard:
             usage.get("web_searches") or 0,
             usage["credits_used"],
         ),
-        [note for part in texts for note in part.get("annotations", ())],
+        _shifted(texts),
         output,
         events,
     )
+
+
+def _shifted(texts: list[Json]) -> list[Json]:
+    """The notes of all texts, with their places in all of the text."""
+    notes, before = [], 0
+    for part in texts:
+        for note in part.get("annotations", ()):
+            places = {name: note[name] + before for name in ("start_index", "end_index")}
+            notes.append(note | places)
+        before += len(part.get("text", ""))
+    return notes
 
 
 def _finish(response: Json, calls: bool) -> str:
@@ -257,12 +268,16 @@ def sent(server: AnthropicServer, talk: Talk) -> Seen:
     return server.seen(talk.licence.marker)[-1]
 
 
+def described(gateway: GatewayProcess, licence: Licence, model: str) -> Json:
+    """What is published of a model, by any of its names."""
+    headers = licence.headers | {"x-quantized-provider": "anthropic"}
+    found: Json = httpx.get(f"{gateway.url}/v1/models/{model}", headers=headers).json()
+    return found
+
+
 def rates(gateway: GatewayProcess, licence: Licence, model: str) -> Json:
     """The published rates for a million, as integers."""
-    headers = licence.headers | {"x-quantized-provider": "anthropic"}
-    listed = httpx.get(f"{gateway.url}/v1/models", headers=headers).json()["data"]
-    [entry] = [entry for entry in listed if entry["id"] == model]
-    cost: Json = entry["cost_per_million"]
+    cost: Json = described(gateway, licence, model)["cost_per_million"]
     return cost
 
 

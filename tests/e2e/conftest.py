@@ -205,7 +205,7 @@ def anthropic_gateway(
 def talk(
     request: pytest.FixtureRequest, anthropic_gateway: GatewayProcess, messages_api: AnthropicServer
 ) -> Iterator[Talk]:
-    """On each surface, streamed and not, with a licence of its own."""
+    """On each surface, streamed and not, with a rich licence of its own."""
     surface, _, stream = request.param.partition("-")
-    with talking(anthropic_gateway, surface, bool(stream), anthropic_gateway.licence()) as talk:
+    with talking(anthropic_gateway, surface, bool(stream), anthropic_gateway.licence("1000")) as talk:
         yield talk

@@ -109,7 +109,7 @@ def test_another_provider_gets_no_seal(
     anthropic_gateway: GatewayProcess, messages_api: AnthropicServer, hostile: Hostile
 ) -> None:
     for surface in ("chat", "responses"):
-        with talking(anthropic_gateway, surface, False, anthropic_gateway.licence()) as talk:
+        with talking(anthropic_gateway, surface, False, anthropic_gateway.licence("1000")) as talk:
             first = talk.ask(*QUESTION, tools=[WEATHER], reasoning=HIGH)
             other: dict[str, Any] = {
                 "model": "hostile/plain",
@@ -148,7 +148,7 @@ def test_a_search_is_cited_and_priced(
         ("https://example.com/1", "Page 1"),
         ("https://example.com/2", "Page 2"),
     ]
-    rate = rates(anthropic_gateway, talk.licence, f"anthropic/{ADAPTIVE}")
+    rate = rates(anthropic_gateway, talk.licence, ADAPTIVE)
     assert rate["web_search"] == 10_000 * 1_000_000
     assert heard.counts.searches == searches
     assert heard.counts.credits == cost(rate, heard.counts) > searches * 10_000
@@ -162,12 +162,12 @@ def test_a_search_is_cited_and_priced(
 
 
 def test_the_models_are_listed_with_their_rates(anthropic_gateway: GatewayProcess) -> None:
-    licence = anthropic_gateway.licence()
+    licence = anthropic_gateway.licence("1000")
     with talking(anthropic_gateway, "chat", False, licence) as talk:
         listed = {model.id: model.model_dump() for model in talk.client.models.list().data}
         assert all(name.startswith("anthropic/") for name in listed)
-        haiku = listed["anthropic/claude-haiku-4-5"]
-        one = talk.client.models.retrieve("anthropic/claude-haiku-4-5").model_dump()
+        haiku = listed["anthropic/claude-haiku-4.5"]
+        one = talk.client.models.retrieve("anthropic/claude-haiku-4.5").model_dump()
     assert one == haiku
     assert haiku["model_author"] == "anthropic"
     assert (haiku["context_window"], haiku["max_output_tokens"]) == (200_000, 64_000)
@@ -221,9 +221,9 @@ def test_credits_are_the_published_rates_times_the_usage(
         "claude-haiku-5-5",
         "claude-opus-5-5",
     ):
-        rate = rates(anthropic_gateway, talk.licence, f"anthropic/{model}")
+        rate = rates(anthropic_gateway, talk.licence, model)
         for script in ("plain", "long", "tool"):
-            heard = talk.ask(f"do:{script}", model=f"anthropic/{model}", tools=[WEATHER], max_tokens=2_000)
+            heard = talk.ask(f"do:{script}", model=model, tools=[WEATHER], max_tokens=2_000)
             assert heard.counts.credits == cost(rate, heard.counts) > 0
             spent += heard.counts.credits
     assert anthropic_gateway.settled(talk.licence, 15).licence["used"] == spent
@@ -253,8 +253,8 @@ def test_ten_turns_with_automatic_caching(
 ) -> None:
     """Instructions of some 3,000 tokens, questions of some 300: what ten turns cost with each mode."""
     mode, gateway = caching_gateway
-    with talking(gateway, surface, False, gateway.licence()) as talk:
-        rate = rates(gateway, talk.licence, f"anthropic/{ADAPTIVE}")
+    with talking(gateway, surface, False, gateway.licence("1000")) as talk:
+        rate = rates(gateway, talk.licence, ADAPTIVE)
         system = {"role": "system", "content": f"{talk.licence.marker} " + "Teach with patience. " * 570}
         turns: list[Any] = [system]
         told: list[Counts] = []
@@ -286,7 +286,7 @@ def test_one_question_costs_nothing_extra_unless_always(
     caching_gateway: tuple[str, GatewayProcess], messages_api: AnthropicServer
 ) -> None:
     mode, gateway = caching_gateway
-    with talking(gateway, "chat", False, gateway.licence()) as talk:
+    with talking(gateway, "chat", False, gateway.licence("1000")) as talk:
         heard = talk.ask(
             {"role": "system", "content": f"{talk.licence.marker} " + "Be brief. " * 2_000}, "Hello"
         )
