@@ -48,7 +48,9 @@ def tell(name: str, pieces: Iterable[bytes]) -> Told:
 def comparable_events(events: Iterable[Event]) -> list[Any]:
     """Faults are exceptions, and two that say the same are still two."""
     return [
-        (type(e.fault), e.fault.message, e.fault.cause, e.usage, e.cost) if isinstance(e, Failed) else e
+        (type(e.fault), e.fault.message, e.fault.cause, e.usage, e.cost, e.counted_input)
+        if isinstance(e, Failed)
+        else e
         for e in events
     ]
 

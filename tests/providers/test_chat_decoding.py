@@ -154,6 +154,15 @@ def test_other_choices_are_not_ours():
     assert [e.text for e in events if isinstance(e, TextDelta)] == ["a"]
 
 
+def test_a_frame_as_deep_as_the_sea_is_malformed():
+    deep = b'{"choices":[{"index":0,"delta":{"annotations":[' + b"[" * 100_000 + b"]" * 100_000 + b"]}}]}"
+    decoder = StreamDecoder("named", "m")
+    assert decoder.feed(b"data: " + deep + b"\n\n") == [(None, ())]
+    assert decoder.malformed == 1
+    (event,) = decode_body("named", "m", deep)
+    assert isinstance(event, Failed)
+
+
 def test_malformed_frames_are_counted_and_keep_the_answer_from_ending_well():
     decoder = StreamDecoder("named", "m")
     told = decoder.feed(frame({"content": "a"}) + b"data: {oops\n\n" + frame({"content": 7}) + END)

@@ -78,7 +78,7 @@ class Chunk(Struct, frozen=True):
     error: Any = None
 
 
-UNREADABLE = (DecodeError, UnicodeDecodeError)
+UNREADABLE = (DecodeError, UnicodeDecodeError, RecursionError)
 """What reading bytes of a stranger's as JSON raises."""
 
 _decode = Decoder(Chunk).decode
