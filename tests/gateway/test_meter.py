@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from quantized.catalog.model import Model, Offer, complete
+from quantized.catalog.model import Model, Offer, Tier, complete
 from quantized.core.events import (
     ArgumentsDelta,
     AudioDelta,
@@ -15,9 +15,9 @@ from quantized.core.events import (
     Sealed,
     TextDelta,
 )
-from quantized.core.parts import Seal, Text
+from quantized.core.parts import CacheMark, Seal, Text, ToolResult
 from quantized.core.ports import Override
-from quantized.core.request import GenerationRequest, Message, WebSearch
+from quantized.core.request import GenerationRequest, Message, Tool, WebSearch
 from quantized.core.usage import Usage
 from quantized.gateway.metering import Meter, measured, quote
 
@@ -74,3 +74,26 @@ def test_a_search_is_held_for_as_often_as_its_provider_may_search():
     assert (one.searches, five.searches) == (1, 5)
     assert five.wanted - one.wanted == five.minimum - one.minimum == 4 * 3
     assert quote(ASKED, OFFER, 5).searches == 0
+
+
+HOUR = CacheMark("1h")
+ASKS = {
+    "nothing": ASKED,
+    "five minutes": replace(ASKED, messages=(Message("user", (Text("x" * 400, CacheMark("5m")),)),)),
+    "a text": replace(ASKED, messages=(Message("system", (Text("x" * 400, HOUR),)),)),
+    "a tool": replace(ASKED, tools=(Tool("f", cache=HOUR),)),
+    "a result": replace(
+        ASKED, messages=(Message("tool", (ToolResult("c", (Text("x" * 300), Text("y", HOUR))),)),)
+    ),
+}
+
+
+@pytest.mark.parametrize("asks", ASKS)
+def test_an_hour_in_the_cache_is_held_for_where_it_is_asked_for(asks):
+    written = complete(Override(input=100_000, output=0, cache_write=125_000, cache_write_1h=200_000))
+    long = complete(Override(input=200_000, output=0, cache_write=250_000, cache_write_1h=400_000))
+    rates = replace(written, tiers=(Tier(100, long),))
+    quoted = quote(ASKS[asks], Offer(OFFER.model, rates), 1)
+    per_token = 250_000 if asks in {"nothing", "five minutes"} else 400_000
+    assert quoted.input_bound > 100
+    assert quoted.wanted == quoted.minimum == -(-per_token * quoted.input_bound // 1_000_000)

@@ -4,7 +4,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from quantized.catalog.bounds import estimate_input, estimate_output, input_bound
-from quantized.catalog.model import Model, Offer
+from quantized.catalog.model import Model, Offer, Rates, Tier
 from quantized.catalog.pricing import affordable_output, worst_cases
 from quantized.core.errors import UnsupportedParameter
 from quantized.core.events import (
@@ -17,7 +17,8 @@ from quantized.core.events import (
     Sealed,
     TextDelta,
 )
-from quantized.core.request import GenerationRequest
+from quantized.core.parts import Audio, File, Image, Text, ToolResult
+from quantized.core.request import GenerationRequest, Tool
 from quantized.core.usage import Usage
 
 _UNBOUNDED_OUTPUT = 131_072
@@ -25,15 +26,18 @@ _UNBOUNDED_OUTPUT = 131_072
 limit that providers publish for common models. What exceeds it would be an overrun, and recorded as one."""
 
 
+_MARKABLE = (Text, Image, Audio, File, Tool)
+
 _BYTES_OF_MEDIA = 16
 """Base64 characters of sound or picture that weigh as one character of text in an estimate."""
 
 
 class Quote(Struct, frozen=True):
     """The worst case in micro-credits (`wanted`), the least with which one output token can be had
-    (`minimum`), and the tokens and searches that both were computed from."""
+    (`minimum`), and the rates, tokens and searches that both were computed from."""
 
     offer: Offer
+    rates: Rates
     input_bound: int
     output_cap: int
     searches: int
@@ -46,7 +50,7 @@ class Quote(Struct, frozen=True):
             return None
         return min(
             self.output_cap,
-            affordable_output(self.offer.rates, self.input_bound, granted, self.searches),
+            affordable_output(self.rates, self.input_bound, granted, self.searches),
         )
 
 
@@ -64,15 +68,37 @@ def quote(request: GenerationRequest, offer: Offer, most_searches: int) -> Quote
         searches = most_searches
     bound = input_bound(request, offer.model)
     cap = _output_cap(request, offer.model)
-    wanted, minimum = worst_cases(offer.rates, bound, cap, searches)
+    rates = _possible(request, offer.rates)
+    wanted, minimum = worst_cases(rates, bound, cap, searches)
     return Quote(
         offer=offer,
+        rates=rates,
         input_bound=bound,
         output_cap=cap,
         searches=searches,
         wanted=wanted,
         minimum=minimum,
     )
+
+
+def _possible(request: GenerationRequest, rates: Rates) -> Rates:
+    """The rates that a request can come to. A cache keeps for an hour only what it is asked to, and where
+    that has a price of its own, no input is dearer."""
+    if rates.cache_write_1h <= rates.cache_write or _asks_for_an_hour(request):
+        return rates
+    tiers = [Tier(tier.from_input, _without_an_hour(tier.rates)) for tier in rates.tiers]
+    return replace(_without_an_hour(rates), tiers=tuple(tiers))
+
+
+def _without_an_hour(rates: Rates) -> Rates:
+    return replace(rates, cache_write_1h=rates.cache_write)
+
+
+def _asks_for_an_hour(request: GenerationRequest) -> bool:
+    parts = [part for message in request.messages for part in message.parts]
+    results = [inner for part in parts if isinstance(part, ToolResult) for inner in part.parts]
+    marked = [one for one in (*parts, *results, *(request.tools or ())) if isinstance(one, _MARKABLE)]
+    return any(one.cache is not None and one.cache.ttl == "1h" for one in marked)
 
 
 def _output_cap(request: GenerationRequest, model: Model) -> int:
