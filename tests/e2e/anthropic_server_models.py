@@ -66,7 +66,7 @@ MODELS: dict[str, ServedModel] = {
         cacheable=4_096,
     ),
     "claude-sonnet-4-6": ServedModel(
-        output=64_000,
+        output=128_000,
         thinking=BOTH,
         one_sampler=True,
         prefill=False,

@@ -15,6 +15,13 @@ from quantized.wire.data_url import image_kind, is_data_url, split_data_url
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _TEXTS = frozenset({"application/json", "application/xml", "application/x-yaml", "application/yaml"})
 _CALL_IDS = re.compile(r"[a-zA-Z0-9_-]+")
+_NAMES = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+
+
+def check_name(name: str, path: str) -> None:
+    """Of a function. Raises Refused."""
+    if not _NAMES.fullmatch(name):
+        raise unsupported(path, "names are letters, digits, '_' and '-', at most 128 of them")
 
 
 class MessagesWriter:
@@ -38,6 +45,7 @@ class MessagesWriter:
         return Block(body, path)
 
     def call(self, call_id: str, name: str, arguments: dict[str, Any], path: str) -> Block:
+        check_name(name, f"{path}.function.name")
         return Block({"type": "tool_use", "id": call_id, "name": name, "input": arguments}, path)
 
     def read(self, seal: Seal) -> SealedBlock | None:

@@ -1,12 +1,12 @@
 """Tools, the choice among them, and the search of the web."""
 
-import re
 from typing import Any
 
 from msgspec import Raw
 from msgspec.json import decode
 
 from quantized.core.request import GenerationRequest, Tool, WebSearch
+from quantized.providers.anthropic.content import check_name
 from quantized.providers.anthropic.models import Abilities
 from quantized.providers.content import Block
 from quantized.providers.refusal import unsupported
@@ -16,7 +16,6 @@ SEARCHES = 5
 """The most web searches that one request may make; each has a price."""
 
 _SEARCH = "web_search"
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _COMBINED = ("oneOf", "anyOf", "allOf")
 
 
@@ -53,8 +52,7 @@ def choice_of(request: GenerationRequest, model: Abilities) -> dict[str, Any] | 
 
 
 def _tool(tool: Tool, path: str, model: Abilities) -> Block:
-    if not _NAME.fullmatch(tool.name):
-        raise unsupported(f"{path}.function.name", "names are letters, digits, '_' and '-', at most 128")
+    check_name(tool.name, f"{path}.function.name")
     body: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:
         body["description"] = tool.description
