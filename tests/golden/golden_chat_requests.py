@@ -1,4 +1,4 @@
-"""The requests of chat completions whose wires are golden, by the name of their file, each without `model`."""
+"""The requests of chat completions whose wires are golden, by the name of their file, without `model`."""
 
 from typing import Any
 
