@@ -14,54 +14,21 @@ from quantized.core.events import (
     Annotated,
     ArgumentsDelta,
     Event,
-    PartFinished,
-    PartKind,
-    PartStarted,
     ReasoningDelta,
     RefusalDelta,
     Sealed,
     TextDelta,
 )
+from quantized.providers.answers import UNREADABLE, Parts, Unreadable
 from quantized.providers.anthropic.citations import annotation
-from quantized.providers.anthropic.schema import UNREADABLE, Block, Delta, decode_block
+from quantized.providers.anthropic.schema import Block, Delta, decode_block
 from quantized.providers.anthropic.seals import Minter, is_sealable
 
 
-class Unreadable(Exception):
-    """A piece of the message that belongs nowhere."""
-
-
-class _Parts:
-    """The parts of an answer: one after the other, numbered."""
-
+class _Parts(Parts):
     def __init__(self, model: str | None) -> None:
+        super().__init__()
         self.minter = Minter(model)
-        self.length = 0
-        """Code points of the open part, if it is text."""
-        self._begun = 0
-        self._open: PartStarted | None = None
-
-    def begin(
-        self, kind: PartKind, events: list[Event], call_id: str | None = None, name: str | None = None
-    ) -> int:
-        """A new part; the one before is over."""
-        self.end(events)
-        self._open = PartStarted(self._begun, kind, call_id, name)
-        self._begun += 1
-        self.length = 0
-        events.append(self._open)
-        return self._open.index
-
-    def go_on(self, kind: PartKind, events: list[Event]) -> int:
-        """The part that is open where it is of this kind, else a new one."""
-        if self._open is not None and self._open.kind == kind:
-            return self._open.index
-        return self.begin(kind, events)
-
-    def end(self, events: list[Event]) -> None:
-        if self._open is not None:
-            events.append(PartFinished(self._open.index))
-            self._open = None
 
 
 class _Growing:

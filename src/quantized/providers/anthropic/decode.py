@@ -1,16 +1,15 @@
 """An answer of the Messages API, streamed or whole, to events."""
 
-import re
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from quantized.core.errors import Fault, ProviderUnavailable
-from quantized.core.events import Event, Failed, Finished, FinishReason, Started
-from quantized.providers.anthropic.blocks import Blocks, Unreadable
+from quantized.core.errors import Fault
+from quantized.core.events import Event, Finished, FinishReason, Started
+from quantized.providers.answers import UNREADABLE, Unreadable, broken, failed, unknown_reason
+from quantized.providers.anthropic.blocks import Blocks
 from quantized.providers.anthropic.errors import fault_of_error
 from quantized.providers.anthropic.schema import (
-    UNREADABLE,
     Body,
     Frame,
     Head,
@@ -33,8 +32,6 @@ REASONS: dict[str, FinishReason] = {
 }
 """What the API says to what OpenAI says. Whatever is not here is a failure: to call it a stop would be to
 make it up."""
-
-_WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Telling:
@@ -72,7 +69,7 @@ class Telling:
             complaint = "no message"
         reason = REASONS.get(self._reason or "")
         if complaint is None and reason is None:
-            complaint = _unknown_reason(self._reason)
+            complaint = unknown_reason("stop_reason", self._reason)
         if complaint is not None or reason is None or self.blocks is None:
             return self.broken(complaint or "")
         events: list[Event] = []
@@ -83,30 +80,20 @@ class Telling:
         return [*events, Finished(reason, read_usage(self._reported))]
 
     def fail(self, fault: Fault) -> list[Event]:
-        if self.worked and isinstance(fault, ProviderUnavailable):
-            # Another try would be paid for a second time.
-            fault.retryable = False
         events: list[Event] = []
         if self.blocks is not None:
             self.blocks.finish(events)
         usage = read_usage(self._reported)
         # A stream counts its input first, caches and all.
         counted = read_input(self._reported) if usage is None else None
-        return [*events, Failed(fault, usage, counted_input=counted)]
+        return [*events, failed(fault, usage, counted, worked=self.worked)]
 
     def error(self, payload: bytes) -> list[Event]:
         """An error in place of the rest of an answer that began with a 200."""
         return self.fail(fault_of_error(self._provider, self._model, payload))
 
     def broken(self, what: str) -> list[Event]:
-        cause = f"{self._provider}: broken answer: {what}"
-        return self.fail(ProviderUnavailable(cause=cause, retryable=True))
-
-
-def _unknown_reason(reason: str | None) -> str:
-    if not reason:
-        return "no stop_reason"
-    return f"stop_reason {reason!r}" if _WORD.fullmatch(reason) else "a stop_reason that is no word"
+        return self.fail(broken(self._provider, what))
 
 
 class StreamDecoder:

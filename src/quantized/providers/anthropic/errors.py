@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from quantized.core.errors import Fault, ModelNotFound, ProviderUnavailable, RejectedByProvider
-from quantized.providers.anthropic.schema import UNREADABLE
+from quantized.providers.answers import UNREADABLE
 from quantized.providers.cleaning import clean, for_log, retry_after
 
 _RETRYABLE = frozenset({408, 409, 429, 500, 502, 503, 504, 520, 522, 524, 529})

@@ -75,9 +75,6 @@ class _Typed(Struct, frozen=True):
     type: str
 
 
-UNREADABLE = (DecodeError, UnicodeDecodeError, RecursionError)
-"""What reading bytes of a stranger's as JSON raises."""
-
 _EVENTS = frozenset(
     {
         "message_start",

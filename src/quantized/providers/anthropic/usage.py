@@ -1,18 +1,11 @@
 """Reported usage to the house's buckets. The API's input counts are disjoint already; `output_tokens` holds
 the thinking."""
 
-from typing import Annotated
-
-from msgspec import Meta, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 
 from quantized.core.usage import Usage
-
-_MOST = 10**9
-"""Tokens, a hundred times what the largest model can hold. No answer has more, and no ledger could charge
-what a broken counter says."""
-
-Count = Annotated[int, Meta(le=_MOST)] | None
+from quantized.providers.answers import Count, count
 
 
 class _CacheCreation(Struct, frozen=True, gc=False):
@@ -64,8 +57,8 @@ def read_usage(reported: Reported | None) -> Usage | None:
     if reported is None or counted is None or reported.output_tokens is None:
         return None
     details = reported.output_tokens_details
-    output = _count(reported.output_tokens)
-    thought = min(output, _count(details.thinking_tokens) if details else 0)
+    output = count(reported.output_tokens)
+    thought = min(output, count(details.thinking_tokens) if details else 0)
     return replace(counted, output=output - thought, reasoning=thought)
 
 
@@ -76,11 +69,11 @@ def read_input(reported: Reported | None) -> Usage | None:
     short, long = _written(reported)
     tools = reported.server_tool_use
     return Usage(
-        input=_count(reported.input_tokens),
-        cached_read=_count(reported.cache_read_input_tokens),
+        input=count(reported.input_tokens),
+        cached_read=count(reported.cache_read_input_tokens),
         cache_write=short,
         cache_write_1h=long,
-        web_searches=_count(tools.web_search_requests) if tools else 0,
+        web_searches=count(tools.web_search_requests) if tools else 0,
     )
 
 
@@ -92,10 +85,10 @@ def _written(reported: Reported) -> tuple[int, int]:
     for an hour alone, for an hour, else for five minutes.
     """
     split = reported.cache_creation or _CacheCreation()
-    short, long = _count(split.ephemeral_5m_input_tokens), _count(split.ephemeral_1h_input_tokens)
+    short, long = count(split.ephemeral_5m_input_tokens), count(split.ephemeral_1h_input_tokens)
     if reported.cache_creation_input_tokens is None:
         return short, long
-    total = _count(reported.cache_creation_input_tokens)
+    total = count(reported.cache_creation_input_tokens)
     if long and not short:
         return 0, total
     long = min(long, total)
@@ -104,7 +97,3 @@ def _written(reported: Reported) -> tuple[int, int]:
 
 def _last(before: int | None, later: int | None) -> int | None:
     return before if later is None else later
-
-
-def _count(value: int | None) -> int:
-    return max(0, value or 0)
