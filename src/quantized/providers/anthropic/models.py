@@ -6,6 +6,7 @@ reading that the API cannot reject.
 """
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
@@ -23,6 +24,7 @@ class Abilities(Struct, frozen=True):
     `sampling`: temperature and top_p; one of the two; or neither, nor top_k.
     `prefill`: a last turn of the assistant's is continued. `schemas`: structured output and strict tools.
     `forced_tools`: `tool_choice` may demand a call.
+    `bound`: thoughts are taken back only behind the very prompt that they were thought about.
     """
 
     max_output_tokens: int
@@ -36,6 +38,7 @@ class Abilities(Struct, frozen=True):
     prefill: bool = True
     schemas: bool = False
     forced_tools: bool = True
+    bound: bool = False
     web_search: bool = False
     images: bool = True
     documents: bool = False
@@ -66,7 +69,7 @@ _4_7 = replace(
 _5 = replace(_4_7, unthinking="disabled")
 # On Fable 5 thinking cannot be turned off, yet a call can be demanded; from Fable 5.1 on it cannot.
 _FABLE = replace(_5, unthinking="never", cacheable=512)
-_FABLE_5_1 = replace(_FABLE, forced_tools=False)
+_FABLE_5_1 = replace(_FABLE, forced_tools=False, bound=True)
 
 _BY_VERSION: dict[tuple[str, int, int], Abilities] = {
     ("haiku", 3, 0): replace(_3, cacheable=2_048),
@@ -88,8 +91,8 @@ _BY_VERSION: dict[tuple[str, int, int], Abilities] = {
     ("opus", 4, 8): _4_7,
     ("sonnet", 5, 0): _5,
     ("opus", 5, 0): replace(_5, cacheable=512),
-    ("haiku", 5, 5): replace(_5, cacheable=512),
-    ("sonnet", 5, 5): replace(_5, unthinking="between_tools", forced_tools=False, cacheable=512),
+    ("haiku", 5, 5): replace(_5, cacheable=512, bound=True),
+    ("sonnet", 5, 5): replace(_5, unthinking="between_tools", forced_tools=False, bound=True, cacheable=512),
     ("opus", 5, 5): _FABLE_5_1,
     ("fable", 5, 0): _FABLE,
     ("mythos", 5, 0): _FABLE,
@@ -100,7 +103,7 @@ _BY_VERSION: dict[tuple[str, int, int], Abilities] = {
     ("mythos", 5, 2): _FABLE_5_1,
 }
 
-_UNKNOWN = replace(_FABLE_5_1, efforts=("low", "medium", "high"), cacheable=1_024)
+_UNKNOWN = replace(_FABLE_5_1, efforts=("low", "medium", "high"), bound=False, cacheable=1_024)
 """Of a model that is younger than this table: what no model since the last change has rejected."""
 
 _FAMILIES = frozenset({"haiku", "sonnet", "opus", "fable", "mythos"})
@@ -109,6 +112,7 @@ _LONGEST_VERSION = 2
 """Digits. A longer number in a model's name is a date."""
 
 
+@lru_cache(maxsize=256)
 def known(native_id: str) -> Abilities:
     """By any id of the model: dated, `-latest`, the version before the family's name or after it."""
     words = _SEPARATORS.split(native_id.lower())
