@@ -64,7 +64,7 @@ class AnthropicServer(Hostile):
     def _answering(self, seen: Seen) -> Behaviour:
         _check_head(seen.path, seen.headers)
         body = seen.body
-        model = check(body, seen.headers["anthropic-version"])
+        model = check(body, seen.headers["anthropic-version"], seen.headers.get("anthropic-beta", ""))
         name = scene(body).name
         if name in _FAULTS:
             return _failing(_FAULTS[name])

@@ -16,6 +16,8 @@ Block = dict[str, Any]
 VERSIONS = ("2023-06-01", "2026-10-21")
 """The later one has no sampling parameters, whatever the model."""
 
+BINDING_BETA = "thinking-binding-controls-2026-08-01"
+
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _MAGIC = {
@@ -28,9 +30,9 @@ _MAGIC = {
 _UNSUPPORTED = {"minimum", "maximum", "multipleOf", "minLength", "maxLength", "maxItems", "uniqueItems"}
 
 
-def check(body: dict[str, Any], version: str) -> ServedModel:
+def check(body: dict[str, Any], version: str, beta: str) -> ServedModel:
     """The model that is to answer. Raises ApiError."""
-    check_types(body)
+    check_types(body, binding=beta == BINDING_BETA)
     if version != VERSIONS[0] and (found := body.keys() & {"temperature", "top_p", "top_k"}):
         raise invalid(f"{min(found)}: Extra inputs are not permitted")
     named = served(body["model"])
@@ -206,6 +208,8 @@ def _check_turns(body: dict[str, Any], model: ServedModel) -> None:
                 f'"{after["role"]}" roles in a row'
             )
     turns = [(message["role"], blocks_of(message["content"])) for message in messages]
+    told = (body.get("thinking") or {}).get("block_binding") or {}
+    binds = model.bound and told.get("prefix_mismatch_behavior") != "drop_block"
     last_assistant = max((at for at, (role, _) in enumerate(turns) if role == "assistant"), default=-1)
     for at, (role, content) in enumerate(turns):
         path = f"messages.{at}"
@@ -217,7 +221,7 @@ def _check_turns(body: dict[str, Any], model: ServedModel) -> None:
                 content,
                 path,
                 latest=at == last_assistant,
-                prefix=prefix_of(body, at) if model.bound else None,
+                prefix=prefix_of(body, at) if binds else None,
             )
             verify_searches(content, path)
         else:

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from anthropic import types
+from anthropic.types.beta import BetaThinkingConfigParam
 from anthropic_server_faults import invalid
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -41,8 +42,13 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(list[kind], config=_CLOSED)
 
 
-def check_types(body: dict[str, Any]) -> None:
-    """Raises ApiError as the API does."""
+def check_types(body: dict[str, Any], *, binding: bool = True) -> None:
+    """Raises ApiError as the API does. `binding`: the request may say what becomes of thoughts that are bound
+    to another prompt, of which only the types of the betas know."""
+    if binding and "thinking" in body:
+        _fits(body["thinking"], BetaThinkingConfigParam, "thinking")
+        kept = {name: value for name, value in body["thinking"].items() if name != "block_binding"}
+        body = body | {"thinking": kept}
     for name in _SAMPLING:
         if name in body and (isinstance(body[name], bool) or not isinstance(body[name], int | float)):
             raise invalid(f"{name}: Input should be a valid number")

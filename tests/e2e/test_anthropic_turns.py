@@ -315,3 +315,17 @@ def test_a_gateway_with_a_v1_too_many_in_its_settings_works(
     headers = licence.headers | {"x-quantized-provider": "anthropic"}
     answer = httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers)
     assert answer.json()["choices"][0]["message"]["content"] == ANSWER
+
+
+@pytest.mark.parametrize("model", ["claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"])
+def test_other_instructions_than_before_are_no_error(
+    talk: Talk, messages_api: AnthropicServer, model: str
+) -> None:
+    """The newest models take thoughts back only behind the prompt that they were thought about."""
+    more: dict[str, Any] = {"tools": [WEATHER], "model": model}
+    first = talk.ask({"role": "system", "content": "Be brief."}, *QUESTION, **more)
+    said = [{"role": "system", "content": "Be long."}, *QUESTION]
+    assert talk.again(said, first, result(first.calls[0]), **more).text == IT_IS
+    if talk.surface == "responses":
+        told = {"role": "developer", "content": "Be kind."}
+        assert talk.go_on(first, result(first.calls[0]), told, **more).text == IT_IS

@@ -32,6 +32,11 @@ _LEAST_TOP_P = 0.95
 """With thinking; below it the API refuses."""
 
 
+_UNBOUND = {"block_binding": {"prefix_mismatch_behavior": "drop_block"}}
+BINDING_BETA = ("anthropic-beta", "thinking-binding-controls-2026-08-01")
+"""The header with which a request may say what becomes of thoughts that are bound to another prompt."""
+
+
 def encode_body(request: GenerationRequest, target: Target, caching: AutomaticCaching) -> bytes:
     """Raises UnsupportedParameter, InvalidValue for sealed blocks that were changed, InsufficientCredits
     where the balance pays for less than the thinking that was asked for takes."""
@@ -62,7 +67,7 @@ def _body(request: GenerationRequest, target: Target, caching: AutomaticCaching)
         "system": _sent(history.system),
         "tools": _sent(tools),
         "tool_choice": choice,
-        "thinking": _thinking(thinking, history.turns),
+        "thinking": _thinking(thinking, history.turns, model),
         "output_config": _output_config(request, model, thinking),
         "stop_sequences": _stops(request.sampling.stop),
         "metadata": _metadata(request),
@@ -116,10 +121,17 @@ def _forces(choice: dict[str, Any] | None) -> bool:
     return choice is not None and choice["type"] in {"any", "tool"}
 
 
-def _thinking(thinking: Plan, turns: list[Turn]) -> dict[str, Any] | None:
+def _thinking(thinking: Plan, turns: list[Turn], model: Abilities) -> dict[str, Any] | None:
     """A loop of tool calls that began without thinking goes on without it: the API puts thinking off until
-    the next question, and an older one refuses it."""
+    the next question, and an older one refuses it.
+
+    Thoughts that are bound to a prompt which has changed since (other instructions, other tools) are to be
+    left out there rather than to fail the request. To say so to a model that has them says nothing new of its
+    thinking, which is adaptive unless it is turned off."""
     config = thinking.config
+    replays = any(block.thought for turn in turns for block in turn.blocks)
+    if model.bound and replays and (config is None or config["type"] == "adaptive"):
+        return {"type": "adaptive", **(config or {}), **_UNBOUND}
     if config is None or config["type"] != "enabled" or len(turns) < 2:
         return config
     asked, answered = turns[-1].blocks, turns[-2].blocks

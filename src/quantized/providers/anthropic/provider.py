@@ -10,8 +10,9 @@ from quantized.core.errors import Fault
 from quantized.core.events import Event
 from quantized.core.request import GenerationRequest
 from quantized.providers.anthropic.decode import StreamDecoder, decode_body
-from quantized.providers.anthropic.encode import encode_body
+from quantized.providers.anthropic.encode import BINDING_BETA, encode_body
 from quantized.providers.anthropic.errors import fault_of_status
+from quantized.providers.anthropic.models import known
 from quantized.providers.anthropic.seals import MAKER as NAME
 from quantized.providers.anthropic.tools import SEARCHES
 from quantized.providers.caching import AutomaticCaching
@@ -52,6 +53,7 @@ class AnthropicProvider:
             ("content-type", "application/json"),
             ("accept", "text/event-stream" if request.stream else "application/json"),
             _VERSION,
+            *([BINDING_BETA] if known(target.model).bound else ()),
         )
         return UpstreamCall(self._url, headers, encode_body(request, target, self._caching))
 
