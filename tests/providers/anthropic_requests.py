@@ -11,7 +11,7 @@ from quantized.core.errors import InvalidRequest
 from quantized.core.parts import AnyPart, Text, ToolCall, ToolResult
 from quantized.core.request import GenerationRequest, Message
 from quantized.providers.anthropic.provider import AnthropicProvider
-from quantized.providers.provider import Target
+from quantized.providers.provider import Target, UpstreamCall
 
 SONNET = "claude-sonnet-4-5-20250929"
 OPUS_48 = "claude-opus-4-8"
@@ -50,8 +50,14 @@ def encode(
 ) -> dict[str, Any]:
     """The body, which the API would take."""
     provider = AnthropicProvider("http://server.test", "key", automatic_caching=caching)
-    body: dict[str, Any] = json.loads(provider.encode(request, Target(model, cap)).body)
-    check(body, "2023-06-01")
+    return taken(provider.encode(request, Target(model, cap)))
+
+
+def taken(call: UpstreamCall) -> dict[str, Any]:
+    """The body of a call that the API takes."""
+    body: dict[str, Any] = json.loads(call.body)
+    headers = dict(call.headers)
+    check(body, headers["anthropic-version"], headers.get("anthropic-beta", ""))
     return body
 
 

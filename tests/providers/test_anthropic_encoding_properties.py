@@ -4,9 +4,8 @@ import json
 from itertools import chain, pairwise
 from typing import Any
 
-from anthropic_requests import HELLO, SONNET
+from anthropic_requests import HELLO, SONNET, taken
 from anthropic_server_models import MODELS
-from anthropic_server_rules import check
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
@@ -155,7 +154,7 @@ def sent(request: GenerationRequest, model: str, cap: int | None, caching: Autom
     cap = min(own, cap) if own is not None and cap is not None else cap
     provider = AnthropicProvider(automatic_caching=caching)
     try:
-        body = json.loads(provider.encode(request, Target(model, cap)).body)
+        call = provider.encode(request, Target(model, cap))
     except InsufficientCredits:
         assert cap is not None
         assert cap <= 1_024
@@ -165,7 +164,7 @@ def sent(request: GenerationRequest, model: str, cap: int | None, caching: Autom
         assert fault.param
         assert f"'{fault.param}'" in fault.message
         return None
-    check(body, "2023-06-01")
+    body = taken(call)
     assert body["max_tokens"] == (cap or own or MODELS[model].output)
     roles = [turn["role"] for turn in body["messages"]]
     assert roles[0] == "user"
