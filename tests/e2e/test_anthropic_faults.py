@@ -33,6 +33,7 @@ def failing(talk: Talk, *messages: Any, **more: Any) -> APIStatusError:
     return failed.value
 
 
+@pytest.mark.parametrize("talk", ["chat", "responses-stream"], indirect=True)
 @pytest.mark.parametrize(
     ("script", "status", "tries"),
     [
@@ -82,6 +83,7 @@ def test_what_is_wrong_with_our_own_account_is_an_operators_alert(
     assert ANTHROPIC_KEY not in anthropic_gateway.log_path.read_text()
 
 
+@pytest.mark.parametrize("talk", ["chat-stream", "responses"], indirect=True)
 @pytest.mark.parametrize("script", ["529-once", "429-once", "500-once"])
 def test_overload_is_tried_again(
     talk: Talk, messages_api: AnthropicServer, anthropic_gateway: GatewayProcess, script: str

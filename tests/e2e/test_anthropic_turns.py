@@ -223,7 +223,7 @@ def test_credits_are_the_published_rates_times_the_usage(
     ):
         rate = rates(anthropic_gateway, talk.licence, model)
         for script in ("plain", "long", "tool"):
-            heard = talk.ask(f"do:{script}", model=model, tools=[WEATHER], max_tokens=2_000)
+            heard = talk.ask(f"do:{script}", model=model, tools=[WEATHER], max_tokens=200)
             assert heard.counts.credits == cost(rate, heard.counts) > 0
             spent += heard.counts.credits
     assert anthropic_gateway.settled(talk.licence, 15).licence["used"] == spent
@@ -329,3 +329,33 @@ def test_other_instructions_than_before_are_no_error(
     if talk.surface == "responses":
         told = {"role": "developer", "content": "Be kind."}
         assert talk.go_on(first, result(first.calls[0]), told, **more).text == IT_IS
+
+
+def test_a_stored_conversation_goes_to_another_provider_and_comes_back(
+    anthropic_gateway: GatewayProcess, messages_api: AnthropicServer, hostile: Hostile
+) -> None:
+    with talking(anthropic_gateway, "responses", False, anthropic_gateway.licence("1000")) as talk:
+        first = talk.ask(*QUESTION, tools=[WEATHER], reasoning=HIGH)
+        away = talk.go_on(
+            first,
+            result(first.calls[0]),
+            tools=[WEATHER],
+            model="hostile/rich",
+            extra_headers={"x-quantized-provider": "hostile"},
+        )
+        assert THOUGHT.encode()[:12] not in hostile.seen(talk.licence.marker)[-1].raw
+        back = talk.go_on(away, user("do:plain"), tools=[WEATHER], reasoning=HIGH)
+        assert back.text == ANSWER
+        turns = sent(messages_api, talk).body["messages"]
+        assert [block["type"] for block in turns[1]["content"]] == ["thinking", "text", "tool_use"]
+        assert not [block for block in turns[3]["content"] if "thinking" in block["type"]]
+
+
+def test_thoughts_go_along_to_another_model_and_through_turns_without_any(
+    talk: Talk, messages_api: AnthropicServer
+) -> None:
+    first = talk.ask(*QUESTION, tools=[WEATHER], reasoning=HIGH, model=ADAPTIVE)
+    for more in ({"reasoning": HIGH, "model": BUDGETED}, {"model": BUDGETED}, {"model": "claude-opus-5"}):
+        again = talk.again(QUESTION, first, result(first.calls[0]), tools=[WEATHER], **more)
+        assert again.text == IT_IS
+        assert last_answer(messages_api, talk)[-1]["type"] == "tool_use"
