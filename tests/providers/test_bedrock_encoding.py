@@ -37,7 +37,7 @@ from quantized.core.request import (
     WebSearch,
 )
 from quantized.providers.bedrock.endpoint import converse_url
-from quantized.providers.bedrock.families import UNKNOWN, family_of
+from quantized.providers.bedrock.families import family_of
 from quantized.providers.structured import ONLY_JSON
 
 F = Tool("f", "does f", Raw(b'{"type":"object","properties":{"a":{"type":"integer"}}}'))
@@ -66,7 +66,7 @@ def test_the_path_is_the_one_that_botocore_writes(model, stream):
 
 
 def test_a_model_that_nobody_knows_gets_what_converse_itself_can_check():
-    assert family_of(PROFILE) == UNKNOWN
+    assert not family_of(PROFILE).known
     body = encode(
         model=PROFILE, cap=9, sampling=Sampling(temperature=0.5, top_p=0.5, stop=("x",)), tools=(F,)
     )

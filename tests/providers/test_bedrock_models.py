@@ -6,7 +6,7 @@ from converse_requests import MODELS
 from quantized.core.errors import ProviderUnavailable
 from quantized.core.events import ArgumentsDelta, Event, Failed, Finished, PartFinished, PartStarted, Started
 from quantized.core.usage import Usage
-from quantized.providers.bedrock.families import UNKNOWN, base_id, family_of
+from quantized.providers.bedrock.families import base_id, family_of
 from quantized.providers.bedrock.models import native_id, nearest, public_name, served
 from quantized.providers.bedrock.uncalled import Uncalled, uncalled
 
@@ -55,7 +55,7 @@ def test_every_public_name_finds_back_to_its_model(region):
         assert meant == nearest(model.id, region)
         assert base_id(meant) == model.id
         assert public_name(meant) == model.public
-        assert model.family != UNKNOWN
+        assert model.family.known
         assert model.family.max_output_tokens is not None
         assert model.family.context_window is not None
 
@@ -65,9 +65,9 @@ def test_every_public_name_finds_back_to_its_model(region):
     [
         ("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0", "anthropic"),
         ("arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-pro-v1:0", "nova"),
-        ("arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc", "unknown"),
-        ("arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghijkl", "unknown"),
-        ("newcomer.model-1", "unknown"),
+        ("arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc", "abc"),
+        ("arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghijkl", "abcdefghijkl"),
+        ("newcomer.model-1", "newcomer.model-1"),
         ("us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0", "anthropic"),
     ],
 )

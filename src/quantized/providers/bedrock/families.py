@@ -6,6 +6,7 @@ not, so a row only has to be sure where something would be ignored, or is spelle
 """
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
@@ -38,6 +39,7 @@ class Family(Struct, frozen=True):
     """
 
     name: str
+    known: bool = True
     system: bool = True
     tools: bool = True
     forced: tuple[ToolMode, ...] = ()
@@ -66,7 +68,9 @@ _THREE = ("low", "medium", "high")
 _ANY: tuple[ToolMode, ...] = ("any",)
 _BOTH: tuple[ToolMode, ...] = ("any", "tool")
 
-UNKNOWN = Family("unknown", forced=_BOTH, images=True, audio=True, media_in_results=True, prefill=True)
+UNKNOWN = Family(
+    "unknown", known=False, forced=_BOTH, images=True, audio=True, media_in_results=True, prefill=True
+)
 """A model that no row describes, or whose id tells nothing (an application inference profile, an imported
 model). Converse's own fields are sent, and Converse refuses what the model has not; what would have to be
 spelled in the model's own way is refused here."""
@@ -223,12 +227,15 @@ def base_id(model: str) -> str:
     return rest if dot and geo in _GEOS else name
 
 
+@lru_cache(maxsize=256)
 def family_of(model: str) -> Family:
-    """The row of a model by its id, its inference profile's id or its ARN."""
+    """The row of a model by its id, its inference profile's id or its ARN. One that no row describes is a
+    family of its own."""
     base = base_id(model)
     if base.startswith("anthropic.claude"):
         return _claude(base)
-    return next((row for pattern, row in _COMPILED if pattern.match(base)), UNKNOWN)
+    found = next((row for pattern, row in _COMPILED if pattern.match(base)), None)
+    return replace(UNKNOWN, name=base) if found is None else found
 
 
 def _claude(base: str) -> Family:
