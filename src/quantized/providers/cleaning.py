@@ -7,10 +7,13 @@ _LONGEST_MESSAGE = 500
 _LONGEST_REASON = 200
 
 _SECRETS = re.compile(
-    r"\b(sk|pk|rk|key|org|proj|user|asst|wrkspc)[-_][A-Za-z0-9*._-]{6,}|\bBearer\s+\S+", re.IGNORECASE
+    r"\b(sk|pk|rk|key|org|proj|user|asst|wrkspc)[-_][A-Za-z0-9*._-]{6,}|\bBearer\s+\S+"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\bABSK[A-Za-z0-9+/=]{12,}",
+    re.IGNORECASE,
 )
 _INTERNALS = re.compile(
     r"https?://\S+"
+    r"|\barn:[a-z-]+:[^\s'\"`,;)\]]*|\b\d{12}\b"
     r"|\b(?:www\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:ai|com|net|org|io|dev|local|internal)\b(?:/\S*)?"
     r"|\b(?:req|request|gen|chatcmpl|trace)[-_][A-Za-z0-9_-]{6,}"
     r"|\(?\b(?:request|trace|generation)[ _-]?id:?\s*['\"]?[\w-]{6,}['\"]?\)?"
