@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from anthropic_server_types import check_types
+from converse_oracle import check as check_converse
 from golden_chat_requests import CHAT_SHAPES
 from golden_requests import BEFORE, SHAPES
 
@@ -15,6 +16,8 @@ from quantized.core.fold import fold
 from quantized.core.request import GenerationRequest
 from quantized.core.turns import Found, Needs, Turn, fingerprint
 from quantized.providers.anthropic.provider import AnthropicProvider
+from quantized.providers.bedrock.provider import BedrockProvider
+from quantized.providers.bedrock.signing import BearerToken
 from quantized.providers.demo import demo_provider
 from quantized.providers.openai_chat.provider import OpenAIChatProvider
 from quantized.providers.openrouter import openrouter
@@ -27,13 +30,17 @@ HERE = Path(__file__).parent
 SURFACE = ResponsesSurface()
 CHAT = ChatSurface()
 MINT = openrouter("sk-upstream")
+CONVERSE = BedrockProvider("us-east-1", BearerToken("key"))
 PROVIDERS: dict[str, tuple[Provider, str]] = {
     "openrouter": (MINT, "native/model"),
     "generic": (OpenAIChatProvider("generic", "http://generic.invalid/v1"), "native/model"),
     "demo": (demo_provider(), "native/model"),
     "anthropic": (AnthropicProvider(), "claude-sonnet-4-5-20250929"),
+    "bedrock": (CONVERSE, "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+    "bedrock-nova": (CONVERSE, "us.amazon.nova-2-lite-v1:0"),
 }
 """Each with the model that it is asked for."""
+OF_CONVERSE = ("bedrock", "bedrock-nova")
 
 
 def stored_turn() -> Turn:
@@ -107,6 +114,15 @@ def test_what_anthropic_gets_is_of_its_types(surface: str, name: str) -> None:
     golden = json.loads((HERE / surface / f"{name}.json").read_text())["wires"]["anthropic"]
     if "refused" not in golden:
         check_types(golden)
+
+
+@pytest.mark.parametrize("provider", OF_CONVERSE)
+@pytest.mark.parametrize(("surface", "name"), CASES)
+def test_what_bedrock_gets_is_what_botocore_would_write(surface: str, name: str, provider: str) -> None:
+    found = json.loads((HERE / surface / f"{name}.json").read_text())
+    golden = found["wires"][provider]
+    if "refused" not in golden:
+        check_converse(golden, PROVIDERS[provider][1], stream=found["request"].get("stream", False))
 
 
 @pytest.mark.parametrize("surface", SURFACES)

@@ -1,0 +1,75 @@
+"""AWS Bedrock, by Converse and ConverseStream."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from quantized.core.errors import Fault
+from quantized.core.events import Event
+from quantized.core.request import GenerationRequest
+from quantized.providers.bedrock.decode import StreamDecoder, decode_body
+from quantized.providers.bedrock.encode import encode_body
+from quantized.providers.bedrock.endpoint import converse_url, runtime_url
+from quantized.providers.bedrock.errors import fault_of_status
+from quantized.providers.bedrock.families import family_of
+from quantized.providers.bedrock.models import native_id
+from quantized.providers.bedrock.seals import MAKER as NAME
+from quantized.providers.bedrock.signing import Authorizer
+from quantized.providers.bedrock.tools import tells_of_past_tools
+from quantized.providers.bedrock.uncalled import Uncalled, uncalled
+from quantized.providers.caching import AutomaticCaching
+from quantized.providers.provider import Capabilities, Decoder, Target, UpstreamCall
+
+LANGUAGE = "bedrock_converse"
+
+_JSON = "application/json"
+_EVENTS = "application/vnd.amazon.eventstream"
+
+
+class BedrockProvider:
+    """`endpoint` stands in place of the region's own. `automatic_caching`: which requests are marked for the
+    cache beyond what the caller marked."""
+
+    def __init__(
+        self,
+        region: str,
+        authorizer: Authorizer,
+        *,
+        endpoint: str | None = None,
+        automatic_caching: AutomaticCaching = "continued",
+    ) -> None:
+        self._region = region
+        self._base = runtime_url(region, endpoint)
+        self._authorizer = authorizer
+        self._caching: AutomaticCaching = automatic_caching
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    @property
+    def capabilities(self) -> Capabilities:
+        # Converse needs no cap, but a model's default may be far from the one that a hold is priced with.
+        return Capabilities(language=LANGUAGE, cap_required=True)
+
+    def encode(self, request: GenerationRequest, target: Target) -> UpstreamCall:
+        headers = (("content-type", _JSON), ("accept", _EVENTS if request.stream else _JSON))
+        url = converse_url(self._base, target.model, stream=request.stream)
+        return UpstreamCall(url, headers, encode_body(request, target, self._caching))
+
+    def authorize(self, call: UpstreamCall, now: datetime) -> UpstreamCall:
+        return self._authorizer.authorize(call, now)
+
+    def decoder(self, request: GenerationRequest) -> Decoder:
+        decoder = StreamDecoder(NAME, request.model, self._family(request))
+        return Uncalled(decoder) if tells_of_past_tools(request) else decoder
+
+    def decode_body(self, request: GenerationRequest, body: bytes) -> Sequence[Event]:
+        events = decode_body(NAME, request.model, self._family(request), body)
+        return uncalled(events) if tells_of_past_tools(request) else events
+
+    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
+        return fault_of_status(NAME, status, headers, body)
+
+    def _family(self, request: GenerationRequest) -> str:
+        """Who can read the reasoning of this request's model, which may go by its public name."""
+        return family_of(native_id(request.model, self._region) or request.model).name
