@@ -1,5 +1,7 @@
 """The laws of a stream, over every tape: however it is cut into pieces, and wherever it is cut off."""
 
+from itertools import accumulate
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ from taped import (
     REQUEST,
     STREAMS,
     end_of,
+    frames_of,
     provider_of,
 )
 
@@ -73,10 +76,13 @@ def test_a_broken_body_fails(name):
 
 
 def cuts(tape: bytes) -> list[int]:
-    """Every place of a short tape; of a long one those around the ends of lines and some within."""
+    """Every place of a short tape; of a long one those around the ends of lines or frames and some within."""
     if len(tape) <= 2_000:
         return list(range(len(tape)))
-    around = {at + off for at, byte in enumerate(tape) if byte == 10 for off in range(-3, 3)}
+    ends = [at for at, byte in enumerate(tape) if byte == 10]
+    if tape.startswith(b"\0"):
+        ends = list(accumulate(map(len, frames_of(tape))))
+    around = {at + off for at in ends for off in range(-3, 3)}
     return sorted(at for at in around | set(range(0, len(tape), 11)) if 0 <= at < len(tape))
 
 
