@@ -41,13 +41,18 @@ from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.sweeper import Sweeper
 from quantized.providers import demo, openrouter
 from quantized.providers.anthropic.provider import AnthropicProvider
+from quantized.providers.bedrock.chain import BotocoreChain
+from quantized.providers.bedrock.credentials import CredentialKeeper
+from quantized.providers.bedrock.provider import BedrockProvider
+from quantized.providers.bedrock.seals import MAKER as BEDROCK
+from quantized.providers.bedrock.signing import BearerToken, Signer
 from quantized.providers.demo_upstream import DemoUpstream
 from quantized.providers.openai_chat.dialect import Dialect
 from quantized.providers.openai_chat.provider import OpenAIChatProvider
 from quantized.providers.provider import Provider
 from quantized.providers.registry import Registered, Registry
 from quantized.settings import Settings
-from quantized.settings_providers import AnthropicSettings, ProviderRow, ProviderSettings
+from quantized.settings_providers import AnthropicSettings, BedrockSettings, ProviderRow, ProviderSettings
 from quantized.stock import model_sources, stocked_catalog
 from quantized.storage.catalog_rows import CatalogRows
 from quantized.storage.keys import SqlKeyStore
@@ -67,6 +72,9 @@ _log = logging.getLogger("quantized")
 _BACKLOG = 4096
 _SWEEP_SECONDS = 30.0
 _RETENTION_SECONDS = 600.0
+_CREDENTIAL_SECONDS = 0.5
+"""How much longer start-up waits for credentials than for everything else. Most are there by then; a metadata
+service that does not answer would take much longer, and what it has is taken when it comes."""
 
 
 class Application:
@@ -101,10 +109,13 @@ async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
     keys = SqlKeyStore(settings.database_url)
     resources.callback(keys.close)
     ledger = _ledger(settings, resources, clock)
+    aws = _aws_credentials(settings, resources, clock)
     catalog = await _catalog(settings, resources, clock)
     conversations = _conversations(settings, resources, clock)
+    if aws is not None:
+        await aws.looked(_CREDENTIAL_SECONDS)
 
-    registry = Registry(_providers(settings, pool, clock), settings.default_provider)
+    registry = Registry(_providers(settings, pool, clock, aws), settings.default_provider)
     authenticator = Authenticator(keys, clock, settings.key_cache_seconds)
     timeouts, limits = settings.timeouts, settings.limits
     gateway = Gateway(
@@ -192,15 +203,30 @@ async def _readiness(keys: SqlKeyStore, catalog: Catalog, registry: Registry) ->
     return None if any(map(catalog.stocked, registry.names)) else "no models are known yet"
 
 
-def _providers(settings: Settings, pool: Upstream, clock: Clock) -> list[Registered]:
-    rows = [Registered(_provider(name, row), pool) for name, row in settings.providers.items()]
+def _aws_credentials(settings: Settings, resources: AsyncExitStack, clock: Clock) -> CredentialKeeper | None:
+    """On the look-out from now on. None where nothing is signed."""
+    row = settings.providers.get(BEDROCK)
+    if not isinstance(row, BedrockSettings) or row.bearer_token is not None:
+        return None
+    keeper = CredentialKeeper(BotocoreChain(row.profile, settings.outgoing.proxy or None), clock)
+    _in_background(resources, keeper.run())
+    return keeper
+
+
+def _providers(
+    settings: Settings, pool: Upstream, clock: Clock, aws: CredentialKeeper | None
+) -> list[Registered]:
+    rows = [Registered(_provider(name, row, aws), pool) for name, row in settings.providers.items()]
     if settings.demo:
         rows.append(Registered(demo.demo_provider(), DemoUpstream(clock), by_model=True))
     return rows
 
 
-def _provider(name: str, row: ProviderRow) -> Provider:
+def _provider(name: str, row: ProviderRow, aws: CredentialKeeper | None) -> Provider:
     match row:
+        case BedrockSettings(region, _, token, endpoint, caching):
+            authorizer = BearerToken(token or "") if aws is None else Signer(aws.current, region)
+            return BedrockProvider(region, authorizer, endpoint=endpoint, automatic_caching=caching)
         case AnthropicSettings(base_url, api_key, caching):
             return AnthropicProvider(base_url, api_key, automatic_caching=caching)
         case ProviderSettings(base_url, api_key) if name == openrouter.NAME:

@@ -14,7 +14,7 @@ from quantized import settings_schema as schema
 from quantized import settings_values as values
 from quantized.core.ports import Override
 from quantized.settings_file import SettingsFile
-from quantized.settings_providers import DEMO, KEY_VARIABLES, ProviderRow, ProviderTables
+from quantized.settings_providers import DEMO, KEY_VARIABLES, TABLED, ProviderRow, ProviderTables
 from quantized.settings_values import Mistakes
 
 
@@ -190,7 +190,10 @@ class _Loading:
             name = variable("", "default_provider")
             place = name if name in self.environ else self.file.place("", "default_provider")
             if chosen in KEY_VARIABLES:
-                self.mistakes.add(place, f"is {chosen}, whose key is not set; set {KEY_VARIABLES[chosen]}")
+                table = f", or write a table [providers.{chosen}]" if chosen in TABLED else ""
+                self.mistakes.add(
+                    place, f"is {chosen}, which is not set up; set {KEY_VARIABLES[chosen]}{table}"
+                )
             else:
                 self.mistakes.unknown(place, f"provider {values.echo(chosen)}", chosen, callable_now)
         known = {

@@ -19,9 +19,22 @@ T = TypeVar("T")
 DEMO = "demo"
 OPENROUTER = "openrouter"
 ANTHROPIC = "anthropic"
+BEDROCK = "bedrock"
 
-KEY_VARIABLES: Mapping[str, str] = {OPENROUTER: "OPENROUTER_API_KEY", ANTHROPIC: "ANTHROPIC_API_KEY"}
+KEY_VARIABLES: Mapping[str, str] = {
+    OPENROUTER: "OPENROUTER_API_KEY",
+    ANTHROPIC: "ANTHROPIC_API_KEY",
+    BEDROCK: "AWS_BEARER_TOKEN_BEDROCK",
+}
 """The built-in providers, and the variable whose presence configures each."""
+TABLED = frozenset({ANTHROPIC, BEDROCK})
+"""Those that a table of their name may set up as well."""
+
+_BEDROCK_URL = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"
+_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_BEDROCK_KEYS = {key: f"QUANTIZED_PROVIDERS_BEDROCK_{key.upper()}" for key in schema.BEDROCK}
+_BEDROCK_WISHES = (KEY_VARIABLES[BEDROCK], _BEDROCK_URL, _BEDROCK_KEYS["enabled"])
+"""Variables that say that it is wanted. AWS's others do not: they are there wherever AWS is used at all."""
 
 _OPENROUTER_URL = "https://openrouter.ai/api/v1"
 _ANTHROPIC_URL = "https://api.anthropic.com"
@@ -40,6 +53,9 @@ class ModelSettings(Struct, frozen=True):
     audio: bool = False
 
 
+_SECRETS = frozenset({"api_key", "bearer_token"})
+
+
 class Row(Struct, frozen=True):
     """Base of the kinds of providers. Their keys are not shown when the settings are printed."""
 
@@ -47,7 +63,7 @@ class Row(Struct, frozen=True):
         shown = []
         for field in self.__struct_fields__:
             value = getattr(self, field)
-            shown.append((field, "…" if field == "api_key" and value is not None else value))
+            shown.append((field, "…" if field in _SECRETS and value is not None else value))
         return shown
 
     def __repr__(self) -> str:
@@ -75,7 +91,20 @@ class AnthropicSettings(Row, frozen=True):
     caching: Literal["off", "continued", "always"] = "continued"
 
 
-ProviderRow = ProviderSettings | AnthropicSettings
+class BedrockSettings(Row, frozen=True):
+    """AWS Bedrock. `bearer_token`: a Bedrock API key; without one, AWS's credentials are looked for, those of
+    `profile` where it is given. `endpoint` stands in for the region's own. `fetch_images`: images that
+    callers give by their URL are fetched here, because Bedrock fetches none."""
+
+    region: str
+    profile: str | None = None
+    bearer_token: str | None = None
+    endpoint: str | None = None
+    caching: Literal["off", "continued", "always"] = "continued"
+    fetch_images: bool = False
+
+
+ProviderRow = ProviderSettings | AnthropicSettings | BedrockSettings
 
 
 class ProviderTables:
@@ -86,8 +115,8 @@ class ProviderTables:
         self._mistakes = file.mistakes
         self._environ = environ
         self._need_keys = need_keys
-        self.key_variables: set[str] = set()
-        """Every variable that a table names."""
+        self.key_variables = set(_BEDROCK_KEYS.values())
+        """Every variable of ours that a provider has, or that its table names."""
 
     def rows(self) -> Iterator[tuple[str, ProviderRow]]:
         """By name, each once."""
@@ -104,6 +133,8 @@ class ProviderTables:
                 )
             elif name == ANTHROPIC:
                 yield name, self._anthropic(section, self._file.table(section, found))
+            elif name == BEDROCK:
+                yield from self._bedrock(section, self._file.table(section, found))
             elif not schema.PROVIDER_NAME.fullmatch(name):
                 self._mistakes.add(
                     place, "a name is lower-case letters, digits, _ and -, a letter or digit first"
@@ -118,6 +149,8 @@ class ProviderTables:
             url = self._url("ANTHROPIC_BASE_URL", _ANTHROPIC_URL)
             if self._is_set(KEY_VARIABLES[ANTHROPIC]):
                 yield ANTHROPIC, AnthropicSettings(url, self._judged_key(KEY_VARIABLES[ANTHROPIC]))
+        if BEDROCK not in tables and any(map(self._is_set, _BEDROCK_WISHES)):
+            yield from self._bedrock(f"providers.{BEDROCK}", {})
         url = self._url("OPENROUTER_BASE_URL", _OPENROUTER_URL)
         if self._is_set(KEY_VARIABLES[OPENROUTER]):
             yield OPENROUTER, ProviderSettings(url, self._judged_key(KEY_VARIABLES[OPENROUTER]))
@@ -148,6 +181,34 @@ class ProviderTables:
             place = self._file.place(section, "api_key_env")
         found["api_key"] = self._key(place, key_variable, "or take the table out")
         return AnthropicSettings(**found)
+
+    def _bedrock(self, section: str, table: Mapping[str, object]) -> Iterator[tuple[str, BedrockSettings]]:
+        """AWS's other variables, and its files, are read by botocore when it looks for credentials."""
+        self._file.refuse_unknown(section, table, tuple(schema.BEDROCK))
+        found = self._file.judged(section, table, schema.BEDROCK)
+        for key, name in _BEDROCK_KEYS.items():
+            if self._is_set(name):
+                kind = schema.BEDROCK[key]
+                found[key] = self._mistakes.judge(name, kind, kind.from_text(self._environ[name]))
+        if not found.pop("enabled", True):
+            return
+        if "region" not in found:
+            found["region"] = self._region(self._file.place(section, "region"))
+        if self._is_set(KEY_VARIABLES[BEDROCK]):
+            found["bearer_token"] = self._judged_key(KEY_VARIABLES[BEDROCK])
+        found["endpoint"] = self._url(_BEDROCK_URL, "") or None
+        yield BEDROCK, BedrockSettings(**found)
+
+    def _region(self, place: str) -> str:
+        for name in _REGIONS:
+            if self._is_set(name):
+                region = self._environ[name]
+                self._mistakes.judge(name, schema.BEDROCK["region"], region)
+                return region
+        if self._need_keys:
+            wants = schema.BEDROCK["region"].wants
+            self._mistakes.add(place, f"is missing; set it, or AWS_REGION, to {wants}")
+        return ""
 
     def _server(self, section: str, table: Mapping[str, object]) -> ProviderSettings:
         self._file.refuse_unknown(section, table, (*schema.PROVIDER, "models"))

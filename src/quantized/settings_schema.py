@@ -101,6 +101,13 @@ ANTHROPIC: Mapping[str, Kind] = {
     "api_key_env": PROVIDER["api_key_env"],
     "caching": values.choice("off", "continued", "always"),
 }
+BEDROCK: Mapping[str, Kind] = {
+    "enabled": values.boolean,
+    "region": values.text("an AWS region such as us-east-1", r"[a-z]{2,8}(-[a-z]{1,16}){1,3}-[0-9]{1,2}"),
+    "profile": values.text("the name of a profile in AWS's files", r"[^\x00-\x1f\x7f]{1,200}"),
+    "caching": ANTHROPIC["caching"],
+    "fetch_images": values.boolean,
+}
 MODEL: Mapping[str, Kind] = {
     "native_id": values.text("the provider's own name of the model", MODEL_ID.pattern),
     "name": values.text("a name of printable characters", r"[^\x00-\x1f\x7f]{1,200}"),

@@ -11,11 +11,12 @@ from quantized.catalog.prices import configured_models, known_models, known_spel
 from quantized.catalog.refresh import ModelSource
 from quantized.core.ports import Clock
 from quantized.providers import openrouter
-from quantized.providers.anthropic import catalogue
+from quantized.providers.anthropic import catalogue as anthropic
+from quantized.providers.bedrock import catalogue as bedrock
 from quantized.providers.demo_model import DEMO_MODEL
 from quantized.providers.openrouter_models import parse_model
 from quantized.settings import Settings
-from quantized.settings_providers import AnthropicSettings, ProviderSettings
+from quantized.settings_providers import AnthropicSettings, BedrockSettings, ProviderSettings
 
 _REMEMBERED_NAMES = 1_000
 
@@ -30,6 +31,9 @@ async def stocked_catalog(settings: Settings, clock: Clock) -> Catalog:
         match row:
             case AnthropicSettings():
                 models, spelling = await asyncio.to_thread(_anthropic, rules.micro_credits_per_usd, now)
+                catalog.replace(name, models, spelling)
+            case BedrockSettings(region):
+                models, spelling = await asyncio.to_thread(_bedrock, region, rules.micro_credits_per_usd, now)
                 catalog.replace(name, models, spelling)
             case ProviderSettings() if name not in listing_themselves:
                 models = await asyncio.to_thread(
@@ -56,6 +60,13 @@ def model_sources(settings: Settings) -> list[ModelSource]:
 
 def _anthropic(micro_credits_per_usd: int, now: datetime) -> tuple[list[Model], Spelling]:
     """In a thread: the price list takes its time to be imported."""
-    models = catalogue.listed(known_models(catalogue.AUTHOR, micro_credits_per_usd, now))
-    spelling = catalogue.spelling(known_spelling(catalogue.AUTHOR))
+    models = anthropic.listed(known_models(anthropic.AUTHOR, micro_credits_per_usd, now))
+    spelling = anthropic.spelling(known_spelling(anthropic.AUTHOR))
     return models, lru_cache(_REMEMBERED_NAMES)(spelling)
+
+
+def _bedrock(region: str, micro_credits_per_usd: int, now: datetime) -> tuple[list[Model], Spelling]:
+    """In a thread, likewise."""
+    read = known_spelling(bedrock.PRICE_LIST)
+    models = bedrock.listed(known_models(bedrock.PRICE_LIST, micro_credits_per_usd, now), read, region)
+    return models, lru_cache(_REMEMBERED_NAMES)(bedrock.spelling(read, region))

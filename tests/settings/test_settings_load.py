@@ -6,7 +6,7 @@ import pytest
 
 from quantized.core.ports import Override
 from quantized.settings import Settings, SettingsError, Timeouts, load
-from quantized.settings_providers import AnthropicSettings, ProviderSettings
+from quantized.settings_providers import AnthropicSettings, BedrockSettings, ProviderSettings
 
 KEY = "sk-or-very-secret"
 
@@ -139,7 +139,7 @@ rates = { input = 1, output = -2 }
         f"{path}: [timeouts] first_bite": "unknown setting; did you mean first_byte?",
         f"{path}: [catalog] markup": "must have at most 4 decimals, not 1.00001",
         f"{path}: [catalog.overrides.nobody]": (
-            "unknown provider; known are anthropic, demo, one, openrouter, two"
+            "unknown provider; known are anthropic, bedrock, demo, one, openrouter, two"
         ),
         f'{path}: [catalog.overrides.nobody."a/b"] inptu': "unknown setting; did you mean input?",
         f"{path}: [providers.demo]": "the name is that of the built-in demo; choose another",
@@ -303,15 +303,83 @@ def test_an_unusable_address_or_key_is_told_by_its_variable_once(tmp_path: Path)
         assert KEY not in str(found)
 
 
+TOKEN = {"AWS_BEARER_TOKEN_BEDROCK": KEY}
+REGION = {"AWS_REGION": "eu-west-1"}
+
+
+@pytest.mark.parametrize(
+    ("table", "environ", "row"),
+    [
+        ("", REGION, None),
+        ("", REGION | {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_PROFILE": "c"}, None),
+        ("", REGION | {"AWS_BEARER_TOKEN_BEDROCK": ""}, None),
+        ("", REGION | TOKEN, BedrockSettings("eu-west-1", bearer_token=KEY)),
+        ("", REGION | {"QUANTIZED_PROVIDERS_BEDROCK_ENABLED": "true"}, BedrockSettings("eu-west-1")),
+        ("", REGION | TOKEN | {"QUANTIZED_PROVIDERS_BEDROCK_ENABLED": "false"}, None),
+        (
+            "",
+            REGION | {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://127.0.0.1:9"},
+            BedrockSettings("eu-west-1", endpoint="http://127.0.0.1:9"),
+        ),
+        ("[providers.bedrock]", REGION | TOKEN, BedrockSettings("eu-west-1", bearer_token=KEY)),
+        ("[providers.bedrock]", {"AWS_DEFAULT_REGION": "us-east-2"}, BedrockSettings("us-east-2")),
+        ("[providers.bedrock]", REGION | {"AWS_DEFAULT_REGION": "us-east-2"}, BedrockSettings("eu-west-1")),
+        ("[providers.bedrock]\nenabled = false", REGION | TOKEN, None),
+        ("[providers.bedrock]\nenabled = false", {}, None),
+        (
+            '[providers.bedrock]\nregion = "us-gov-west-1"\nprofile = "p"\n'
+            'caching = "off"\nfetch_images = true',
+            REGION,
+            BedrockSettings("us-gov-west-1", "p", None, None, "off", True),
+        ),
+    ],
+)
+def test_bedrock_is_set_up_where_somebody_says_so(
+    tmp_path: Path, table: str, environ: dict[str, str], row: BedrockSettings | None
+) -> None:
+    """Credentials and a region alone say nothing: they may be there for something else."""
+    path = write(tmp_path, table)
+    assert load(environ, path).providers == ({} if row is None else {"bedrock": row})
+    assert KEY not in repr(load(environ, path))
+
+
+@pytest.mark.parametrize(
+    ("table", "environ", "place"),
+    [
+        ("", TOKEN, "{path}: [providers.bedrock] region"),
+        ("[providers.bedrock]", {}, "{path}: [providers.bedrock] region"),
+        ('[providers.bedrock]\nregion = "Frankfurt"', {}, "{path}: [providers.bedrock] region"),
+        ('[providers.bedrock]\nregoin = "eu-west-1"', REGION, "{path}: [providers.bedrock] regoin"),
+        ("[providers.bedrock]", {"AWS_REGION": "here"}, "AWS_REGION"),
+        ("[providers.bedrock]", REGION | {"AWS_BEARER_TOKEN_BEDROCK": "a b"}, "AWS_BEARER_TOKEN_BEDROCK"),
+        ("", REGION | {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "x"}, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
+        (
+            "",
+            REGION | TOKEN | {"QUANTIZED_PROVIDERS_BEDROCK_FETCH_IMAGES": "?"},
+            "QUANTIZED_PROVIDERS_BEDROCK_FETCH_IMAGES",
+        ),
+        ("", REGION | {"QUANTIZED_PROVIDERS_BEDROCK_ENABLE": "true"}, "QUANTIZED_PROVIDERS_BEDROCK_ENABLE"),
+    ],
+)
+def test_what_is_wrong_with_bedrock_is_told_in_its_place(
+    tmp_path: Path, table: str, environ: dict[str, str], place: str
+) -> None:
+    path = write(tmp_path, table)
+    assert list(mistakes(path, environ)) == [place.format(path=path)]
+    if "region" in place:
+        assert load(environ, path, need_keys=False) if "Frankfurt" not in table else True
+
+
 def test_a_default_provider_must_be_there(tmp_path: Path) -> None:
     assert load({"OPENROUTER_API_KEY": KEY}, write(tmp_path, 'default_provider = "openrouter"'))
     path = write(tmp_path, 'default_provider = "openrouter"')
     assert mistakes(path) == {
-        f"{path}: default_provider": "is openrouter, whose key is not set; set OPENROUTER_API_KEY"
+        f"{path}: default_provider": "is openrouter, which is not set up; set OPENROUTER_API_KEY"
     }
     path = write(tmp_path, 'default_provider = "anthropic"')
     assert mistakes(path) == {
-        f"{path}: default_provider": "is anthropic, whose key is not set; set ANTHROPIC_API_KEY"
+        f"{path}: default_provider": "is anthropic, which is not set up; set ANTHROPIC_API_KEY, "
+        "or write a table [providers.anthropic]"
     }
     assert load({"ANTHROPIC_API_KEY": KEY}, path).default_provider == "anthropic"
     assert load({}, write(tmp_path, 'default_provider = "demo"')).default_provider == "demo"

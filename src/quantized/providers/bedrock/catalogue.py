@@ -1,0 +1,111 @@
+"""Bedrock's models as a region's catalogue lists them, and what is charged for every other name they go by.
+
+A model costs what the way to it costs: through a global inference profile less than through a geography's own
+or in the region itself, on the newer ones. So a public name has the rates of the way that it means there, and
+a native id, an inference profile's id or an ARN those of its own.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from msgspec.structs import replace
+
+from quantized.catalog.model import Modality, Model
+from quantized.providers.bedrock.families import Family, base_id, family_of
+from quantized.providers.bedrock.models import WORLD, native_id, nearest, public_name, served
+from quantized.providers.bedrock.seals import MAKER
+
+PRICE_LIST = "aws"
+"""What the price list calls this provider."""
+
+_REGIONAL = "regional."
+"""What the price list puts before a model that costs more in a region than in the world."""
+
+_PRICED_ARNS = frozenset({"inference-profile", "foundation-model"})
+"""Kinds of resources whose ARN ends in the model's name."""
+
+_NAMELESS = "(unpriced)"
+
+Reading = Callable[[str], str | None]
+"""The price list's own: its id of the model that a name means."""
+
+
+def listed(priced: Iterable[Model], read: Reading, region: str) -> list[Model]:
+    """The models of a region, each by its nearest way, at the end; before them, listed nowhere, a row for
+    each price that there is."""
+    by_price = {model.native_id: model for model in priced}
+    prices = [_described(model, *_price_row(model.native_id)) for model in by_price.values()]
+    # Global prices first: of two rows with one public name, the later one has it.
+    prices.sort(key=lambda model: not model.native_id.startswith(f"{WORLD}."))
+    return [_UNPRICED, *prices, *_near(by_price, read, region)]
+
+
+def spelling(read: Reading, region: str) -> Callable[[str], tuple[str, str] | None]:
+    """How a name that is on no list is read (`catalog.catalog.Spelling`). A native id, an inference profile's
+    id or an ARN is sent as it is, at the price of the model that it ends in; where that cannot be known, it
+    has none."""
+
+    def meant(name: str) -> tuple[str, str] | None:
+        native = native_id(name, region)
+        if native is None:
+            return None
+        price = _price(native, read)
+        return (_NAMELESS if price is None else _price_row(price)[0]), native
+
+    return meant
+
+
+def _near(by_price: Mapping[str, Model], read: Reading, region: str) -> Iterator[Model]:
+    for known in served():
+        native = nearest(known.id, region)
+        found = by_price.get(_price(native, read) or "")
+        model = found or Model(known.public, MAKER, native, known.public, "", None)
+        yield replace(_described(model, native, known.family), listed=True)
+
+
+def _price(native: str, read: Reading) -> str | None:
+    """The price list's id for a native one. Of a geography that it does not name, the price is that of the
+    model in a region, which is nowhere below the world's."""
+    if native.startswith("arn:"):
+        kind, _, native = native.split(":", 5)[-1].partition("/")
+        if kind not in _PRICED_ARNS:
+            return None
+    return read(native) or read(base_id(native))
+
+
+def _price_row(price: str) -> tuple[str, Family]:
+    """The native id that a price of the list is kept under, and the family of the model."""
+    native = price.removeprefix(_REGIONAL)
+    return native, family_of(native)
+
+
+def _described(model: Model, native: str, family: Family) -> Model:
+    public = public_name(native)
+    author = public.partition("/")[0]
+    return replace(
+        model,
+        id=public,
+        provider=MAKER,
+        native_id=native,
+        author=author,
+        # The price list's word is for the makers' own servers as well as for these.
+        context_window=family.context_window or model.context_window,
+        max_output_tokens=family.max_output_tokens,
+        input_modality=Modality(image=family.images, audio=family.audio),
+        features=_features(family),
+        listed=False,
+    )
+
+
+def _features(family: Family) -> tuple[str, ...]:
+    has = {
+        "tool_calls": family.tools,
+        "parallel_tool_calls": family.tools,
+        "structured_output": family.schemas,
+        "reasoning": family.reasoning != "none",
+        "file_input": family.documents,
+    }
+    return tuple([feature for feature, there in has.items() if there])
+
+
+_UNPRICED = Model(_NAMELESS, MAKER, _NAMELESS, "", "", None, listed=False)
+"""What a name means that is well-formed and has no price."""
