@@ -11,12 +11,13 @@ Said = Text | Image | Audio | File
 
 class Block(Struct):
     """A content block (or a tool) as it is sent, and the caller's field that it comes from. `cache`: the
-    prefix up to here is to be cached. `thought`: a model's own thinking."""
+    prefix up to here is to be cached. `thought`: a model's own thinking. `result`: what a call returned."""
 
     body: dict[str, Any]
     path: str
     cache: CacheMark | None = None
     thought: bool = False
+    result: bool = False
 
 
 class Turn(Struct):

@@ -10,7 +10,7 @@ from msgspec import DecodeError
 from msgspec.json import decode
 
 from quantized.core.parts import Text, ToolCall, ToolResult
-from quantized.core.request import Message
+from quantized.core.request import Message, OutputFormat
 from quantized.providers.content import Block, Said, Turn
 from quantized.providers.places import SealedBlock
 from quantized.providers.refusal import unsupported
@@ -136,6 +136,7 @@ class Conversation:
             if block := self._writer.content(part, f"{path}.content[{n}]"):
                 content.append(block)
         outer = self._writer.result(call_id, content, f"{path}.content[{len(result.parts) - 1}]")
+        outer.result = True
         outer.cache = result.parts[-1].cache if result.parts else None
         return outer
 
@@ -176,6 +177,33 @@ class Conversation:
         call_id = self._calls.make(call.id, path)
         arguments = _arguments(call.arguments, f"{path}.function.arguments")
         return self._writer.call(call_id, call.name, arguments, path)
+
+
+def check_end(turns: list[Turn], wanted: OutputFormat | None, *, prefill: bool, reasons: bool) -> None:
+    """The last turn may be the assistant's, to be continued, on models that do so (`prefill`). White space at
+    its end goes: no model continues behind it. Raises Refused."""
+    last = turns[-1]
+    if last.role == "user" or "text" not in last.blocks[-1].body:
+        return
+    path = "messages"
+    if not prefill:
+        raise unsupported(path, "this model does not continue an assistant's message; end with the user's")
+    if reasons:
+        raise unsupported(path, "an assistant's message is not continued beside 'reasoning'; leave one out")
+    if wanted is not None and wanted.kind == "json_schema":
+        raise unsupported(
+            path, "an assistant's message is not continued beside a 'response_format'; leave one out"
+        )
+    body = last.blocks[-1].body
+    body["text"] = body["text"].rstrip()
+
+
+def in_loop_without_thought(turns: list[Turn]) -> bool:
+    """Whether the last turn brings the results of calls that were made without a thought before them."""
+    if len(turns) < 2:
+        return False
+    asked, answered = turns[-1].blocks, turns[-2].blocks
+    return asked[0].result and not answered[0].thought
 
 
 def _none(_: object) -> None:

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from quantized.core.request import ReasoningWish
+from quantized.core.request import GenerationRequest, ReasoningWish
 from quantized.providers.refusal import unsupported
 
 
@@ -34,3 +34,25 @@ def told_by(wish: ReasoningWish) -> str:
         if getattr(wish, field) is not None:
             return f"reasoning.{field}"
     return "reasoning.summary"
+
+
+def refuse_unheard(request: GenerationRequest) -> None:
+    """Raises Refused for what a language knows nothing like that has neither penalties, seeds, biases and log
+    probabilities nor answers in anything but text. What asks for none of it is granted unsaid."""
+    sampling = request.sampling
+    asked = {
+        "frequency_penalty": bool(sampling.frequency_penalty),
+        "presence_penalty": bool(sampling.presence_penalty),
+        "repetition_penalty": sampling.repetition_penalty not in {None, 1},
+        "seed": sampling.seed is not None,
+        "logit_bias": bool(sampling.logit_bias),
+        "logprobs": bool(sampling.logprobs),
+        "top_logprobs": bool(sampling.top_logprobs),
+    }
+    for field, is_asked in asked.items():
+        if is_asked:
+            raise unsupported(field, "there is nothing like it; leave it out, or use another provider")
+    if request.modalities is not None and request.modalities != ("text",):
+        raise unsupported("modalities", "answers are text alone; use ['text'], or another provider")
+    if request.audio is not None:
+        raise unsupported("audio", "answers are text alone; leave it out, or use another provider")

@@ -23,8 +23,8 @@ from quantized.providers.content import Block, Turn
 from quantized.providers.provider import Target
 from quantized.providers.refusal import Refused, unsupported
 from quantized.providers.structured import ONLY_JSON
-from quantized.providers.turns import Conversation
-from quantized.providers.wishes import Cap
+from quantized.providers.turns import Conversation, check_end, in_loop_without_thought
+from quantized.providers.wishes import Cap, refuse_unheard
 
 _encode = Encoder().encode
 
@@ -48,7 +48,7 @@ def encode_body(request: GenerationRequest, target: Target, caching: AutomaticCa
 
 def _body(request: GenerationRequest, target: Target, caching: AutomaticCaching) -> dict[str, Any]:
     model = known(target.model)
-    _refuse_unknown(request)
+    refuse_unheard(request)
     cap = _cap(request, target, model)
     choice = choice_of(request, model)
     thinking = plan(request.reasoning, model, cap, forced=_forces(choice))
@@ -57,7 +57,7 @@ def _body(request: GenerationRequest, target: Target, caching: AutomaticCaching)
     if request.output_format is not None and request.output_format.kind == "json_object":
         history.system.append(Block({"type": "text", "text": ONLY_JSON}, "response_format"))
     _check_media(history, model)
-    _check_end(history.turns, request, model, thinking)
+    check_end(history.turns, request.output_format, prefill=model.prefill, reasons=thinking.wanted)
     check_marks(tools, history.system, history.turns)
     mark_automatically(tools, history.system, history.turns, caching, model.cacheable)
     body: dict[str, Any] = {
@@ -89,26 +89,6 @@ def _cache_control(mark: CacheMark) -> dict[str, str]:
     return {"type": "ephemeral"} if mark.ttl is None else {"type": "ephemeral", "ttl": mark.ttl}
 
 
-def _refuse_unknown(request: GenerationRequest) -> None:
-    sampling = request.sampling
-    asked = {
-        "frequency_penalty": bool(sampling.frequency_penalty),
-        "presence_penalty": bool(sampling.presence_penalty),
-        "repetition_penalty": sampling.repetition_penalty not in {None, 1},
-        "seed": sampling.seed is not None,
-        "logit_bias": bool(sampling.logit_bias),
-        "logprobs": bool(sampling.logprobs),
-        "top_logprobs": bool(sampling.top_logprobs),
-    }
-    for field, is_asked in asked.items():
-        if is_asked:
-            raise unsupported(field, "there is nothing like it; leave it out, or use another provider")
-    if request.modalities is not None and request.modalities != ("text",):
-        raise unsupported("modalities", "answers are text alone; use ['text'], or another provider")
-    if request.audio is not None:
-        raise unsupported("audio", "answers are text alone; leave it out, or use another provider")
-
-
 def _cap(request: GenerationRequest, target: Target, model: Abilities) -> Cap:
     own = request.max_output_tokens
     tokens = target.output_cap or own or model.max_output_tokens
@@ -132,11 +112,8 @@ def _thinking(thinking: Plan, turns: list[Turn], model: Abilities) -> dict[str, 
     replays = any(block.thought for turn in turns for block in turn.blocks)
     if model.bound and replays and (config is None or config["type"] == "adaptive"):
         return {"type": "adaptive", **(config or {}), **_UNBOUND}
-    if config is None or config["type"] != "enabled" or len(turns) < 2:
-        return config
-    asked, answered = turns[-1].blocks, turns[-2].blocks
-    in_loop = asked[0].body["type"] == "tool_result"
-    return None if in_loop and not answered[0].thought else config
+    budgeted = config is not None and config["type"] == "enabled"
+    return None if budgeted and in_loop_without_thought(turns) else config
 
 
 def _output_config(request: GenerationRequest, model: Abilities, thinking: Plan) -> dict[str, Any]:
@@ -200,21 +177,3 @@ def _check_media(history: Conversation, model: Abilities) -> None:
         for body in [block.body, *(inner if isinstance(inner, list) else ())]:
             if not taken.get(body["type"], True):
                 raise unsupported(block.path, f"this model reads no {body['type']}s; use a newer one")
-
-
-def _check_end(turns: list[Turn], request: GenerationRequest, model: Abilities, thinking: Plan) -> None:
-    """The last turn may be the assistant's, to be continued, on models that do so."""
-    last = turns[-1]
-    if last.role == "user" or last.blocks[-1].body["type"] != "text":
-        return
-    path = "messages"
-    if not model.prefill:
-        raise unsupported(path, "this model does not continue an assistant's message; end with the user's")
-    if thinking.wanted:
-        raise unsupported(path, "an assistant's message is not continued beside 'reasoning'; leave one out")
-    if request.output_format is not None and request.output_format.kind == "json_schema":
-        raise unsupported(
-            path, "an assistant's message is not continued beside a 'response_format'; leave one out"
-        )
-    body = last.blocks[-1].body
-    body["text"] = body["text"].rstrip()

@@ -11,7 +11,7 @@ from msgspec.json import Encoder
 
 from quantized.core.errors import InsufficientCredits
 from quantized.core.parts import CacheMark
-from quantized.core.request import GenerationRequest, OutputFormat, Sampling
+from quantized.core.request import GenerationRequest, Sampling
 from quantized.providers.bedrock.content import ConverseWriter
 from quantized.providers.bedrock.families import Family, family_of
 from quantized.providers.bedrock.seals import MAKER
@@ -23,8 +23,8 @@ from quantized.providers.content import Block, Turn
 from quantized.providers.provider import Target
 from quantized.providers.refusal import Refused, unsupported
 from quantized.providers.structured import ONLY_JSON
-from quantized.providers.turns import Conversation
-from quantized.providers.wishes import Cap
+from quantized.providers.turns import Conversation, check_end, in_loop_without_thought
+from quantized.providers.wishes import Cap, refuse_unheard
 
 _encode = Encoder().encode
 
@@ -47,7 +47,9 @@ def encode_body(request: GenerationRequest, target: Target, caching: AutomaticCa
 
 def _body(request: GenerationRequest, target: Target, caching: AutomaticCaching) -> dict[str, Any]:
     family = family_of(target.model)
-    _refuse_unknown(request)
+    refuse_unheard(request)
+    if request.web_search is not None:
+        raise unsupported("web_search_options", "it searches nothing; leave it out, or use another provider")
     choice = choice_of(request, family)
     cap = _cap(request, target, family)
     thinking = reasoned(request.reasoning, family, cap, forced=choice.forces)
@@ -60,7 +62,7 @@ def _body(request: GenerationRequest, target: Target, caching: AutomaticCaching)
     if talk.system and not family.system:
         raise unsupported(talk.system[0].path, "this model takes no instructions; say it in a user's message")
     _accompany_documents(talk.turns)
-    _check_end(talk.turns, request.output_format, family, thinking)
+    check_end(talk.turns, request.output_format, prefill=family.prefill, reasons=thinking.wanted)
     _mark(tools, talk, family, caching)
     body: dict[str, Any] = {
         "messages": [{"role": turn.role, "content": _sent(turn.blocks)} for turn in talk.turns],
@@ -68,7 +70,7 @@ def _body(request: GenerationRequest, target: Target, caching: AutomaticCaching)
         "inferenceConfig": _inference(request.sampling, family, cap, thinking),
         "toolConfig": _tool_config(tools, choice),
         "additionalModelRequestFields": {
-            **_begun(thinking, talk.turns, family),
+            **_begun(thinking, talk.turns),
             **_top_k(request.sampling.top_k, family, thinking),
             **({} if choice.own is None else {"tool_choice": choice.own}),
         },
@@ -96,27 +98,6 @@ def _sent(blocks: list[Block]) -> list[dict[str, Any]]:
 
 def _cache_point(mark: CacheMark) -> dict[str, str]:
     return {"type": "default"} if mark.ttl is None else {"type": "default", "ttl": mark.ttl}
-
-
-def _refuse_unknown(request: GenerationRequest) -> None:
-    sampling = request.sampling
-    asked = {
-        "frequency_penalty": bool(sampling.frequency_penalty),
-        "presence_penalty": bool(sampling.presence_penalty),
-        "repetition_penalty": sampling.repetition_penalty not in {None, 1},
-        "seed": sampling.seed is not None,
-        "logit_bias": bool(sampling.logit_bias),
-        "logprobs": bool(sampling.logprobs),
-        "top_logprobs": bool(sampling.top_logprobs),
-        "web_search_options": request.web_search is not None,
-    }
-    for field, is_asked in asked.items():
-        if is_asked:
-            raise unsupported(field, "there is nothing like it; leave it out, or use another provider")
-    if request.modalities is not None and request.modalities != ("text",):
-        raise unsupported("modalities", "answers are text alone; use ['text'], or another provider")
-    if request.audio is not None:
-        raise unsupported("audio", "answers are text alone; leave it out, or use another provider")
 
 
 def _cap(request: GenerationRequest, target: Target, family: Family) -> Cap | None:
@@ -216,14 +197,13 @@ def _tool_config(tools: list[Block], choice: Choice) -> dict[str, Any]:
     return _told({"tools": _sent(tools), "toolChoice": choice.converse})
 
 
-def _begun(thinking: Reasoned, turns: list[Turn], family: Family) -> dict[str, Any]:
+def _begun(thinking: Reasoned, turns: list[Turn]) -> dict[str, Any]:
     """A loop of tool calls that began without thinking goes on without it, where thinking has a budget: such
     models refuse to begin it there."""
-    config = thinking.fields.get("thinking")
-    if family.claude is None or config is None or config["type"] != "enabled" or len(turns) < 2:
-        return thinking.fields
-    asked, answered = turns[-1].blocks, turns[-2].blocks
-    return {} if "toolResult" in asked[0].body and not answered[0].thought else thinking.fields
+    match thinking.fields:
+        case {"thinking": {"budget_tokens": _}} if in_loop_without_thought(turns):
+            return {}
+    return thinking.fields
 
 
 def _mark(tools: list[Block], talk: Conversation, family: Family, caching: AutomaticCaching) -> None:
@@ -254,24 +234,6 @@ def _accompany_documents(turns: list[Turn]) -> None:
         if documents and not any("text" in block.body for block in turn.blocks):
             names = ", ".join([document["name"] for document in documents])
             turn.blocks.append(Block({"text": names}, turn.blocks[-1].path))
-
-
-def _check_end(turns: list[Turn], wanted: OutputFormat | None, family: Family, thinking: Reasoned) -> None:
-    """The last turn may be the assistant's, to be continued, on models that do so."""
-    last = turns[-1]
-    if last.role == "user" or "text" not in last.blocks[-1].body:
-        return
-    path = "messages"
-    if not family.prefill:
-        raise unsupported(path, "this model does not continue an assistant's message; end with the user's")
-    if thinking.wanted:
-        raise unsupported(path, "an assistant's message is not continued beside 'reasoning'; leave one out")
-    if wanted is not None and wanted.kind == "json_schema":
-        raise unsupported(
-            path, "an assistant's message is not continued beside a 'response_format'; leave one out"
-        )
-    body = last.blocks[-1].body
-    body["text"] = body["text"].rstrip()
 
 
 def _metadata(request: GenerationRequest) -> dict[str, str]:
