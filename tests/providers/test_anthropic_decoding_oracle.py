@@ -11,21 +11,19 @@ from typing import Any, get_args
 
 import anthropic
 import httpx2
-import msgspec
 import pytest
 from anthropic.types import Message as ApiMessage
 from anthropic.types import RawMessageStreamEvent
 from anthropic.types.content_block import ContentBlock
 from pydantic import TypeAdapter
+from replayed import ASKED, going_on, stored, through_chat
 from responses_samples import taped_stream
 from taped import BODIES, MESSAGES, REQUEST, STREAMS, is_messages
 
 from quantized.core.fold import Answer, fold
-from quantized.core.parts import AnyPart, OutputText, Reasoning, Refusal, Text, ToolCall, ToolResult
+from quantized.core.parts import Refusal
 from quantized.core.request import Message
-from quantized.core.usage import Bill, Usage
 from quantized.providers.provider import Target
-from quantized.surfaces.chat.surface import ChatSurface
 
 TAPES = [name for name in STREAMS if is_messages(name)]
 NOBODYS = "anthropic_unknown"
@@ -89,29 +87,9 @@ def read_by_package(tape: bytes) -> dict[str, Any]:
         return stream.get_final_message().model_dump(mode="json", exclude_unset=True)
 
 
-def stored(answer: Answer) -> tuple[AnyPart, ...]:
-    """The answer as a part of the history, after a stay in a database."""
-    parts: list[AnyPart] = []
-    for part in answer.parts:
-        match part:
-            case OutputText(text):
-                parts.append(Text(text))
-            case Reasoning() | ToolCall() | Refusal():
-                parts.append(part)
-            case _:
-                raise AssertionError(f"no part of a Messages answer: {part}")
-    message = Message("assistant", tuple(parts))
-    return msgspec.json.decode(msgspec.json.encode(message), type=Message).parts
-
-
 def sent_back(messages: Iterable[Message]) -> list[dict[str, Any]]:
     """The assistant's blocks of a request that goes on after these messages."""
-    told = list(messages)
-    calls = [part.id for message in told for part in message.parts if isinstance(part, ToolCall)]
-    results = [Message("tool", (ToolResult(call, (Text("done"),)),)) for call in calls]
-    going_on = results or [Message("user", (Text("Go on."),))]
-    request = msgspec.structs.replace(REQUEST, messages=(*told, *going_on))
-    sent = json.loads(MESSAGES.encode(request, TARGET).body)["messages"]
+    sent = json.loads(MESSAGES.encode(going_on(messages), TARGET).body)["messages"]
     return [block for message in sent if message["role"] == "assistant" for block in message["content"]]
 
 
@@ -152,13 +130,10 @@ def decoded(name: str, *, streamed: bool) -> Answer:
     return fold([*told, *decoder.close()])
 
 
-ASKED = Message("user", (Text("Hi"),))
-
-
 @tapes
 @pytest.mark.parametrize("streamed", [True, False])
 def test_what_was_stored_goes_back_as_it_came(name, streamed):
-    answer = Message("assistant", stored(decoded(name, streamed=streamed)))
+    answer = stored(decoded(name, streamed=streamed))
     assert comparable(sent_back([ASKED, answer])) == expected(name)
 
 
@@ -166,11 +141,8 @@ def test_what_was_stored_goes_back_as_it_came(name, streamed):
 @pytest.mark.parametrize("streamed", [True, False])
 def test_what_a_chat_client_sends_back_goes_back_as_it_came(name, streamed):
     """One message: its texts are one text by then, its calls and its blocks apart from it."""
-    rendered = ChatSurface().render(REQUEST, decoded(name, streamed=streamed), Bill(Usage(), 1, 2))
-    message = json.loads(rendered)["choices"][0]["message"]
-    history = [{"role": "user", "content": "Hi"}, message]
-    body = json.dumps({"model": "author/model", "messages": history})
-    assert comparable(sent_back(ChatSurface().parse(body.encode()).messages)) == expected(name)
+    kept = through_chat(decoded(name, streamed=streamed))
+    assert comparable(sent_back(kept)) == expected(name)
 
 
 @tapes
@@ -182,7 +154,7 @@ def test_what_a_response_kept_goes_back_as_it_came(name):
 @pytest.mark.parametrize("name", [name for name in TAPES if name not in {NOBODYS, "anthropic_imitated"}])
 def test_the_package_reads_the_message_whose_blocks_go_back(name):
     read = read_by_package(STREAMS[name])
-    answer = Message("assistant", stored(decoded(name, streamed=True)))
+    answer = stored(decoded(name, streamed=True))
     back = comparable(sent_back([ASKED, answer]))
     if not (read.get("stop_details") or {}).get("explanation"):
         assert back == comparable(read["content"])

@@ -28,10 +28,9 @@ class Tape(NamedTuple):
     """What a body and the metadata of a stream hold besides."""
 
 
-def text(index: int, *pieces: str, start: bool = False) -> Events:
+def text(index: int, *pieces: str) -> Events:
     """Converse begins a text without saying so."""
-    begun: Events = [("contentBlockStart", {"start": {}, "contentBlockIndex": index})] if start else []
-    return [*begun, *[delta(index, text=piece) for piece in pieces], stop(index)]
+    return [*[delta(index, text=piece) for piece in pieces], stop(index)]
 
 
 def thought(index: int, *pieces: str, signature: str | None = None) -> Events:
@@ -267,7 +266,7 @@ TAPES: dict[str, Tape] = {
         extra={"serviceTier": {"type": "default"}},
     ),
     "nova_plain": Tape(
-        text(0, "", "Paris", " it", " is.", start=True),
+        text(0, "", "Paris", " it", " is."),
         [{"text": "Paris it is."}],
         usage=counted(5, 4, cacheReadInputTokens=0, cacheWriteInputTokens=0),
     ),
