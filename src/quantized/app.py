@@ -27,6 +27,7 @@ from quantized.conversations.sweeper import RetentionSweeper
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Clock
 from quantized.gateway.generate import Gateway
+from quantized.gateway.remote_images import RemoteImages
 from quantized.gateway.retry import RetryPolicy
 from quantized.http.attendant import Watch
 from quantized.http.bounded_protocol import BoundedHttpProtocol
@@ -65,6 +66,7 @@ from quantized.surfaces.responses.openapi import PATH as RESPONSES
 from quantized.surfaces.responses.stored import response_of
 from quantized.surfaces.responses.surface import ResponsesSurface
 from quantized.upstream.call import Patience, Upstream
+from quantized.upstream.fetch import ImageFetcher
 from quantized.upstream.pool import Pool
 
 _log = logging.getLogger("quantized")
@@ -126,6 +128,7 @@ async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
         patience=Patience(timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total),
         retry=RetryPolicy(settings.retries.attempts, settings.retries.longest_wait),
         answer_bytes=limits.answer_bytes,
+        images=RemoteImages(ImageFetcher()) if _fetches_images(settings) else None,
     )
     endpoint = partial(
         GenerationEndpoint,
@@ -211,6 +214,11 @@ def _aws_credentials(settings: Settings, resources: AsyncExitStack, clock: Clock
     keeper = CredentialKeeper(BotocoreChain(row.profile, settings.outgoing.proxy or None), clock)
     _in_background(resources, keeper.run())
     return keeper
+
+
+def _fetches_images(settings: Settings) -> bool:
+    rows = settings.providers.values()
+    return any(row.fetch_images for row in rows if isinstance(row, BedrockSettings))
 
 
 def _providers(

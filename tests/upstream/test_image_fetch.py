@@ -11,7 +11,7 @@ import trustme
 from msgspec.structs import replace
 from scripted_server import Peer, Received, Script, Server, eventually, leaked_since, open_sockets
 
-from quantized.core.errors import InvalidValue
+from quantized.core.errors import ImageNotFetched
 from quantized.upstream.fetch import FetchedImage, FetchLimits, ImageFetcher, resolve
 from quantized.upstream.public_address import IPAddress, is_public
 
@@ -74,8 +74,8 @@ def telling(seen: list[Received], *answers: bytes) -> list[Script]:
     return [script(answer) for answer in answers]
 
 
-async def refused(fetching: ImageFetcher, url: str) -> InvalidValue:
-    with pytest.raises(InvalidValue) as fault:
+async def refused(fetching: ImageFetcher, url: str) -> ImageNotFetched:
+    with pytest.raises(ImageNotFetched) as fault:
         await fetching.fetch(url, FIELD)
     assert fault.value.param == FIELD
     assert fault.value.message.startswith(f"Invalid value for '{FIELD}': ")

@@ -9,6 +9,7 @@ Fault
 │   ├── InvalidValue          wrong type or out of range
 │   ├── UnknownProvider       the provider header names none that could serve
 │   ├── UnsupportedParameter  the chosen provider or model cannot honour it
+│   ├── ImageNotFetched       an image was given by its URL, and could not be had from there
 │   ├── ModelNotPriced
 │   ├── NotStored             nothing of this licence is stored, so nothing can be continued
 │   ├── ConversationTooLong
@@ -66,6 +67,10 @@ class UnknownProvider(InvalidRequest):
 
 
 class UnsupportedParameter(InvalidRequest):
+    pass
+
+
+class ImageNotFetched(InvalidRequest):
     pass
 
 

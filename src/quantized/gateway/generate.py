@@ -1,6 +1,6 @@
 """One request from its hold to its settlement: the story that the other rooms are told in.
 
-    choose -> quote -> hold -> encode -> dispatch -> translate -> settle
+    choose -> quote -> hold -> (fetch images) -> encode -> dispatch -> translate -> settle
 
 However a request ends, its hold ends exactly once. The edge says that the client has left by cancelling the
 task; the ledger takes a verb at the moment it is said, so a cancelled request still has its end.
@@ -21,6 +21,7 @@ from quantized.gateway.account import Account
 from quantized.gateway.dispatch import Begin, Dispatch
 from quantized.gateway.journal import Journal
 from quantized.gateway.metering import Meter, measured, quote
+from quantized.gateway.remote_images import RemoteImages
 from quantized.gateway.retry import RetryPolicy
 from quantized.gateway.routing import choose
 from quantized.gateway.stream import Stream
@@ -34,7 +35,8 @@ T = TypeVar("T")
 
 
 class Gateway(Struct, frozen=True):
-    """What every request needs. `answer_bytes` bounds an unstreamed answer."""
+    """What every request needs. `answer_bytes` bounds an unstreamed answer. `images`: None where images are
+    not to be fetched."""
 
     registry: Registry
     catalog: Catalog
@@ -43,6 +45,7 @@ class Gateway(Struct, frozen=True):
     patience: Patience
     retry: RetryPolicy
     answer_bytes: int
+    images: RemoteImages | None = None
 
 
 class Generation:
@@ -101,7 +104,7 @@ class Generation:
         gateway = self._gateway
         dispatch = Dispatch(self._to, gateway.patience, gateway.retry, gateway.clock, self._journal)
         try:
-            return await dispatch.begin(self._encode(hold), read)
+            return await dispatch.begin(await self._encode(hold), read)
         except asyncio.CancelledError as stop:
             # Of a request that the provider may be working on, at least the input counts.
             usage, _ = measured(self._request, self._quote, Meter(), None)
@@ -114,13 +117,16 @@ class Generation:
                 raise ModelNotFound(self._request.model, cause=error.cause) from error
             raise
 
-    def _encode(self, hold: Hold) -> UpstreamCall:
-        provider = self._to.provider
+    async def _encode(self, hold: Hold) -> UpstreamCall:
+        provider, images = self._to.provider, self._gateway.images
         self.output_cap = lowered = self._quote.lowered_cap(hold.amount)
         cap = self._request.max_output_tokens if lowered is None else lowered
         if cap is None and provider.capabilities.cap_required:
             cap = self._quote.output_cap
-        return provider.encode(self._request, _target(self._quote.offer.model, cap))
+        request = self._request
+        if images is not None and not provider.capabilities.fetches_images:
+            request = await images.inlined(request)
+        return provider.encode(request, _target(self._quote.offer.model, cap))
 
     async def _whole(self, response: UpstreamResponse, _: float) -> tuple[Answer, Meter]:
         body = await response.read(self._gateway.answer_bytes)

@@ -39,11 +39,13 @@ class UpstreamCall(Struct, frozen=True):
 class Capabilities(Struct, frozen=True):
     """`language` names the wire language, so that a surface of the same language may relay its frames.
     `cap_required`: the provider demands an output cap on every request. `searches_per_request`: the most web
-    searches that one request can lead to; a hold is priced with as many."""
+    searches that one request can lead to; a hold is priced with as many. `fetches_images`: an image may be
+    given by its URL; where not, its bytes must be."""
 
     language: str
     cap_required: bool = False
     searches_per_request: int = 1
+    fetches_images: bool = True
 
 
 class Decoder(Protocol):

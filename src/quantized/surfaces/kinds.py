@@ -8,6 +8,7 @@ from msgspec import Struct
 from quantized.core.errors import (
     BodyTooLarge,
     Fault,
+    ImageNotFetched,
     InsufficientCredits,
     InvalidRequest,
     ModelNotFound,
@@ -34,6 +35,7 @@ KINDS: Kinds = {
     BodyTooLarge: Kind(413, "invalid_request_error", "request_too_large"),
     UnknownProvider: Kind(400, "invalid_request_error", "unknown_provider"),
     UnsupportedParameter: Kind(400, "invalid_request_error", "unsupported_parameter"),
+    ImageNotFetched: Kind(400, "invalid_request_error", "invalid_image_url"),
     ModelNotPriced: Kind(400, "invalid_request_error", "model_not_priced"),
     RejectedByProvider: Kind(400, "invalid_request_error", "rejected_by_provider"),
     Unauthenticated: Kind(401, "invalid_request_error", "invalid_api_key"),

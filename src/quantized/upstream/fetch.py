@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 
 from msgspec import Struct
 
-from quantized.core.errors import InvalidValue
+from quantized.core.errors import ImageNotFetched
 from quantized.providers.provider import UpstreamCall
 from quantized.upstream.call import Patience, UpstreamFailure
 from quantized.upstream.connection import Connection, in_words
@@ -101,7 +101,7 @@ class ImageFetcher:
         self._sweeper = Sweeper(self._connections)
 
     async def fetch(self, url: str, field: str) -> FetchedImage:
-        """The image at `url`, which the caller gave in `field`. Raises InvalidValue, naming it."""
+        """The image at `url`, which the caller gave in `field`. Raises ImageNotFetched, naming it."""
         limit = self._limits.seconds
         try:
             async with asyncio.timeout(limit):
@@ -110,9 +110,7 @@ class ImageFetcher:
             why, cause = error.why, error.cause
         except TimeoutError:
             why, cause = f"the image was not there within {limit:g} seconds.", None
-        raise InvalidValue(
-            f"Invalid value for '{field}': {why}", param=field, code="invalid_image_url", cause=cause
-        )
+        raise ImageNotFetched(f"Invalid value for '{field}': {why}", param=field, cause=cause)
 
     async def _follow(self, url: str) -> FetchedImage:
         url = _without_fragment(url)

@@ -49,7 +49,7 @@ class BedrockProvider:
     @property
     def capabilities(self) -> Capabilities:
         # Converse needs no cap, but a model's default may be far from the one that a hold is priced with.
-        return Capabilities(language=LANGUAGE, cap_required=True)
+        return Capabilities(language=LANGUAGE, cap_required=True, fetches_images=False)
 
     def encode(self, request: GenerationRequest, target: Target) -> UpstreamCall:
         headers = (("content-type", _JSON), ("accept", _EVENTS if request.stream else _JSON))

@@ -18,6 +18,7 @@ from msgspec.json import Encoder
 
 from quantized.core.errors import (
     Fault,
+    ImageNotFetched,
     InvalidRequest,
     InvalidValue,
     MissingField,
@@ -68,7 +69,7 @@ class Told(Struct, frozen=True):
 
 
 def told(fault: Fault) -> Told:
-    if not isinstance(fault, UnsupportedParameter | RejectedByProvider):
+    if not isinstance(fault, UnsupportedParameter | RejectedByProvider | ImageNotFetched):
         return Told(fault.message, fault.param)
     message = fault.message
     for theirs, ours in _WORDS:
