@@ -264,7 +264,8 @@ def test_a_message_is_cleaned():
             "Amazon Bedrock: image of arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.x-v1:0 in "
             "account 123456789012 by AKIAIOSFODNN7EXAMPLE with ABSKQmVkcm9ja0FQSUtleS1hYmNk at "
             "https://bedrock-runtime.us-east-1.amazonaws.com/model or "
-            "bedrock-runtime.us-east-1.amazonaws.com (request 7a4bfff1-fdfb-4bda-70e8-81cc52a9189c) is broken\x1b[m"
+            "bedrock-runtime.us-east-1.amazonaws.com (request "
+            "7a4bfff1-fdfb-4bda-70e8-81cc52a9189c) is broken\x1b[m"
         )
     )
     assert "is broken" in told_back.message
