@@ -25,6 +25,9 @@ from quantized.providers.bedrock.schema import (
 )
 from quantized.providers.bedrock.seals import is_sealable
 
+_SERVERS = "server_tool_use"
+"""The type of a call that the server answers itself."""
+
 
 class Blocks:
     """Appends to `events` what each piece tells. `begin`, `grow` and `add` raise Unreadable, having told
@@ -97,7 +100,7 @@ class Blocks:
         return Passed(self._told)
 
     def _tool(self, tool: ToolUse, events: list[Event]) -> Growing:
-        return Call(self._told, tool, events) if tool.type is None else Passed(self._told)
+        return Passed(self._told) if tool.type == _SERVERS else Call(self._told, tool, events)
 
     def _add(self, block: Block, raw: Raw, events: list[Event]) -> None:
         match block:

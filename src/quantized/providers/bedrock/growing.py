@@ -124,7 +124,7 @@ class Redacted(Growing):
 
     def __init__(self, told: Told) -> None:
         super().__init__(told)
-        self._data = b""
+        self._data = bytearray()
 
     def grow(self, delta: Delta, events: list[Event]) -> bool:  # noqa: ARG002 (tells nothing before its end)
         piece = delta.reasoning_content
@@ -176,7 +176,7 @@ class Picture(Growing):
     def __init__(self, told: Told, image: Image) -> None:
         super().__init__(told)
         self._format = image.format or "png"
-        self._data = b""
+        self._data = bytearray()
         if image.source is not None:
             self._draw(image.source)
 
