@@ -260,6 +260,12 @@ def test_an_id_and_a_name_are_told_once():
     assert [(e.kind, e.id, e.name) for e in begun] == [("tool_call", "t1", "f")]
 
 
+def test_a_call_is_the_servers_own_only_where_it_says_so():
+    (made,) = fold(streamed(*call(0, "t1", "f", "{}", type="tool_use"))).parts
+    assert made == ToolCall("t1", "f", "{}")
+    assert fold(streamed(*call(0, "t1", "f", "{}", type="server_tool_use"))).parts == ()
+
+
 def test_pictures_are_whole():
     (_, picture) = taped("nova_image").parts
     assert picture == OutputImage(f"data:image/png;base64,{PIXEL}")
