@@ -100,13 +100,12 @@ def answer(body: dict[str, Any], model: ServedModel, counted: Counted) -> Block:
         usage["server_tool_use"] = {"web_search_requests": content.searches, "web_fetch_requests": 0}
         usage["input_tokens"] += SEARCH_INPUT * content.searches
     found = served(body["model"])
-    assert found is not None
     details = {"type": "refusal", "category": "cyber", "explanation": EXPLANATION}
     return {
         "id": f"msg_01{name}",
         "type": "message",
         "role": "assistant",
-        "model": found[0],
+        "model": found[0] if found else body["model"],
         "content": content.sealed(),
         "stop_reason": stop,
         "stop_sequence": sequence,

@@ -38,7 +38,12 @@ def check(body: dict[str, Any], version: str, beta: str) -> ServedModel:
     named = served(body["model"])
     if named is None:
         raise ApiError(404, "not_found_error", f"model: {body['model']}")
-    model = named[1]
+    check_rules(body, named[1])
+    return named[1]
+
+
+def check_rules(body: dict[str, Any], model: ServedModel) -> None:
+    """What holds wherever the model is served. Raises ApiError."""
     _check_cap(body, model)
     _check_thinking(body, model)
     _check_sampling(body, model)
@@ -47,7 +52,6 @@ def check(body: dict[str, Any], version: str, beta: str) -> ServedModel:
     _check_rest(body)
     _check_turns(body, model)
     _check_marks(body)
-    return model
 
 
 def thinks(body: dict[str, Any], model: ServedModel) -> bool:

@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import httpx
-from anthropic_server import AnthropicServer
 from gateway_process import GatewayProcess, Licence
-from hostile import Seen
+from hostile import Hostile, Seen
 from openai import OpenAI
 from openai.lib.streaming._deltas import accumulate_delta
 
@@ -263,21 +262,21 @@ def _finish(response: Json, calls: bool) -> str:
     return "tool_calls" if calls else "stop"
 
 
-def sent(server: AnthropicServer, talk: Talk) -> Seen:
+def sent(server: Hostile, talk: Talk) -> Seen:
     """The last request of this conversation that reached the server."""
     return server.seen(talk.licence.marker)[-1]
 
 
-def described(gateway: GatewayProcess, licence: Licence, model: str) -> Json:
+def described(gateway: GatewayProcess, licence: Licence, model: str, provider: str = "anthropic") -> Json:
     """What is published of a model, by any of its names."""
-    headers = licence.headers | {"x-quantized-provider": "anthropic"}
+    headers = licence.headers | {"x-quantized-provider": provider}
     found: Json = httpx.get(f"{gateway.url}/v1/models/{model}", headers=headers).json()
     return found
 
 
-def rates(gateway: GatewayProcess, licence: Licence, model: str) -> Json:
+def rates(gateway: GatewayProcess, licence: Licence, model: str, provider: str = "anthropic") -> Json:
     """The published rates for a million, as integers."""
-    cost: Json = described(gateway, licence, model)["cost_per_million"]
+    cost: Json = described(gateway, licence, model, provider)["cost_per_million"]
     return cost
 
 
@@ -298,12 +297,14 @@ def cost(rate: Json, counts: Counts) -> int:
 
 
 @contextmanager
-def talking(gateway: GatewayProcess, surface: str, streams: bool, licence: Licence) -> Iterator[Talk]:
+def talking(
+    gateway: GatewayProcess, surface: str, streams: bool, licence: Licence, provider: str = "anthropic"
+) -> Iterator[Talk]:
     with OpenAI(
         api_key=licence.key,
         base_url=f"{gateway.url}/v1",
         max_retries=0,
-        default_headers={"x-quantized-provider": "anthropic"},
+        default_headers={"x-quantized-provider": provider},
         http_client=httpx.Client(verify=False, timeout=20),
     ) as client:
         yield Talk(surface, streams, licence, client)

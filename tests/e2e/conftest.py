@@ -11,6 +11,8 @@ import pytest
 import pytest_asyncio
 from anthropic_server import ANTHROPIC_KEY, AnthropicServer
 from anthropic_talk import Talk, talking
+from bedrock_server import BedrockServer
+from bedrock_server_credentials import STATIC
 from chat_client import Connect, RawClient
 from gateway_process import GatewayProcess, Licence, configuration, eventually
 from hostile import UPSTREAM_KEY, Hostile
@@ -208,4 +210,46 @@ def talk(
     """On each surface, streamed and not, with a rich licence of its own."""
     surface, _, stream = request.param.partition("-")
     with talking(anthropic_gateway, surface, bool(stream), anthropic_gateway.licence("1000")) as talk:
+        yield talk
+
+
+@pytest.fixture(scope="session")
+def running_bedrock() -> Iterator[BedrockServer]:
+    server = BedrockServer()
+    server.start()
+    yield server
+    server.stop()
+    assert server.complaints == []
+
+
+@pytest.fixture
+def bedrock(running_bedrock: BedrockServer) -> Iterator[BedrockServer]:
+    """Must have had nothing to refuse by the end of a test."""
+    running_bedrock.refused.clear()
+    yield running_bedrock
+    assert running_bedrock.refused == []
+
+
+@pytest.fixture(scope="session")
+def bedrock_gateway(make_gateway: Gateways, running_bedrock: BedrockServer) -> Iterator[GatewayProcess]:
+    gateway = make_gateway(
+        "[retries]\nattempts = 2\nlongest_wait = 1.0\n[timeouts]\nfirst_byte = 5.0\nidle = 1.5",
+        AWS_ACCESS_KEY_ID=STATIC.access_key,
+        AWS_SECRET_ACCESS_KEY=STATIC.secret_key,
+        AWS_REGION="us-east-1",
+        AWS_ENDPOINT_URL_BEDROCK_RUNTIME=running_bedrock.url,
+    )
+    gateway.start()
+    yield gateway
+    assert gateway.stop() in (0, -signal.SIGTERM)
+
+
+@pytest.fixture(params=["chat", "chat-stream", "responses", "responses-stream"])
+def converse(
+    request: pytest.FixtureRequest, bedrock_gateway: GatewayProcess, bedrock: BedrockServer
+) -> Iterator[Talk]:
+    """As `talk`, with Bedrock."""
+    surface, _, stream = request.param.partition("-")
+    licence = bedrock_gateway.licence("1000")
+    with talking(bedrock_gateway, surface, bool(stream), licence, "bedrock") as talk:
         yield talk
