@@ -47,8 +47,13 @@ def test_the_end_comes_with_the_usage_and_not_before():
     assert decoder.close() == ()
 
 
-def test_without_metadata_the_usage_is_unknown():
-    assert told(framed([START, *text(0, "Hi"), message_stop()]))[-1] == Finished("stop", None)
+def test_without_metadata_an_answer_may_have_been_cut():
+    assert isinstance(told(framed([START, *text(0, "Hi"), message_stop()]))[-1], Failed)
+
+
+def test_metadata_without_usage_ends_an_answer_whose_usage_is_unknown():
+    events = told(framed([START, *text(0, "Hi"), message_stop(), ("metadata", {})]))
+    assert events[-1] == Finished("stop", None)
 
 
 def test_metadata_that_counts_nothing_does_not_end_the_answer():

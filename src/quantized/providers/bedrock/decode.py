@@ -83,14 +83,16 @@ class Telling:
 class StreamDecoder:
     """A stream of Converse's events. `family`: whose the model is, as `families.family_of` names it.
 
-    A proper end takes `messageStop`, and `metadata` with the usage after it or the end of the bytes; after
-    that nothing is read. Events that nobody knows are passed over. An event that cannot be read is skipped
+    A proper end takes `messageStop` and `metadata`, and with the usage nothing more is read. Bytes that are
+    over before both are cut: only `metadata` tells them from an answer that was broken off between two
+    frames. Events that nobody knows are passed over. An event that cannot be read is skipped
     and counted, and an answer that lost one cannot end well; after a frame that is damaged nothing is read.
     """
 
     def __init__(self, name: str, model: str, family: str) -> None:
         self._frames = EventStreamDecoder()
         self._telling = Telling(name, model, family)
+        self._told_metadata = False
         self._ended = False
         self.malformed = 0
         """Events that were skipped because nobody could read them."""
@@ -117,6 +119,8 @@ class StreamDecoder:
             return self._end(self._telling.broken(str(damage)))
         if self._telling.reason is None:
             return self._end(self._telling.broken("ended without messageStop"))
+        if not self._told_metadata:
+            return self._end(self._telling.broken(self._complaint() or "ended without metadata"))
         return self._end(self._telling.end(self._complaint()))
 
     def _complaint(self) -> str | None:
@@ -163,6 +167,7 @@ class StreamDecoder:
             case "metadata":
                 usage = decode_metadata(payload).usage
                 telling.count(usage)
+                self._told_metadata = True
                 self._ended = usage is not None and telling.reason is not None
             case (
                 "contentBlockDelta"
