@@ -93,7 +93,8 @@ class BedrockServer(Hostile):
             check_credentials(self.identities, self.expired, seen.path, seen.headers, seen.raw)
         )
         wanted = "application/vnd.amazon.eventstream" if stream else "application/json"
-        if (seen.headers.get("content-type"), seen.headers.get("accept")) != ("application/json", wanted):
+        asked_for = (seen.headers.get("content-type"), seen.headers.get("accept", wanted))
+        if asked_for != ("application/json", wanted):
             raise ApiError(415, "UnsupportedMediaType", "content-type or accept")
         model, asked = check(seen.body, model_id, stream=stream)
         name = scene(asked).name
