@@ -235,8 +235,8 @@ def _provider(name: str, row: ProviderRow, aws: CredentialKeeper | None) -> Prov
         case BedrockSettings(region, _, token, endpoint, caching):
             authorizer = BearerToken(token or "") if aws is None else Signer(aws.current, region)
             return BedrockProvider(region, authorizer, endpoint=endpoint, automatic_caching=caching)
-        case AnthropicSettings(base_url, api_key, caching):
-            return AnthropicProvider(base_url, api_key, automatic_caching=caching)
+        case AnthropicSettings(base_url, api_key, caching, searches):
+            return AnthropicProvider(base_url, api_key, automatic_caching=caching, web_searches=searches)
         case ProviderSettings(base_url, api_key) if name == openrouter.NAME:
             return openrouter.openrouter(api_key, base_url)
         case ProviderSettings(base_url, api_key):

@@ -84,11 +84,13 @@ class ProviderSettings(Row, frozen=True):
 
 
 class AnthropicSettings(Row, frozen=True):
-    """Anthropic. `caching`: when a request is marked for its prompt cache without being asked to."""
+    """Anthropic. `caching`: when a request is marked for its prompt cache without being asked to.
+    `web_searches`: the most that one request may make."""
 
     base_url: str = _ANTHROPIC_URL
     api_key: str | None = None
     caching: Literal["off", "continued", "always"] = "continued"
+    web_searches: int = 1
 
 
 class BedrockSettings(Row, frozen=True):

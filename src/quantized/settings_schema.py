@@ -100,6 +100,7 @@ ANTHROPIC: Mapping[str, Kind] = {
     "base_url": PROVIDER["base_url"],
     "api_key_env": PROVIDER["api_key_env"],
     "caching": values.choice("off", "continued", "always"),
+    "web_searches": values.integer(1, 10),
 }
 BEDROCK: Mapping[str, Kind] = {
     "enabled": values.boolean,

@@ -80,6 +80,16 @@ def test_the_limits_are_those_of_the_published_tables(models: dict[str, Model]) 
     assert {name: limits[f"anthropic/{name}"] for name in published} == published
 
 
+def test_a_price_for_inputs_that_no_window_holds_is_no_price(models: dict[str, Model]) -> None:
+    tiers = {}
+    for name, model in models.items():
+        assert model.rates is not None and model.context_window is not None
+        tiers[name] = [tier.from_input for tier in model.rates.tiers]
+        assert all(start <= model.context_window for start in tiers[name])
+    assert tiers["anthropic/claude-sonnet-4.5"] == tiers["anthropic/claude-sonnet-4"] == []
+    assert tiers["anthropic/claude-haiku-5.5"] != []
+
+
 @pytest.mark.parametrize(
     ("name", "model", "sent"),
     [

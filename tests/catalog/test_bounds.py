@@ -168,6 +168,15 @@ def test_what_has_no_known_size_takes_the_whole_window(request_: GenerationReque
     assert input_bound(request_, _BOUNDLESS) == LARGEST_WINDOW
 
 
+def test_a_model_that_reads_again_reads_the_prompt_and_then_a_window_for_each_search() -> None:
+    plain = input_bound(_ask(Text("news?")), _WINDOW)
+    searching = _ask(Text("news?"), web_search=WebSearch())
+    assert [input_bound(searching, _WINDOW, n) for n in (1, 5)] == [plain + 128_000, plain + 5 * 128_000]
+    assert input_bound(_ask(Text("news?")), _WINDOW, 5) == plain
+    with_file = _ask(File(file_id="file-1"), web_search=WebSearch())
+    assert input_bound(with_file, _WINDOW, 1) == 2 * 128_000
+
+
 def test_english_prose_is_estimated_at_four_bytes_a_token() -> None:
     prose = "The gateway stands between an institution and its providers. " * 50
     assert estimate_input(_ask(Text(prose))) == pytest.approx(len(prose) / 4, rel=0.05)

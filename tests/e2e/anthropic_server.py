@@ -70,14 +70,15 @@ class AnthropicServer(Hostile):
             return _failing(_FAULTS[name])
         if name in _TROUBLES:
             return _TROUBLES[name]
-        message = answer(body, model, self.cache.count(body, model))
+        counted = self.cache.count(body, model)
+        message = answer(body, model, counted)
 
         async def behave(peer: Peer) -> None:
             if name.endswith("-once") and peer.tries == 1:
                 await _failing(_FAULTS[name.removesuffix("-once")])(peer)
             elif body.get("stream"):
                 await peer.write(STREAM_HEAD)
-                await _BREAKS.get(name, _whole)(peer, list(frames(message)))
+                await _BREAKS.get(name, _whole)(peer, list(frames(message, counted.fresh)))
             elif name in _BREAKS:
                 # Of a broken answer that is no stream there is half of the body.
                 whole = response(json.dumps(message).encode())

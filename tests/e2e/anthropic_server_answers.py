@@ -19,8 +19,8 @@ WEATHER = "It is 18 degrees in Paris."
 THOUGHT = "The user wants the weather — I will ask “get_weather”."
 AFTER = "The tool said 18 degrees."
 EXPLANATION = "This request was declined by a safety classifier."
-SEARCH_INPUT = 1_000
-"""Input tokens that what one search found comes to."""
+SEARCH_INPUT = 12_000
+"""Input tokens that what one search found comes to, unless its script says otherwise."""
 
 Block = dict[str, Any]
 Script = list[list[tuple[Any, ...]]]
@@ -52,6 +52,7 @@ SCRIPTS: dict[str, Script] = {
     "search-three": [
         [*(("search", f"capital of France {n}") for n in range(3)), ("think", AFTER), ("cited", ANSWER)]
     ],
+    "search-large": [[*(("search", f"capital of France {n}", 60_000) for n in range(3)), ("cited", ANSWER)]],
     "search-tool": [
         [("think", THOUGHT), ("search", "France"), ("cited", ANSWER), _PARIS],
         [("text", WEATHER)],
@@ -96,9 +97,10 @@ def answer(body: dict[str, Any], model: ServedModel, counted: Counted) -> Block:
     usage = counted.usage() | {"output_tokens": content.tokens, "service_tier": "standard"}
     if model.thinking == "adaptive":
         usage["output_tokens_details"] = {"thinking_tokens": content.thought}
-    if content.searches:
-        usage["server_tool_use"] = {"web_search_requests": content.searches, "web_fetch_requests": 0}
-        usage["input_tokens"] += SEARCH_INPUT * content.searches
+    if content.found:
+        searches = len(content.found)
+        usage["server_tool_use"] = {"web_search_requests": searches, "web_fetch_requests": 0}
+        usage["input_tokens"] += reread(counted, content.found)
     found = served(body["model"])
     details = {"type": "refusal", "category": "cyber", "explanation": EXPLANATION}
     return {
@@ -112,6 +114,12 @@ def answer(body: dict[str, Any], model: ServedModel, counted: Counted) -> Block:
         "stop_details": details if stop == "refusal" else None,
         "usage": usage,
     }
+
+
+def reread(counted: Counted, found: list[int]) -> int:
+    """After each search the model reads the prompt again and all that was found so far, and each reading is
+    counted. `found`: how many tokens each search found."""
+    return sum(counted.total + sum(found[: at + 1]) for at in range(len(found)))
 
 
 def _drafts(body: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -168,7 +176,7 @@ class _Content:
             "stop": self._stop,
         }
         self.thought = 0
-        self.searches = 0
+        self.found: list[int] = []
 
     @property
     def tokens(self) -> int:
@@ -228,7 +236,7 @@ class _Content:
             self._blocks.append({"type": "text", "text": said})
 
     def _cited(self, text: str) -> None:
-        if not self.searches:
+        if not self.found:
             self._text(text)
             return
         citations = [
@@ -252,11 +260,11 @@ class _Content:
         call_id = f"toolu_01{self._name}{len(self._blocks)}"
         self._blocks.append({"type": "tool_use", "id": call_id, "name": name, "input": arguments})
 
-    def _search(self, wanted: str) -> None:
+    def _search(self, wanted: str, tokens: int = SEARCH_INPUT) -> None:
         tool = next((tool for tool in self._body.get("tools", ()) if tool["name"] == "web_search"), {})
-        if "max_uses" not in tool or self.searches >= tool["max_uses"]:
+        if "max_uses" not in tool or len(self.found) >= tool["max_uses"]:
             return
-        self.searches += 1
+        self.found.append(tokens)
         call_id = f"srvtoolu_01{self._name}{len(self._blocks)}"
         found = [
             {

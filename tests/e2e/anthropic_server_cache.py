@@ -20,6 +20,10 @@ class Counted(NamedTuple):
     written: int
     written_1h: int
 
+    @property
+    def total(self) -> int:
+        return sum(self)
+
     def usage(self, *, split: bool = True) -> dict[str, Any]:
         found: dict[str, Any] = {
             "input_tokens": self.fresh,

@@ -12,16 +12,16 @@ def frame(kind: str, **fields: Any) -> bytes:
     return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
 
 
-def frames(message: Block) -> Iterator[bytes]:
-    """Every frame, among them a ping and an event of a kind that nobody knows yet."""
+def frames(message: Block, input_tokens: int) -> Iterator[bytes]:
+    """Every frame, among them a ping and an event of a kind that nobody knows yet. `input_tokens`: what the
+    first reading of the prompt came to, of which alone the beginning tells."""
     final = message["usage"]
-    searched = 1_000 * (final.get("server_tool_use") or {}).get("web_search_requests", 0)
     first = {
         name: value
         for name, value in final.items()
         if name not in ("server_tool_use", "output_tokens_details")
     }
-    first |= {"input_tokens": final["input_tokens"] - searched, "output_tokens": 1}
+    first |= {"input_tokens": input_tokens, "output_tokens": 1}
     empty = {"content": [], "stop_reason": None, "stop_sequence": None, "stop_details": None, "usage": first}
     yield frame("message_start", message=message | empty)
     yield frame("ping")

@@ -194,7 +194,8 @@ def anthropic_gateway(
     make_gateway: Gateways, running_messages_api: AnthropicServer
 ) -> Iterator[GatewayProcess]:
     gateway = make_gateway(
-        "[retries]\nattempts = 2\nlongest_wait = 1.0\n[timeouts]\nfirst_byte = 5.0\nidle = 1.5",
+        "[retries]\nattempts = 2\nlongest_wait = 1.0\n[timeouts]\nfirst_byte = 5.0\nidle = 1.5\n"
+        "[providers.anthropic]\nweb_searches = 5",
         ANTHROPIC_API_KEY=ANTHROPIC_KEY,
         ANTHROPIC_BASE_URL=running_messages_api.url,
     )

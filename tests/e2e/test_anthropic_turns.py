@@ -153,12 +153,27 @@ def test_a_search_is_cited_and_priced(
     assert heard.counts.searches == searches
     assert heard.counts.credits == cost(rate, heard.counts) > searches * 10_000
     [hold] = anthropic_gateway.settled(talk.licence).holds
-    assert hold["amount"] >= 5 * 10_000 + heard.counts.credits - searches * 10_000
+    # The prompt once, and for each search that may come the whole window once more.
+    assert hold["amount"] >= 5 * (10_000 + rate["cache_write"]) > heard.counts.credits
     # What was found goes back to who found it.
     again = talk.again([f"do:{script}"], heard, user("do:plain"), web_search_options={}, reasoning=HIGH)
     assert again.text == ANSWER
     types = [block["type"] for block in last_answer(messages_api, talk)]
     assert types.count("server_tool_use") == types.count("web_search_tool_result") == searches
+
+
+def test_all_that_a_model_reads_while_it_searches_is_held_for(
+    talk: Talk, messages_api: AnthropicServer, anthropic_gateway: GatewayProcess
+) -> None:
+    """It reads what it found again with each search, more in all than its window holds."""
+    heard = talk.ask("do:search-large", web_search_options={}, model="claude-sonnet-4-5", max_tokens=1_000)
+    assert heard.counts.prompt > 60_000 + 120_000 + 180_000
+    rate = rates(anthropic_gateway, talk.licence, "claude-sonnet-4-5")
+    assert heard.counts.credits == cost(rate, heard.counts)
+    books = anthropic_gateway.settled(talk.licence)
+    [hold] = books.holds
+    assert hold["amount"] >= heard.counts.credits == books.licence["used"]
+    assert sum(row["overrun"] for row in books.usage) == 0
 
 
 def test_the_models_are_listed_with_their_rates(anthropic_gateway: GatewayProcess) -> None:

@@ -20,6 +20,7 @@ from quantized.core.ports import Override
 from quantized.core.request import GenerationRequest, Message, Tool, WebSearch
 from quantized.core.usage import Usage
 from quantized.gateway.metering import Meter, measured, quote
+from quantized.providers.provider import Capabilities
 
 SEALED = Sealed(0, Seal("router", "reasoning_details", b"[]"))
 
@@ -54,11 +55,12 @@ def test_the_beginning_of_a_part_is_nothing_yet():
 
 ASKED = GenerationRequest("a/m", (Message("user", (Text("x" * 400),)),), max_output_tokens=50)
 RATES = complete(Override(input=1, output=2, web_search=3_000_000))
+ONCE = Capabilities("x")
 OFFER = Offer(Model("a/m", "p", "m", "m", "a", RATES, context_window=9_000), RATES)
 
 
 def test_what_was_reported_is_charged_and_the_rest_is_estimated():
-    quoted, meter = quote(ASKED, OFFER, 1), metered(TextDelta(0, "1234" * 7))
+    quoted, meter = quote(ASKED, OFFER, ONCE), metered(TextDelta(0, "1234" * 7))
     reported = Usage(input=0, output=0)
     assert measured(ASKED, quoted, meter, reported) == (reported, False)
     assert measured(ASKED, quoted, meter, None) == (Usage(input=104, output=7), True)
@@ -70,10 +72,19 @@ def test_what_was_reported_is_charged_and_the_rest_is_estimated():
 
 def test_a_search_is_held_for_as_often_as_its_provider_may_search():
     searching = replace(ASKED, web_search=WebSearch())
-    one, five = quote(searching, OFFER, 1), quote(searching, OFFER, 5)
+    one, five = quote(searching, OFFER, ONCE), quote(searching, OFFER, Capabilities("x", False, 5))
     assert (one.searches, five.searches) == (1, 5)
+    assert one.input_bound == five.input_bound == 9_000
     assert five.wanted - one.wanted == five.minimum - one.minimum == 4 * 3
-    assert quote(ASKED, OFFER, 5).searches == 0
+    assert quote(ASKED, OFFER, Capabilities("x", False, 5)).searches == 0
+
+
+def test_a_model_that_reads_again_after_each_search_is_held_for_all_its_readings():
+    again = Capabilities("x", searches_per_request=3, searches_read_again=True)
+    plain, searching = (quote(one, OFFER, again) for one in (ASKED, replace(ASKED, web_search=WebSearch())))
+    assert plain.input_bound < 1_000
+    assert searching.input_bound == plain.input_bound + 3 * 9_000
+    assert searching.wanted - plain.wanted == 3 * 3
 
 
 HOUR = CacheMark("1h")
@@ -93,7 +104,7 @@ def test_an_hour_in_the_cache_is_held_for_where_it_is_asked_for(asks):
     written = complete(Override(input=100_000, output=0, cache_write=125_000, cache_write_1h=200_000))
     long = complete(Override(input=200_000, output=0, cache_write=250_000, cache_write_1h=400_000))
     rates = replace(written, tiers=(Tier(100, long),))
-    quoted = quote(ASKS[asks], Offer(OFFER.model, rates), 1)
+    quoted = quote(ASKS[asks], Offer(OFFER.model, rates), ONCE)
     per_token = 250_000 if asks in {"nothing", "five minutes"} else 400_000
     assert quoted.input_bound > 100
     assert quoted.wanted == quoted.minimum == -(-per_token * quoted.input_bound // 1_000_000)

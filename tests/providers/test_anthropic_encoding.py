@@ -83,7 +83,7 @@ def test_the_provider_says_what_it_can_do():
     capabilities = AnthropicProvider().capabilities
     assert capabilities.language == "anthropic_messages"
     assert capabilities.cap_required
-    assert capabilities.searches_per_request == 5
+    assert (capabilities.searches_per_request, capabilities.searches_read_again) == (1, True)
 
 
 def test_max_tokens_is_always_sent():
@@ -289,7 +289,7 @@ def test_web_search():
     assert body["tools"][1] == {
         "type": "web_search_20250305",
         "name": "web_search",
-        "max_uses": 5,
+        "max_uses": 1,
         "user_location": {"type": "approximate", "city": "Bern", "country": "CH"},
     }
     alone = encode(replace(HELLO, web_search=WebSearch(), tool_choice=ToolChoice("required")))

@@ -263,10 +263,13 @@ default_provider = "anthropic"
 base_url = "https://relay.example.edu"
 api_key_env = "QUANTIZED_CLAUDE_KEY"
 caching = "always"
+web_searches = 10
 """,
     )
     settings = load({"QUANTIZED_CLAUDE_KEY": KEY, "ANTHROPIC_API_KEY": "another"}, path)
-    assert settings.providers == {"anthropic": AnthropicSettings("https://relay.example.edu", KEY, "always")}
+    assert settings.providers == {
+        "anthropic": AnthropicSettings("https://relay.example.edu", KEY, "always", 10)
+    }
     there = load({"QUANTIZED_CLAUDE_KEY": KEY, "ANTHROPIC_BASE_URL": "https://x.example"}, path)
     assert there.providers["anthropic"].base_url == "https://x.example"
     assert KEY not in repr(settings)
@@ -282,6 +285,8 @@ caching = "always"
         ),
         ('api_key_env = "NO_KEY"', "[providers.anthropic] api_key_env", "the variable NO_KEY is not set"),
         ('caching = "sometimes"', "[providers.anthropic] caching", "must be one of off, continued, always"),
+        ("web_searches = 0", "[providers.anthropic] web_searches", "must be an integer from 1 to 10"),
+        ("web_searches = 11", "[providers.anthropic] web_searches", "must be an integer from 1 to 10"),
         ('base_url = "claude"', "[providers.anthropic] base_url", "must be an absolute http://"),
         ("models = {}", "[providers.anthropic] models", "unknown setting"),
         ('output_cap_field = "max_tokens"', "[providers.anthropic] output_cap_field", "unknown setting"),

@@ -17,10 +17,12 @@ facts and worst cases:
   some providers heed it.
 - Audio: one token for 16 bytes. The thinnest common encodings, 6 kbit/s, carry 750 bytes a second, and the
   densest published count is 32 tokens a second.
-- Files, audio spoken in an earlier turn and the results of a web search have sizes that nobody knows before:
-  the whole context window.
+- Files and audio spoken in an earlier turn have sizes that nobody knows before: the whole context window.
+- A web search whose results become part of the one prompt: the whole context window. A model that searches by
+  itself reads everything again after each search, and all of its readings are counted: one window more for
+  each.
 
-No input is longer than the context window: longer ones are refused upstream.
+No single reading is longer than the context window: longer ones are refused upstream.
 """
 
 from msgspec import Raw
@@ -68,7 +70,7 @@ class _Measure:
         self.text = self.json = self.audio = self.file = 0
         self.images = 0
         self.parts = 0
-        self.unknown = request.web_search is not None
+        self.unknown = False
         self.messages = len(request.messages)
         self.tools = len(request.tools) if request.tools else 0
         for message in request.messages:
@@ -120,9 +122,16 @@ class _Measure:
         self.json += _size(tool.parameters)
 
 
-def input_bound(request: GenerationRequest, model: Model) -> int:
-    """Tokens that the provider's own count of the input will not exceed."""
+def input_bound(request: GenerationRequest, model: Model, rereadings: int = 0) -> int:
+    """Tokens that the provider's own count of the input will not exceed. `rereadings`: how many times a model
+    that may search reads everything once more; 0 where what is found becomes part of the one prompt."""
     window = model.context_window or LARGEST_WINDOW
+    if request.web_search is None:
+        return _prompt_bound(request, window)
+    return _prompt_bound(request, window) + rereadings * window if rereadings else window
+
+
+def _prompt_bound(request: GenerationRequest, window: int) -> int:
     measure = _Measure(request)
     if measure.unknown:
         return window

@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from msgspec import Struct, convert
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from quantized.core.ports import Override
 
@@ -64,6 +64,13 @@ def complete(known: Override, tiers: tuple[Tier, ...] = ()) -> Rates | None:
         web_search=known.web_search,
         tiers=tiers,
     )
+
+
+def within(rates: Rates, context_window: int | None) -> Rates:
+    """The rates without the tiers of inputs that are longer than the window."""
+    if context_window is None:
+        return rates
+    return replace(rates, tiers=tuple(tier for tier in rates.tiers if tier.from_input <= context_window))
 
 
 def dearest(alternatives: Iterable[Rates]) -> Rates:

@@ -73,7 +73,7 @@ class Generation:
         if request.web_search is not None:
             # First the provider: where it cannot search, that a search has no price would mislead.
             self._to.provider.encode(request, _target(route.offer.model, None))
-        self._quote = quote(request, route.offer, self._to.provider.capabilities.searches_per_request)
+        self._quote = quote(request, route.offer, self._to.provider.capabilities)
         self._account = Account(
             gateway.ledger, gateway.clock, caller, self._quote, journal, gateway.patience.total
         )

@@ -20,6 +20,7 @@ from quantized.core.events import (
 from quantized.core.parts import Audio, File, Image, Text, ToolResult
 from quantized.core.request import GenerationRequest, Tool
 from quantized.core.usage import Usage
+from quantized.providers.provider import Capabilities
 
 _UNBOUNDED_OUTPUT = 131_072
 """Tokens assumed where neither the caller nor the catalogue bounds the output of a model: the largest output
@@ -54,9 +55,8 @@ class Quote(Struct, frozen=True):
         )
 
 
-def quote(request: GenerationRequest, offer: Offer, most_searches: int) -> Quote:
-    """`most_searches`: what the provider makes of one request that wants to search. Raises
-    UnsupportedParameter for a web search that has no price."""
+def quote(request: GenerationRequest, offer: Offer, provider: Capabilities) -> Quote:
+    """Raises UnsupportedParameter for a web search that has no price."""
     searches = 0
     if request.web_search is not None:
         if offer.rates.web_search is None:
@@ -65,8 +65,8 @@ def quote(request: GenerationRequest, offer: Offer, most_searches: int) -> Quote
                 f"'{request.model}' is not known here",
                 param="web_search_options",
             )
-        searches = most_searches
-    bound = input_bound(request, offer.model)
+        searches = provider.searches_per_request
+    bound = input_bound(request, offer.model, searches if provider.searches_read_again else 0)
     cap = _output_cap(request, offer.model)
     rates = _possible(request, offer.rates)
     wanted, minimum = worst_cases(rates, bound, cap, searches)

@@ -37,23 +37,28 @@ BINDING_BETA = ("anthropic-beta", "thinking-binding-controls-2026-08-01")
 """The header with which a request may say what becomes of thoughts that are bound to another prompt."""
 
 
-def encode_body(request: GenerationRequest, target: Target, caching: AutomaticCaching) -> bytes:
-    """Raises UnsupportedParameter, InvalidValue for sealed blocks that were changed, InsufficientCredits
-    where the balance pays for less than the thinking that was asked for takes."""
+def encode_body(
+    request: GenerationRequest, target: Target, caching: AutomaticCaching, searches: int
+) -> bytes:
+    """`searches`: the most web searches that the request may make. Raises UnsupportedParameter, InvalidValue
+    for sealed blocks that were changed, InsufficientCredits where the balance pays for less than the thinking
+    that was asked for takes."""
     try:
-        return _encode(_body(request, target, caching))
+        return _encode(_body(request, target, caching, searches))
     except Refused as refused:
         raise refused.by(MAKER) from None
 
 
-def _body(request: GenerationRequest, target: Target, caching: AutomaticCaching) -> dict[str, Any]:
+def _body(
+    request: GenerationRequest, target: Target, caching: AutomaticCaching, searches: int
+) -> dict[str, Any]:
     model = known(target.model)
     refuse_unheard(request)
     cap = _cap(request, target, model)
     choice = choice_of(request, model)
     thinking = plan(request.reasoning, model, cap, forced=_forces(choice))
     history = Conversation(request.messages, MessagesWriter())
-    tools = tools_of(request, model)
+    tools = tools_of(request, model, searches)
     if request.output_format is not None and request.output_format.kind == "json_object":
         history.system.append(Block({"type": "text", "text": ONLY_JSON}, "response_format"))
     _check_media(history, model)

@@ -14,7 +14,6 @@ from quantized.providers.anthropic.encode import BINDING_BETA, encode_body
 from quantized.providers.anthropic.errors import fault_of_status
 from quantized.providers.anthropic.models import known
 from quantized.providers.anthropic.seals import MAKER as NAME
-from quantized.providers.anthropic.tools import SEARCHES
 from quantized.providers.caching import AutomaticCaching
 from quantized.providers.provider import Capabilities, Decoder, Target, UpstreamCall
 
@@ -26,8 +25,8 @@ _VERSION = ("anthropic-version", "2023-06-01")
 
 class AnthropicProvider:
     """`base_url` is what comes before `/v1/messages`; a `/v1` too many does no harm. `automatic_caching`:
-    which requests are marked for the cache beyond what the caller marked. Raises ValueError where the URL is
-    no http(s) URL."""
+    which requests are marked for the cache beyond what the caller marked. `web_searches`: the most that one
+    request may make. Raises ValueError where the URL is no http(s) URL."""
 
     def __init__(
         self,
@@ -35,10 +34,12 @@ class AnthropicProvider:
         api_key: str | None = None,
         *,
         automatic_caching: AutomaticCaching = "continued",
+        web_searches: int = 1,
     ) -> None:
         self._url = _endpoint(base_url)
         self._key = (("x-api-key", api_key),) if api_key else ()
         self._caching: AutomaticCaching = automatic_caching
+        self._searches = web_searches
 
     @property
     def name(self) -> str:
@@ -46,7 +47,12 @@ class AnthropicProvider:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(language=LANGUAGE, cap_required=True, searches_per_request=SEARCHES)
+        return Capabilities(
+            language=LANGUAGE,
+            cap_required=True,
+            searches_per_request=self._searches,
+            searches_read_again=True,
+        )
 
     def encode(self, request: GenerationRequest, target: Target) -> UpstreamCall:
         headers = (
@@ -55,7 +61,7 @@ class AnthropicProvider:
             _VERSION,
             *([BINDING_BETA] if known(target.model).bound else ()),
         )
-        return UpstreamCall(self._url, headers, encode_body(request, target, self._caching))
+        return UpstreamCall(self._url, headers, encode_body(request, target, self._caching, self._searches))
 
     def authorize(self, call: UpstreamCall, now: datetime) -> UpstreamCall:  # noqa: ARG002 (keys do not age)
         return replace(call, headers=call.headers + self._key)

@@ -12,20 +12,17 @@ from quantized.providers.content import Block
 from quantized.providers.refusal import unsupported
 from quantized.providers.structured import closed
 
-SEARCHES = 5
-"""The most web searches that one request may make; each has a price."""
-
 _SEARCH = "web_search"
 _COMBINED = ("oneOf", "anyOf", "allOf")
 
 
-def tools_of(request: GenerationRequest, model: Abilities) -> list[Block]:
-    """Raises Refused."""
+def tools_of(request: GenerationRequest, model: Abilities, searches: int) -> list[Block]:
+    """`searches`: the most that one request may make. Raises Refused."""
     tools = [_tool(tool, f"tools[{at}]", model) for at, tool in enumerate(request.tools or ())]
     if request.web_search is not None:
         if any(tool.name == _SEARCH for tool in request.tools or ()):
             raise unsupported("tools", f"'{_SEARCH}' is the name of its own web search; rename the function")
-        tools.append(Block(_search(request.web_search, model), "web_search_options"))
+        tools.append(Block(_search(request.web_search, model, searches), "web_search_options"))
     return tools
 
 
@@ -77,7 +74,7 @@ def _schema(raw: Raw | None, path: str) -> dict[str, Any]:
     return schema if raw is not None else {**schema, "properties": {}}
 
 
-def _search(wish: WebSearch, model: Abilities) -> dict[str, Any]:
+def _search(wish: WebSearch, model: Abilities, searches: int) -> dict[str, Any]:
     if not model.web_search:
         raise unsupported("web_search_options", "this model cannot search the web; use a newer one")
     if wish.context_size not in {None, "medium"}:
@@ -85,7 +82,7 @@ def _search(wish: WebSearch, model: Abilities) -> dict[str, Any]:
             "web_search_options.search_context_size",
             "how much of what is found is read cannot be chosen; leave it out",
         )
-    body: dict[str, Any] = {"type": "web_search_20250305", "name": _SEARCH, "max_uses": SEARCHES}
+    body: dict[str, Any] = {"type": "web_search_20250305", "name": _SEARCH, "max_uses": searches}
     if wish.location is not None:
         told: dict[str, Any] = decode(wish.location)
         place = told.get("approximate", told)
