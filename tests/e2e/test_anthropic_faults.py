@@ -130,6 +130,14 @@ def test_an_error_before_anything_was_said_is_a_503_and_is_tried_again(
             assert anthropic_gateway.settled(talk.licence).licence["used"] == 0
 
 
+def test_an_answer_that_nobody_can_read_is_asked_for_once(
+    talk: Talk, messages_api: AnthropicServer, anthropic_gateway: GatewayProcess
+) -> None:
+    assert failing(talk, "do:unreadable").status_code == 503
+    assert len(messages_api.seen(talk.licence.marker)) == 1
+    assert anthropic_gateway.settled(talk.licence).licence["used"] == 0
+
+
 @pytest.mark.parametrize("script", ["truncated", "cut"])
 def test_half_a_body_is_a_503(
     anthropic_gateway: GatewayProcess, messages_api: AnthropicServer, script: str

@@ -268,6 +268,37 @@ def test_an_error_instead_of_an_answer_may_be_tried_again():
     assert len(events) == 1
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        start(input_tokens=0.5),
+        {"type": "message_start", "message": "none"},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_stop"},
+    ],
+)
+def test_an_answer_whose_beginning_nobody_can_read_is_not_asked_for_again(first):
+    fault = failure(told(first, TEXT, piece(0, "text_delta", text="Hi"), stop(0), *end())).fault
+    assert isinstance(fault, ProviderUnavailable)
+    assert not fault.retryable
+
+
+def test_nor_is_one_that_is_no_json_or_has_no_end():
+    for data in (b'data: {"type": "message_st\n\n', b"data: " + b"x" * 40_000_000):
+        decoder = StreamDecoder("anthropic", "m")
+        events = [event for _, told in decoder.feed(data) for event in told]
+        fault = failure([*events, *decoder.close()]).fault
+        assert isinstance(fault, ProviderUnavailable)
+        assert not fault.retryable
+
+
+@pytest.mark.parametrize("body", ["{}", '{"type": "message", "content": null}', '{"content": [{"type": 1}]}'])
+def test_nor_is_a_body_that_nobody_can_read(body):
+    fault = failure(MESSAGES.decode_body(REQUEST, body.encode())).fault
+    assert isinstance(fault, ProviderUnavailable)
+    assert not fault.retryable
+
+
 def test_an_error_within_an_answer_is_not():
     fault = failure(told(start(), *HELLO[:2], ERROR, *end())).fault
     assert isinstance(fault, ProviderUnavailable)

@@ -46,10 +46,9 @@ class Telling:
         self.blocks: Blocks | None = None
         """None before the message has begun."""
         self.worked = False
-        """The server has begun to answer, and may bill it."""
+        """Something of an answer has come, be it unreadable: the server has worked, and may bill it."""
 
     def start(self, message_id: str | None, model: str | None, events: list[Event]) -> None:
-        self.worked = True
         model = model or self._model
         self.blocks = Blocks(model)
         # The API dates nothing.
@@ -119,6 +118,7 @@ class StreamDecoder:
                 return out
             out.append((None, self._frame(payload)))
         if self._splitter.overflowed and not self._ended:
+            self._telling.worked = True
             out.append((None, self._end(self._telling.broken("a frame without end"))))
         return out
 
@@ -147,12 +147,14 @@ class StreamDecoder:
             frame = decode_frame(payload)
             if frame is None:
                 return ()
-            if frame.type == "message_stop":
-                return self._end(self._telling.end(self._complaint()))
             if frame.type == "error":
                 return self._end(self._telling.error(payload))
+            self._telling.worked = True
+            if frame.type == "message_stop":
+                return self._end(self._telling.end(self._complaint()))
             self._note(frame, events)
         except (*UNREADABLE, Unreadable):
+            self._telling.worked = True
             self.malformed += 1
         return tuple(events)
 
@@ -202,6 +204,7 @@ def decode_body(name: str, model: str, body: bytes) -> Sequence[Event]:
         answer = decode_answer(body)
         if answer.type == "error" or answer.error is not None:
             return telling.error(body)
+        telling.worked = True
         if answer.content is None:
             return telling.broken("no content")
         _tell(answer, telling, events)
