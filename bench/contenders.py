@@ -5,7 +5,7 @@ import os
 import resource
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +40,23 @@ RESPONSES = Api("responses", "/v1/responses", "responses.json", {"stream": True}
 
 @dataclass(frozen=True)
 class Upstream:
-    """A mock whose streams have `chunks` chunks, one each `pace_us` microseconds (0: as fast as can be)."""
+    """A mock whose streams have `chunks` chunks, one each `pace_us` microseconds (0: as fast as can be).
+    `asks`: what a request asks for otherwise than usual; None: not at all."""
 
     name: str
     pace_us: int
     chunks: int
+    asks: Mapping[str, Any] = field(default_factory=dict)
 
 
 INSTANT = Upstream("instant", 0, 100)
 PACED = Upstream("paced", 20_000, 100)
 SHORT = Upstream("short", 20_000, 10)
 SLOW = Upstream("slow", 400_000, 10)
-UPSTREAMS = (INSTANT, PACED, SHORT, SLOW)
+BEDROCK_MODEL = "amazon/nova-lite"
+BEDROCK = Upstream("bedrock", 0, 100, {"model": BEDROCK_MODEL, "seed": None})
+"""Reached by the provider of that name, in its own language."""
+UPSTREAMS = (INSTANT, PACED, SHORT, SLOW, BEDROCK)
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,8 @@ class Contender:
         body = json.loads((HERE / api.body).read_text())
         if stream:
             body |= api.streaming
+        asked = body | upstream.asks
+        body = {name: value for name, value in asked.items() if value is not None}
         if previous is not None:
             body["previous_response_id"] = previous
         payload = json.dumps(body, separators=(",", ":")).encode()

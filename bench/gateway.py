@@ -8,12 +8,12 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from bench.contenders import INSTANT, PROMPT_TOKENS, Contender
+from bench.contenders import BEDROCK, BEDROCK_MODEL, INSTANT, PROMPT_TOKENS, Contender
 from bench.machine import GATEWAY_CORE, Running, Unable, free_port
 
 INPUT_RATE, OUTPUT_RATE = 150_000, 600_000
@@ -30,6 +30,8 @@ class Command:
     """`quantized`, as it is installed beside this Python, in a folder of its own."""
 
     folder: Path
+    more: Mapping[str, str] = field(default_factory=dict)
+    """Variables beside those of whoever runs it."""
 
     @property
     def program(self) -> Path:
@@ -41,9 +43,9 @@ class Command:
         mine = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("QUANTIZED_", "OPENROUTER_"))
+            if not name.startswith(("QUANTIZED_", "OPENROUTER_", "ANTHROPIC_", "AWS_"))
         }
-        return {**mine, "QUANTIZED_CONFIG": str(self.folder / "quantized.toml")}
+        return {**mine, **self.more, "QUANTIZED_CONFIG": str(self.folder / "quantized.toml")}
 
     def json(self, *arguments: str) -> Any:
         """What it prints for programs. Raises Unable with what it complains of."""
@@ -109,11 +111,13 @@ def start_gateway(
 ) -> tuple[Contender, Ledger]:
     """The gateway as an institution would run it: configured, with a licence, metering into its database.
 
-    `wrapper` is a command that runs it, a profiler for example.
+    With Bedrock among the upstreams it signs its requests. `wrapper` is a command that runs it, a profiler
+    for example.
     """
+    folder.mkdir(exist_ok=True)
     port = free_port()
     (folder / "quantized.toml").write_text(_gateway_configuration(folder, port, upstreams))
-    command = Command(folder)
+    command = Command(folder, _aws(upstreams[BEDROCK.name]) if BEDROCK.name in upstreams else {})
     if not command.program.exists():
         raise Unable(f"there is no {command.program}; run: make test")
     made = command.json("init", "--credits", _CREDITS)
@@ -126,6 +130,15 @@ def start_gateway(
     return gateway, Ledger(command, made["license_id"])
 
 
+def _aws(port: int) -> Mapping[str, str]:
+    return {
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": f"http://127.0.0.1:{port}",
+    }
+
+
 def _gateway_configuration(folder: Path, port: int, upstreams: Mapping[str, int]) -> str:
     rates = f"{{ input = {INPUT_RATE / 10**6}, output = {OUTPUT_RATE / 10**6} }}"
     providers = "".join(
@@ -136,9 +149,12 @@ base_url = "http://127.0.0.1:{upstreams[name]}/v1"
 rates = {rates}
 """
         for name in upstreams
+        if name != BEDROCK.name
     )
+    if BEDROCK.name in upstreams:
+        providers += f'[catalog.overrides.{BEDROCK.name}]\n"{BEDROCK_MODEL}" = {rates}\n'
     return f"""port = {port}
 database_url = "sqlite:///{folder}/quantized.db"
-default_provider = "{INSTANT.name}"
+default_provider = "{INSTANT.name if INSTANT.name in upstreams else BEDROCK.name}"
 demo = false
 {providers}"""

@@ -1,10 +1,11 @@
-// An OpenAI-compatible upstream that is never the bottleneck: one thread, epoll, keep-alive.
+// An upstream that is never the bottleneck: one thread, epoll, keep-alive. It is OpenAI-compatible and, under the
+// paths of Bedrock's ConverseStream, speaks that language in its binary frames.
 //
 //   mock PORT PACE_US CHUNKS
 //
 // A POST is answered with one fixed JSON body or, where its body says "stream":true, with CHUNKS events, one
-// every PACE_US microseconds (0: as fast as they are taken), then one with the usage, then [DONE]. Each event
-// is one HTTP chunk and one send(), as providers do it. The text of an event is the time it was written,
+// every PACE_US microseconds (0: as fast as they are taken), then one with the usage, then [DONE]; so is any to
+// a path that ends in /converse-stream. Each event is one HTTP chunk and one send(), as providers do it. The text of an event is the time it was written,
 // " t=NANOSECONDS" of CLOCK_MONOTONIC, so that the load generator can tell what it took on its way.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -28,6 +29,7 @@ typedef struct Connection {
   char *request;
   size_t request_length;
   bool streaming;
+  bool frames; // ConverseStream's events
   int next_event;
   char unsent[2 * EVENT_BYTES]; // what the kernel did not take of the last send
   size_t unsent_from, unsent_length;
@@ -49,6 +51,10 @@ static const char ENVELOPE[] = "\"id\":\"chatcmpl-BenchMock0123456789abcdef\",\"
 
 static const char STREAM_HEAD[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
                                   "Cache-Control: no-cache\r\nx-request-id: req_0123456789abcdef\r\n"
+                                  "Transfer-Encoding: chunked\r\n\r\n";
+
+static const char FRAMES_HEAD[] = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\n"
+                                  "x-amzn-RequestId: 01234567-89ab-cdef-0123-456789abcdef\r\n"
                                   "Transfer-Encoding: chunked\r\n\r\n";
 
 static const char CONTENT[] =
@@ -80,25 +86,102 @@ static void prepare_answer(void) {
                            length, body);
 }
 
-// Writes event `index` as one HTTP chunk: the text, then the usage, then [DONE] with the end of the body.
-static int write_event(int index, char *out) {
-  char event[EVENT_BYTES], envelope[512];
+static uint32_t crc_table[256];
+
+static void prepare_crc(void) {
+  for (uint32_t byte = 0; byte < 256; byte++) {
+    uint32_t crc = byte;
+    for (int bit = 0; bit < 8; bit++) crc = crc & 1 ? crc >> 1 ^ 0xedb88320 : crc >> 1;
+    crc_table[byte] = crc;
+  }
+}
+
+static uint32_t crc32(const char *bytes, size_t length) {
+  uint32_t crc = ~0u;
+  for (size_t i = 0; i < length; i++) crc = crc >> 8 ^ crc_table[(crc ^ (uint8_t)bytes[i]) & 255];
+  return ~crc;
+}
+
+static char *put32(char *out, uint32_t number) {
+  number = htonl(number);
+  return (char *)memcpy(out, &number, 4) + 4;
+}
+
+static char *put_header(char *out, const char *name, const char *value) {
+  size_t named = strlen(name), length = strlen(value);
+  *out++ = named;
+  out = (char *)memcpy(out, name, named) + named;
+  *out++ = 7; // a string
+  *out++ = 0;
+  *out++ = length;
+  return (char *)memcpy(out, value, length) + length;
+}
+
+// Writes one frame of an event stream; returns its length.
+static int put_frame(char *frame, const char *kind, const char *payload) {
+  char *headers = frame + 12, *out = headers;
+  out = put_header(out, ":event-type", kind);
+  out = put_header(out, ":content-type", "application/json");
+  out = put_header(out, ":message-type", "event");
+  size_t block = out - headers, length = strlen(payload);
+  out = (char *)memcpy(out, payload, length) + length;
+  put32(frame, 16 + block + length);
+  put32(frame + 4, block);
+  put32(frame + 8, crc32(frame, 8));
+  out = put32(out, crc32(frame, out - frame));
+  return out - frame;
+}
+
+// Converse's events: the text, and at its end the three that follow it.
+static int write_frames(int index, char *out) {
+  char payload[256];
+  int length = 0;
+  if (index == 0) length += put_frame(out, "messageStart", "{\"p\":\"abcdef\",\"role\":\"assistant\"}");
+  if (index < chunks) {
+    sprintf(payload, "{\"contentBlockIndex\":0,\"delta\":{\"text\":\" t=%020llu\"},\"p\":\"abcdefghijkl\"}",
+            (unsigned long long)now());
+    return length + put_frame(out + length, "contentBlockDelta", payload);
+  }
+  if (index > chunks) return 0;
+  length += put_frame(out + length, "contentBlockStop", "{\"contentBlockIndex\":0,\"p\":\"abcd\"}");
+  length += put_frame(out + length, "messageStop", "{\"p\":\"abcd\",\"stopReason\":\"end_turn\"}");
+  sprintf(payload,
+          "{\"metrics\":{\"latencyMs\":731},\"p\":\"abcdefgh\",\"usage\":{\"inputTokens\":120,"
+          "\"outputTokens\":%d,\"totalTokens\":%d}}",
+          chunks, chunks + 120);
+  return length + put_frame(out + length, "metadata", payload);
+}
+
+// OpenAI's events: the text, then the usage, then [DONE].
+static int write_data(int index, char *event) {
+  char envelope[512];
   snprintf(envelope, sizeof envelope, ENVELOPE, ".chunk");
-  int length;
   if (index < chunks)
-    length = snprintf(event, sizeof event,
-                      "data: {%s,\"choices\":[{\"index\":0,\"delta\":{%s\"content\":\" t=%020llu\"},"
-                      "\"finish_reason\":%s}]}\n\n",
-                      envelope, index == 0 ? "\"role\":\"assistant\"," : "", (unsigned long long)now(),
-                      index == chunks - 1 ? "\"stop\"" : "null");
-  else if (index == chunks)
-    length = snprintf(event, sizeof event,
-                      "data: {%s,\"choices\":[],\"usage\":{\"prompt_tokens\":120,\"completion_tokens\":%d,"
-                      "\"total_tokens\":%d}}\n\n",
-                      envelope, chunks, chunks + 120);
-  else
-    length = snprintf(event, sizeof event, "data: [DONE]\n\n");
-  return sprintf(out, "%x\r\n%s\r\n%s", length, event, index > chunks ? "0\r\n\r\n" : "");
+    return snprintf(event, EVENT_BYTES,
+                    "data: {%s,\"choices\":[{\"index\":0,\"delta\":{%s\"content\":\" t=%020llu\"},"
+                    "\"finish_reason\":%s}]}\n\n",
+                    envelope, index == 0 ? "\"role\":\"assistant\"," : "", (unsigned long long)now(),
+                    index == chunks - 1 ? "\"stop\"" : "null");
+  if (index == chunks)
+    return snprintf(event, EVENT_BYTES,
+                    "data: {%s,\"choices\":[],\"usage\":{\"prompt_tokens\":120,\"completion_tokens\":%d,"
+                    "\"total_tokens\":%d}}\n\n",
+                    envelope, chunks, chunks + 120);
+  return snprintf(event, EVENT_BYTES, "data: [DONE]\n\n");
+}
+
+// Writes event `index` as one HTTP chunk, with the end of the body after the last; returns its length.
+static int write_event(int index, bool frames, char *out) {
+  char event[EVENT_BYTES];
+  int length = frames ? write_frames(index, event) : write_data(index, event), written = 0;
+  if (length) {
+    written = sprintf(out, "%x\r\n", length);
+    memcpy(out + written, event, length);
+    written += length;
+    written += sprintf(out + written, "\r\n");
+  }
+  if (index > chunks) written += sprintf(out + written, "0\r\n\r\n");
+  return written;
 }
 
 static void watch(Connection *c, int operation, uint32_t what) {
@@ -129,7 +212,7 @@ static bool send_bytes(Connection *c, const char *bytes, size_t length) {
 
 static bool send_event(Connection *c) {
   char event[2 * EVENT_BYTES];
-  int length = write_event(c->next_event++, event);
+  int length = write_event(c->next_event++, c->frames, event);
   c->streaming = c->next_event <= chunks + 1;
   return send_bytes(c, event, length);
 }
@@ -146,8 +229,8 @@ static void enqueue(Connection *c, uint64_t due) {
 static bool start_stream(Connection *c) {
   // The head goes with the first event: a client would wait for that one anyway.
   char start[3 * EVENT_BYTES];
-  int head = sprintf(start, "%s", STREAM_HEAD);
-  int event = write_event(0, start + head);
+  int head = sprintf(start, "%s", c->frames ? FRAMES_HEAD : STREAM_HEAD);
+  int event = write_event(0, c->frames, start + head);
   c->streaming = true;
   c->next_event = 1;
   if (!send_bytes(c, start, head + event)) return false;
@@ -172,7 +255,9 @@ static size_t whole_request(Connection *c, bool *streams) {
     body = last + 5 - (c->request + head);
   }
   if (c->request_length < head + body) return 0;
-  *streams = memmem(c->request + head, body, "\"stream\":true", 13) != NULL;
+  char *line = strstr(c->request, " HTTP/1.1\r\n"), *way = strstr(c->request, "/converse-stream HTTP/1.1");
+  c->frames = way && way < line;
+  *streams = c->frames || memmem(c->request + head, body, "\"stream\":true", 13) != NULL;
   return head + body;
 }
 
@@ -252,6 +337,7 @@ int main(int count, char **arguments) {
   pace = strtoull(arguments[2], NULL, 10) * 1000;
   chunks = atoi(arguments[3]);
   prepare_answer();
+  prepare_crc();
   int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   struct sockaddr_in address = {.sin_family = AF_INET,

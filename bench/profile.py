@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.contenders import Contender, start_upstreams
+from bench.contenders import BEDROCK, Contender, start_upstreams
 from bench.gateway import Ledger, start_gateway
 from bench.machine import LOAD_CORE, Running, Unable, allow_open_files, check_machine
 from bench.rows import Load, rows
@@ -33,7 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise Unable(f"py-spy is not on PATH. {__doc__}")
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-            gateway, ledger = start_gateway(stack, folder, start_upstreams(stack, folder))
+            upstreams = start_upstreams(stack, folder)
+            if load.upstream is not BEDROCK:
+                del upstreams[BEDROCK.name]
+            gateway, ledger = start_gateway(stack, folder, upstreams)
             _serve(load, gateway, ledger, 1)
             threads = gateway.process.thread_seconds()
             answers = _serve(load, gateway, ledger, options.seconds)

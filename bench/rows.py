@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bench.contenders import (
+    BEDROCK,
     CHAT,
     INSTANT,
     JSON_TOKENS,
@@ -227,6 +228,12 @@ def rows() -> tuple[Row, ...]:
             (_cpu("responses_stream", "responses: stream of 100 chunks, 64 conn."),),
             _processor_time,
             Load(INSTANT, 64, api=RESPONSES),
+        ),
+        Row(
+            "bedrock-stream",
+            (_cpu("bedrock_stream", "bedrock: stream of 100 chunks, 64 conn."),),
+            _processor_time,
+            Load(BEDROCK, 64),
         ),
         Row(
             "responses-json",

@@ -5,17 +5,17 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from bench.contenders import Contender, start_nginx, start_upstreams
+from bench.contenders import BEDROCK, Contender, start_nginx, start_upstreams
 from bench.gateway import Ledger, LedgerDiffers, start_gateway
 from bench.machine import OtherWork, Unable, allow_open_files, check_machine, compiled
 from bench.report import as_json, machine, table
-from bench.rows import Line, LoadFailed, rows
+from bench.rows import Line, LoadFailed, Row, rows
 
 _DISTURBED = 0.05
 """The share of the cores that other work may have without a word about it."""
@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     signal.signal(signal.SIGTERM, _leave)
     began = time.monotonic()
+    chosen = [row for row in rows() if not options.only or row.key in options.only]
     try:
         check_machine()
         allow_open_files()
@@ -35,11 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
             upstreams = start_upstreams(stack, folder)
             nginx = start_nginx(stack, folder, upstreams)
-            gateway, ledger = start_gateway(stack, folder, upstreams)
+            gateways = _start_gateways(stack, folder, upstreams, chosen)
             others = OtherWork()
-            lines = _measure(options, (gateway, nginx), ledger)
+            lines = _measure(options, chosen, gateways, nginx)
             disturbed = others.share()
-            verdict = ledger.check()
+            verdict = "; ".join(ledger.check() for _, ledger in gateways.values())
     except Unable as unable:
         print(f"bench: {unable}", file=sys.stderr)
         return 2
@@ -75,12 +76,36 @@ def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _measure(options: argparse.Namespace, contenders: Sequence[Contender], ledger: Ledger) -> list[Line]:
-    chosen = [row for row in rows() if not options.only or row.key in options.only]
+def _start_gateways(
+    stack: ExitStack, folder: Path, upstreams: Mapping[str, int], chosen: Sequence[Row]
+) -> dict[bool, tuple[Contender, Ledger]]:
+    """By whether it serves Bedrock. That is one of its own, so that the others' memory is without AWS's
+    libraries and price lists, and is there only if a row wants it."""
+    apart: dict[bool, dict[str, int]] = {True: {}, False: {}}
+    for name, port in upstreams.items():
+        apart[name == BEDROCK.name][name] = port
+    wanted = {_is_bedrocks(row) for row in chosen}
+    return {
+        kind: start_gateway(stack, folder / ("bedrock" if kind else "gateway"), apart[kind])
+        for kind in sorted(wanted)
+    }
+
+
+def _is_bedrocks(row: Row) -> bool:
+    return row.load.upstream is BEDROCK
+
+
+def _measure(
+    options: argparse.Namespace,
+    chosen: Sequence[Row],
+    gateways: Mapping[bool, tuple[Contender, Ledger]],
+    nginx: Contender,
+) -> list[Line]:
     for row in chosen:
+        gateway, ledger = gateways[_is_bedrocks(row)]
         print(f"{row.key} ", end="", file=sys.stderr, flush=True)
         for _ in range(row.rounds or options.rounds):
-            for contender in contenders:
+            for contender in (gateway, nginx):
                 row.measure(row, contender, ledger, options.seconds)
             print(".", end="", file=sys.stderr, flush=True)
         print(file=sys.stderr)
