@@ -11,7 +11,7 @@ from bedrock_server_credentials import STATIC, Identity, check_credentials
 from bedrock_server_messages import Json, as_content, as_messages, as_reason, as_usage
 from bedrock_server_models import ACCOUNT, Model, served
 from bedrock_server_rules import check
-from bedrock_server_stream import exception, frames
+from bedrock_server_stream import exception, frames, told
 from hostile import Behaviour, Hostile, Peer, Seen
 from hostile_behaviours import END, MARK, piece, response
 
@@ -185,6 +185,10 @@ async def _half_a_frame(peer: Peer, name: str, all_frames: list[bytes]) -> None:
 
 
 async def _uncounted(peer: Peer, name: str, all_frames: list[bytes]) -> None:
+    await _whole(peer, name, [*all_frames[:-1], told("metadata", metrics={"latencyMs": 7})])
+
+
+async def _no_metadata(peer: Peer, name: str, all_frames: list[bytes]) -> None:
     await _whole(peer, name, all_frames[:-1])
 
 
@@ -207,6 +211,7 @@ _BREAKS: dict[str, Callable[[Peer, str, list[bytes]], Awaitable[None]]] = {
     "half-a-frame": _half_a_frame,
     "truncated": _truncated,
     "uncounted": _uncounted,
+    "no-metadata": _no_metadata,
     "cut": _cut,
     "silence": _silence,
 }

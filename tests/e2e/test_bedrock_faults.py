@@ -106,6 +106,7 @@ def broken(gateway: GatewayProcess, surface: str, script: str) -> tuple[Talk, st
         "bad-crc",
         "half-a-frame",
         "truncated",
+        "no-metadata",
         "cut",
         "silence",
     ],
