@@ -53,6 +53,7 @@ class GenerationEndpoint(Struct, frozen=True):
     ) -> None:
         """`headers` go with every response. Raises ClientLeft; faults are answered."""
         journal.surface = self.reception.name
+        dialogue: Dialogue | None = None
         try:
             # The credential is judged before a byte of the body is read.
             caller = await self.authenticator.authenticate(header(scope, b"authorization"))
@@ -71,7 +72,7 @@ class GenerationEndpoint(Struct, frozen=True):
                 await self._answer(generation, receive, send, journal, headers)
         except Fault as fault:
             journal.note_fault(fault)
-            await self._refuse(fault, send, journal, headers)
+            await self._refuse(fault if dialogue is None else dialogue.located(fault), send, journal, headers)
 
     async def _answer(
         self, generation: Generation, receive: Receive, send: Send, journal: Journal, headers: Headers

@@ -56,6 +56,9 @@ class Dialogue(Protocol):
 
     def renderer(self) -> Renderer: ...
 
+    def located(self, fault: Fault) -> Fault:
+        """The fault, which counts the request's messages, with the place that the caller counted."""
+
     def whole(self, answer: Answer, usage: Usage) -> tuple[Turn | None, Callable[[Bill], bytes]]:
         """Of an answer that came whole: what it came to, for the store, and its JSON body once the charge is
         known."""

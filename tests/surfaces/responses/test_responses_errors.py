@@ -90,6 +90,14 @@ CHAT = [
         "tools",
     ),
     (
+        UnsupportedParameter(
+            "'web_search_options.search_context_size' is not supported by the provider 'x': leave it out",
+            param="web_search_options.search_context_size",
+        ),
+        "'search_context_size' of the tool 'web_search' is not supported by the provider 'x': leave it out",
+        "tools",
+    ),
+    (
         RejectedByProvider("max_tokens is too large: 5000. At most 4096.", param="max_tokens"),
         "max_output_tokens is too large: 5000. At most 4096.",
         "max_output_tokens",

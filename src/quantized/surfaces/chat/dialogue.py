@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from quantized.core.errors import Fault
 from quantized.core.fold import Answer
 from quantized.core.request import GenerationRequest
 from quantized.core.turns import StoredTurn, Turn
@@ -25,6 +26,9 @@ class ChatDialogue:
 
     def renderer(self) -> ChatRenderer:
         return ChatRenderer(self.request)
+
+    def located(self, fault: Fault) -> Fault:
+        return fault
 
     def whole(self, answer: Answer, usage: Usage) -> tuple[None, Callable[[Bill], bytes]]:  # noqa: ARG002
         return None, partial(render, self.request, answer)

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from quantized.core.errors import Fault
 from quantized.core.fold import Answer
 from quantized.core.request import GenerationRequest
 from quantized.core.turns import StoredTurn, Turn
 from quantized.core.usage import Bill, Usage
 from quantized.surfaces.responses.compose import Conversation
+from quantized.surfaces.responses.locate import located
 from quantized.surfaces.responses.render import Identity, answered, render
 from quantized.surfaces.responses.stream import ResponsesRenderer
 from quantized.surfaces.responses.surface import ResponsesSurface
@@ -30,6 +32,9 @@ class ResponsesDialogue:
 
     def renderer(self) -> ResponsesRenderer:
         return ResponsesRenderer(self._conversation, self._identity)
+
+    def located(self, fault: Fault) -> Fault:
+        return located(fault, self._conversation)
 
     def whole(self, answer: Answer, usage: Usage) -> tuple[Turn, Callable[[Bill], bytes]]:
         turn = answered(self._conversation, self._identity, answer, usage.web_searches)

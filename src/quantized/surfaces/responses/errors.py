@@ -55,6 +55,7 @@ and functions, of which the caller wrote others, so it is left out."""
 _WORDS = (
     (re.compile(r"\bmax_(?:completion_)?tokens\b"), "max_output_tokens"),
     (re.compile(r"\breasoning_effort\b"), "reasoning.effort"),
+    (re.compile(r"'web_search_options\.(\w+)'"), r"'\1' of the tool 'web_search'"),
     (re.compile(r"'?\bweb_search_options\b'?"), "'web_search' in 'tools'"),
     # The plain word is English, too.
     (re.compile(r"\bmessages(?:\[\d*\]|\.\d+)[\w.\[\]]*|(?<=['\"`])messages(?=['\"`])"), "input"),
