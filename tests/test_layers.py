@@ -47,6 +47,7 @@ SOLE_IMPORTERS = {
     "time": {"clock", "upstream"},
     "click": {"cli"},
     "rich": {"cli"},
+    "botocore": {"providers"},
 }
 
 
