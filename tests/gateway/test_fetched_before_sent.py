@@ -170,3 +170,11 @@ async def test_where_nothing_is_fetched_it_is_refused(gateway: Gateway, told: To
     with pytest.raises(UnsupportedParameter, match="data: URL"):
         await generation(off, told).answer()
     assert told.said == ["hold", "release"]
+
+
+async def test_what_is_refused_anyway_is_refused_before_anything_is_fetched(
+    gateway: Gateway, told: Told
+) -> None:
+    with pytest.raises(UnsupportedParameter, match="seed"):
+        await generation(gateway, told, seed=1).answer()
+    assert told.said == ["hold", "release"]

@@ -77,6 +77,12 @@ def user(*urls: str) -> Message:
     return Message("user", (Text("Look:"), *map(Image, urls)))
 
 
+def taken(asked: GenerationRequest) -> None:
+    """Whoever looks before has nothing against it."""
+    urls = [part.url for message in asked.messages for part in message.parts if isinstance(part, Image)]
+    assert all(url.startswith("data:") for url in urls)
+
+
 def inlined(name: object) -> str:
     path = f"/{name}"
     return "data:image/png;base64," + b64encode(PNG.ljust(SIZE - len(path), b".") + path.encode()).decode()
@@ -90,7 +96,7 @@ async def test_every_url_becomes_its_image_and_all_else_stays(gallery: Gallery) 
         Message("user", (Image(gallery.url(2), "high"), Image(gallery.url(1)))),
         result,
     )
-    found = await gallery.images().inlined(asked)
+    found = await gallery.images().inlined(asked, taken)
     assert found == request(
         user(inlined(1), kept),
         Message("user", (Image(inlined(2), "high"), Image(inlined(1)))),
@@ -101,12 +107,12 @@ async def test_every_url_becomes_its_image_and_all_else_stays(gallery: Gallery) 
 
 async def test_without_urls_nothing_changes(gallery: Gallery) -> None:
     asked = request(user("data:image/gif;base64,R0lGODdh"))
-    assert await gallery.images().inlined(asked) is asked
+    assert await gallery.images().inlined(asked, taken) is asked
 
 
 async def refused(images: RemoteImages, asked: GenerationRequest) -> ImageNotFetched:
     with pytest.raises(ImageNotFetched) as fault:
-        await images.inlined(asked)
+        await images.inlined(asked, taken)
     return fault.value
 
 
@@ -128,14 +134,14 @@ async def test_too_many_are_refused_before_any_is_fetched(gallery: Gallery) -> N
     assert fault.param == "messages[0].content[4].image_url.url"
     assert "at most 3" in fault.message
     assert gallery.asked == []
-    assert await gallery.images(per_request=4).inlined(request(user(*urls, urls[0])))
+    assert await gallery.images(per_request=4).inlined(request(user(*urls, urls[0])), taken)
 
 
 async def test_too_much_is_refused(gallery: Gallery) -> None:
     urls = [gallery.url(n) for n in range(3)]
     fault = await refused(gallery.images(bytes=3 * SIZE - 1), request(user(*urls)))
     assert f"{3 * SIZE - 1} bytes" in fault.message
-    assert await gallery.images(bytes=3 * SIZE).inlined(request(user(*urls)))
+    assert await gallery.images(bytes=3 * SIZE).inlined(request(user(*urls)), taken)
 
 
 async def test_all_together_have_an_end(gallery: Gallery) -> None:
@@ -149,7 +155,7 @@ async def test_only_so_many_are_fetched_at_once(gallery: Gallery) -> None:
     images = gallery.images(at_once=2)
     asked = [request(user(*(gallery.url(f"{r}{n}") for n in range(3)))) for r in range(2)]
     gallery.go.clear()
-    both = asyncio.gather(*map(images.inlined, asked))
+    both = asyncio.gather(*(images.inlined(one, taken) for one in asked))
     async with asyncio.timeout(5):
         await gallery.two.wait()
     gallery.go.set()
@@ -160,10 +166,10 @@ async def test_only_so_many_are_fetched_at_once(gallery: Gallery) -> None:
 
 async def test_who_leaves_leaves_no_fetch_behind(gallery: Gallery) -> None:
     images = gallery.images(at_once=1)
-    task = asyncio.create_task(images.inlined(request(user(gallery.url("slow")))))
+    task = asyncio.create_task(images.inlined(request(user(gallery.url("slow"))), taken))
     async with asyncio.timeout(5):
         await gallery.any.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await images.inlined(request(user(gallery.url(1))))
+    assert await images.inlined(request(user(gallery.url(1))), taken)

@@ -7,6 +7,7 @@ task; the ledger takes a verb at the moment it is said, so a cancelled request s
 """
 
 import asyncio
+from functools import partial
 from typing import TypeVar
 
 from msgspec import Struct
@@ -123,10 +124,11 @@ class Generation:
         cap = self._request.max_output_tokens if lowered is None else lowered
         if cap is None and provider.capabilities.cap_required:
             cap = self._quote.output_cap
+        encode = partial(provider.encode, target=_target(self._quote.offer.model, cap))
         request = self._request
         if images is not None and not provider.capabilities.fetches_images:
-            request = await images.inlined(request)
-        return provider.encode(request, _target(self._quote.offer.model, cap))
+            request = await images.inlined(request, encode)
+        return encode(request)
 
     async def _whole(self, response: UpstreamResponse, _: float) -> tuple[Answer, Meter]:
         body = await response.read(self._gateway.answer_bytes)

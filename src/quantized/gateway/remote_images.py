@@ -2,7 +2,7 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -12,6 +12,12 @@ from quantized.core.errors import Fault, ImageNotFetched
 from quantized.core.parts import AnyPart, Image, ToolResult
 from quantized.core.request import GenerationRequest
 from quantized.wire.data_url import is_data_url
+
+_DOT = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5E"
+    "rkJggg=="
+)
+"""A grey picture of one pixel."""
 
 
 class Fetched(Protocol):
@@ -45,8 +51,14 @@ class RemoteImages:
         self._limits = limits or ImageLimits()
         self._free = asyncio.Semaphore(self._limits.at_once)
 
-    async def inlined(self, request: GenerationRequest) -> GenerationRequest:
-        """The request with `data:` URLs alone. Raises ImageNotFetched, naming the part."""
+    async def inlined(
+        self, request: GenerationRequest, check: Callable[[GenerationRequest], object]
+    ) -> GenerationRequest:
+        """The request with `data:` URLs alone. Raises ImageNotFetched, naming the part.
+
+        `check` is given the request with some picture in the place of each that is to be fetched. What it
+        raises is raised before anything is.
+        """
         wanted: dict[str, str] = {}
         for url, field in _remote(request):
             wanted.setdefault(url, field)
@@ -58,12 +70,8 @@ class RemoteImages:
                 f"A request may name at most {limit} images by their URL; send the others as data: URLs",
                 param=list(wanted.values())[limit],
             )
-        found = await self._all(wanted)
-        messages = tuple(
-            replace(message, parts=tuple(_with(part, found) for part in message.parts))
-            for message in request.messages
-        )
-        return replace(request, messages=messages)
+        check(_shown(request, dict.fromkeys(wanted, _DOT)))
+        return _shown(request, await self._all(wanted))
 
     async def _all(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
         """A `data:` URL for each URL. What one image's fault leaves without use is not fetched to its end."""
@@ -90,6 +98,14 @@ class RemoteImages:
         except BaseExceptionGroup as faults:
             raise faults.exceptions[0] from None
         return found
+
+
+def _shown(request: GenerationRequest, found: Mapping[str, str]) -> GenerationRequest:
+    messages = tuple(
+        replace(message, parts=tuple(_with(part, found) for part in message.parts))
+        for message in request.messages
+    )
+    return replace(request, messages=messages)
 
 
 def _refused(field: str, why: str) -> Fault:
