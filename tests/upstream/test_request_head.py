@@ -115,3 +115,24 @@ def test_no_header_ever_adds_a_line(name: str, value: str) -> None:
     assert len(sent.split("\r\n")) == 7
     assert sent.count("\r") == sent.count("\n") == 6
     assert f"{name}: {value}\r\n" in sent
+
+
+@given(
+    st.lists(st.sampled_from([("accept", "*/*"), ("x-a", "1"), ("accept-encoding", "gzip")]), max_size=3),
+    st.lists(st.sampled_from([("x-amz-date", "20260101T000000Z"), ("authorization", "signed")]), max_size=2),
+)
+def test_headers_of_one_call_alone_come_after_the_others(
+    shared: list[tuple[str, str]], once: list[tuple[str, str]]
+) -> None:
+    url = "http://a.b/c"
+    apart = wire(UpstreamCall(url, tuple(shared), b"x", once=tuple(once)))
+    assert sorted(apart.split("\r\n")) == sorted(
+        wire(UpstreamCall(url, (*shared, *once), b"x")).split("\r\n")
+    )
+    assert wire(UpstreamCall(url, tuple(shared), b"x")) != apart or not once
+
+
+@pytest.mark.parametrize("field", [("host", "x"), ("x-a", "1\r\nx-b: 2"), ("x a", "1")])
+def test_headers_of_one_call_alone_are_checked_like_the_others(field: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match="header"):
+        wire(UpstreamCall("http://a.b/c", (), b"", once=(field,)))

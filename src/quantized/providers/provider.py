@@ -28,12 +28,14 @@ class Target(Struct, frozen=True):
 
 
 class UpstreamCall(Struct, frozen=True):
-    """One HTTP request, whole. `url` is absolute; header names are lower-case."""
+    """One HTTP request, whole. `url` is absolute; header names are lower-case. `once`: further headers, which
+    no other request has (a signature)."""
 
     url: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
     method: str = "POST"
+    once: tuple[tuple[str, str], ...] = ()
 
 
 class Capabilities(Struct, frozen=True):

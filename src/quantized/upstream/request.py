@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -118,10 +119,14 @@ def request_head(
     `absolute`: the target is the whole URL, as a proxy for plain http wants it. Raises ValueError, which
     never tells a header's value.
     """
-    return _head(call.method, call.url, call.headers, extra, absolute)
+    head = _head(call.method, call.url, call.headers, extra, absolute)
+    if not call.once:
+        return head
+    _check(call.once)
+    return RequestHead(head.start + _lines(call.once), head.any_coding)
 
 
-# A gateway sends the same few heads again and again.
+# A gateway sends the same few heads again and again, but for what is in them once.
 @lru_cache(maxsize=256)
 def _head(
     method: str,
@@ -140,8 +145,11 @@ def _head(
     fields = [("host", origin.host_field), *extra, *headers]
     if not any_coding:
         fields.append(("accept-encoding", "identity"))
-    lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
-    return RequestHead(f"{method} {target} HTTP/1.1\r\n{lines}".encode("latin-1"), any_coding)
+    return RequestHead(f"{method} {target} HTTP/1.1\r\n".encode("latin-1") + _lines(fields), any_coding)
+
+
+def _lines(fields: Iterable[tuple[str, str]]) -> bytes:
+    return "".join([f"{name}: {value}\r\n" for name, value in fields]).encode("latin-1")
 
 
 def _check(headers: tuple[tuple[str, str], ...]) -> None:

@@ -42,7 +42,7 @@ class BearerToken:
     def authorize(self, call: UpstreamCall, now: datetime) -> UpstreamCall:
         _ = now
         kept = tuple(field for field in call.headers if field[0] not in _OURS)
-        return replace(call, headers=(*kept, self._field))
+        return replace(call, headers=(*kept, self._field), once=())
 
 
 class Signer:
@@ -59,12 +59,12 @@ class Signer:
     def authorize(self, call: UpstreamCall, now: datetime) -> UpstreamCall:
         credentials = self._credentials(round(now.timestamp() * 1000))
         time = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-        fields = [field for field in call.headers if field[0] not in _OURS]
-        fields.append(("x-amz-date", time))
+        kept = tuple([field for field in call.headers if field[0] not in _OURS])
+        once = [("x-amz-date", time)]
         if credentials.token is not None:
-            fields.append(("x-amz-security-token", credentials.token))
+            once.append(("x-amz-security-token", credentials.token))
         place = _place(call.url)
-        names, lines = _canonical_headers((("host", place.host), *fields))
+        names, lines = _canonical_headers((("host", place.host), *kept, *once))
         request = (
             f"{call.method}\n{place.path}\n{place.query}\n{lines}\n{names}\n{sha256(call.body).hexdigest()}"
         )
@@ -73,8 +73,8 @@ class Signer:
         text = f"{_ALGORITHM}\n{time}\n{scope}\n{sha256(request.encode()).hexdigest()}"
         signature = digest(self._signing_key(credentials, day), text.encode(), "sha256").hex()
         told = f"Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
-        fields.append(("authorization", f"{_ALGORITHM} {told}"))
-        return replace(call, headers=tuple(fields))
+        once.append(("authorization", f"{_ALGORITHM} {told}"))
+        return replace(call, headers=kept, once=tuple(once))
 
     def _signing_key(self, credentials: AwsCredentials, day: str) -> bytes:
         """One and the same for a day, as long as the credentials are."""
