@@ -25,8 +25,9 @@ from quantized.providers.anthropic.seals import read
 
 def test_parts_follow_one_another_in_the_order_of_the_blocks():
     kinds = [type(part).__name__ for part in taped("anthropic_web_search_thinking").parts]
-    assert kinds == ["Reasoning", "OutputText", "Reasoning", "Reasoning", "OutputText"]
-    thought, _, searched, again, _ = taped("anthropic_web_search_thinking").parts
+    assert kinds == ["Reasoning", "OutputText", "Reasoning", "Reasoning", "OutputText", "Reasoning"]
+    thought, _, searched, again, _, place = taped("anthropic_web_search_thinking").parts
+    assert place.text is None
     assert isinstance(thought, Reasoning)
     assert isinstance(searched, Reasoning)
     assert isinstance(again, Reasoning)

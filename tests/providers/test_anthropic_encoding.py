@@ -301,11 +301,33 @@ def test_web_search_that_cannot_be_had():
     sized = replace(HELLO, web_search=WebSearch("high"))
     assert refusal(sized).param == "web_search_options.search_context_size"
     assert refusal(replace(HELLO, tools=(Tool("web_search"),), web_search=WebSearch())).param == "tools"
+    forbidden = refusal(replace(TOOLS, web_search=WebSearch(), tool_choice=ToolChoice("none")))
+    assert forbidden.param == "tool_choice"
+    assert "'web_search_options'" in forbidden.message
+    unknown = replace(HELLO, web_search=WebSearch(), tool_choice=ToolChoice("function", "f"))
+    assert refusal(unknown).param == "tool_choice"
+
+
+def test_what_a_schema_is_for_is_told_with_it():
+    def told(description: str | None, source: bytes = SCHEMA) -> object:
+        wanted = JsonSchema("s", Raw(source), description)
+        body = encode(replace(HELLO, output_format=OutputFormat("json_schema", wanted)))
+        return body["output_config"]["format"]["schema"].get("description")
+
+    described = SCHEMA.replace(b"{", b'{"description":"A count.",', 1)
+    assert told("How many.") == "How many."
+    assert told("How many.", described) == "How many.\n\nA count."
+    assert [told(None, described), told("A count.", described)] == ["A count."] * 2
 
 
 def test_prefill():
-    continued = replace(HELLO, messages=(user("Count"), assistant("1, 2, \n")))
-    assert encode(continued)["messages"][-1]["content"] == [{"type": "text", "text": "1, 2,"}]
+    continued = replace(HELLO, messages=(user("Count"), assistant("1,", " 2,")))
+    assert encode(continued)["messages"][-1]["content"] == [
+        {"type": "text", "text": "1,"},
+        {"type": "text", "text": " 2,"},
+    ]
+    trailing = replace(HELLO, messages=(user("Count"), assistant("1,", " 2, \n")))
+    assert refusal(trailing).param == "messages[1].content[1]"
     for model in ("claude-opus-4-6", OPUS_48, OPUS_55):
         assert refusal(continued, model).param == "messages"
     formatted = replace(continued, output_format=schema(SCHEMA).output_format)

@@ -180,3 +180,34 @@ def test_what_two_turns_cost():
 
 def test_a_short_conversation_is_left_alone():
     assert cost("continued", 3, 400, 40, 40) == cost("off", 3, 400, 40, 40)
+
+
+def test_a_mark_on_a_part_that_says_nothing_moves_to_the_part_before():
+    blank = marked(" ", "5m")
+    assert marks(encode(talk(instructed("a", blank), user("b")))) == ["system[0]"]
+    assert marks(encode(talk(user("a", marked("")), assistant("b", blank), user("c")))) == ["0.0", "1.0"]
+    assert marks(encode(talk(user("a"), assistant("b", marked("", "1h")), user("c")))) == ["1.0"]
+    called_f = called("c")
+    answered = talk(
+        user("a"), replace(called_f, parts=(*called_f.parts, blank)), result("c", "r"), user(blank)
+    )
+    assert marks(encode(answered)) == ["1.0", "2.0"]
+
+
+def test_of_two_marks_the_one_that_lives_longer_stays():
+    for one, other in (("5m", "1h"), ("1h", "5m"), (None, "1h")):
+        body = encode(talk(user(marked("a", one), marked(" ", other))))
+        assert body["messages"][0]["content"][0][FIELD] == {"type": "ephemeral", "ttl": "1h"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "at"),
+    [
+        ((user(marked(" "), "a"),), "messages[0].content[0]"),
+        ((instructed(marked("")), user("a")), "messages[0].content[0]"),
+        ((user("a"), assistant(marked("")), user("b")), "messages[1].content[0]"),
+        ((user("a"), assistant(marked(" "), "b"), user("b")), "messages[1].content[0]"),
+    ],
+)
+def test_a_mark_on_nothing_at_all_is_refused(messages, at):
+    assert refusal(talk(*messages)).param == f"{at}.cache_control"

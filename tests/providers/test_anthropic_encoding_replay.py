@@ -18,6 +18,7 @@ from quantized.providers.provider import Target
 
 PROVIDER = AnthropicProvider(automatic_caching="off")
 Blocks = list[dict[str, Any]]
+CITED = {"type": "web_search_result_location", "url": "https://a.test", "title": None, "cited_text": "a"}
 
 
 def turns(*messages: Message) -> list[dict[str, Any]]:
@@ -29,7 +30,7 @@ def turns(*messages: Message) -> list[dict[str, Any]]:
 
 def signed(*written: str) -> Blocks:
     """An answer of blocks, by words: `T` thinking, `E` empty signed thinking, `R` redacted thinking, `C` a
-    call, everything else a text."""
+    call, `W…` a text that cites the web, everything else a text."""
     blocks: Blocks = []
     for at, word in enumerate(written):
         match word:
@@ -41,6 +42,8 @@ def signed(*written: str) -> Blocks:
                 blocks.append({"type": "redacted_thinking", "data": f"c2VjcmV0{at}"})
             case "C":
                 blocks.append({"type": "tool_use", "id": f"toolu_{at}", "name": "f", "input": {"n": at}})
+            case _ if word.startswith("W"):
+                blocks.append({**text(word), "citations": [{**CITED, "encrypted_index": f"aW5kZXg{at}"}]})
             case _:
                 blocks.append(text(word))
     return blocks
@@ -109,6 +112,13 @@ ANSWERS = [
     ("a", "T", "b", "E", "C"),
     ("T", "C", "T", "C"),
     ("T", "a ", "R", "b", "T", "c", "C"),
+    ("T", "C", "a"),
+    ("a", "C", "b", "C"),
+    ("C", "a", "T", "C", "C", "b", "C"),
+    ("W",),
+    ("a", "W", "b", "W", "W"),
+    ("T", "a", "W", "C", "C"),
+    ("W", "C", "W", "b", "C", "T", "a", "W"),
 ]
 
 
@@ -121,24 +131,22 @@ def test_blocks_come_back_in_their_places(way, written):
 
 @st.composite
 def answers(draw: st.DrawFn) -> list[str]:
-    words = draw(st.lists(st.sampled_from(["T", "E", "R", "C", "some text", "é ", "\U0001f642"]), max_size=8))
-    # What the API itself would say: no text right after a text, and no thought last.
-    words = [word for at, word in enumerate(words) if at == 0 or word in "TERC" or words[at - 1] in "TERC"]
-    return [*words, draw(st.sampled_from(["end", "C"]))] if words[-1:] not in (["end"], ["C"]) else words
+    said = st.sampled_from(["T", "E", "R", "C", "W", "W\U0001f642", "some text", "é ", "\U0001f642"])
+    words = draw(st.lists(said, max_size=8))
+    # What the API itself would say: no text right after a text, unless one cites; and no thought last.
+    words = [
+        word
+        for at, word in enumerate(words)
+        if at == 0 or word in "TERC" or words[at - 1] in "TERC" or "W" in word + words[at - 1]
+    ]
+    return [*words, draw(st.sampled_from(["Wend", "C"]))]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(written=answers(), way=st.sampled_from([kept, kept_apart, chatted]))
 def test_any_answer_comes_back_as_it_was(written, way):
     blocks = signed(*written)
-    found = replayed(way(blocks), results(blocks))
-    thoughts = [block for block in blocks if "thinking" in block["type"]]
-    assert [block for block in found if "thinking" in block["type"]] == thoughts
-    assert joined(found) == joined(blocks)
-    if thoughts:
-        # Up to the last thought all is as it was; what came after it may come in another order.
-        last = blocks.index(thoughts[-1])
-        assert found[: last + 1] == blocks[: last + 1]
+    assert replayed(way(blocks), results(blocks)) == blocks
 
 
 def joined(blocks: Blocks) -> tuple[str, list[str]]:
@@ -180,6 +188,19 @@ def test_a_turn_whose_text_was_changed_comes_back_without_its_thoughts(way):
     messages = way(signed("T", "a", "T", "C"))
     found = replayed(edited(messages, a="b"), [result("toolu_3", "r")])
     assert [block["type"] for block in found] == ["text", "tool_use"]
+
+
+@WAYS
+def test_a_text_that_was_changed_cites_nothing(way):
+    messages = edited(way(signed("T", "a", "W", "b")), aWb="xyz", W="y")
+    found = replayed(messages, [user("next")])
+    assert all("citations" not in block for block in found)
+    assert "y" in joined(found)[0]
+
+
+def test_a_change_behind_the_last_block_leaves_that_one_where_it_is():
+    blocks = signed("T", "C", "b")
+    assert replayed(edited(chatted(blocks), b="x"), results(blocks)) == [blocks[0], text("x"), blocks[1]]
 
 
 @WAYS
@@ -246,6 +267,11 @@ def test_a_refusal_is_no_part_of_what_was_sealed():
         b'{"type":"reasoning.block","provider":"anthropic","index":0,"block":{"type":"document"}}',
         b'{"type":"reasoning.block","provider":"anthropic","index":0,'
         b'"block":{"type":"x","cache_control":{"type":"ephemeral"}}}',
+        b'{"type":"reasoning.place","provider":"anthropic","index":0}',
+        b'{"type":"reasoning.place","provider":"anthropic","index":0,'
+        b'"before":[{"type":"text","length":1,"check":3904355907,"beside":{"cache_control":{}}}]}',
+        b'{"type":"reasoning.place","provider":"anthropic","index":0,"before":[{"type":"text","length":1,'
+        b'"check":3904355907,"beside":{"citations":[{"type":"char_location","cited_text":"a"}]}}]}',
     ],
 )
 def test_a_seal_that_was_tampered_with_is_refused(payload):

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from anthropic_requests import (
     HAIKU_3,
@@ -17,9 +19,14 @@ from anthropic_requests import (
 from msgspec.structs import replace
 
 from quantized.core.errors import InsufficientCredits
+from quantized.core.parts import Reasoning, Seal
 from quantized.core.request import GenerationRequest, ReasoningWish, Sampling, Tool, ToolChoice
+from quantized.providers.anthropic.provider import AnthropicProvider
+from quantized.providers.provider import Target
 
 OPUS_46 = "claude-opus-4-6"
+HAIKU_55 = "claude-haiku-5-5"
+NOTHING = {"reasoning": None, "tools": None, "tool_choice": None}
 
 
 def wishing(**wish) -> GenerationRequest:
@@ -184,3 +191,31 @@ def test_a_loop_that_began_without_thinking_goes_on_without():
     assert "thinking" in encode(replace(wishing(effort="low"), messages=asked_again))
     # Adaptive thinking begins wherever it likes.
     assert "thinking" in encode(replace(wishing(effort="low"), messages=loop), OPUS_48)
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "told"),
+    [
+        (HAIKU_55, {"reasoning": ReasoningWish("none")}, "disabled"),
+        (HAIKU_55, {"tools": (Tool("f"),), "tool_choice": ToolChoice("required")}, "disabled"),
+        (SONNET_55, {"reasoning": ReasoningWish(enabled=False)}, "between_tools"),
+        (OPUS_5, {"reasoning": ReasoningWish("none")}, "disabled"),
+    ],
+)
+def test_a_request_without_thinking_brings_no_thoughts(model, fields, told):
+    """A model that binds its thoughts would refuse them behind another prompt, and can only be told to pass
+    them over where it thinks."""
+    payload = b'{"type":"reasoning.text","provider":"anthropic","index":0,"text":"x","signature":"y"}'
+    thought = Reasoning("x", (Seal("anthropic", "reasoning_details", payload),))
+    talk = replace(HELLO, messages=(user("a"), assistant(thought, "b"), user("c")), **fields)
+    provider = AnthropicProvider()
+    body = json.loads(provider.encode(talk, Target(model, 4_000)).body)
+    assert body["thinking"] == {"type": told}
+    assert [block["type"] for block in body["messages"][1]["content"]] == ["text"]
+    thinking = json.loads(provider.encode(replace(talk, **NOTHING), Target(model, 4_000)).body)
+    assert [block["type"] for block in thinking["messages"][1]["content"]] == ["thinking", "text"]
+
+
+def test_an_effort_and_a_budget_are_not_both_kept():
+    for model in (SONNET, OPUS_46, OPUS_48):
+        assert refusal(wishing(effort="low", max_tokens=2_000), model).param == "reasoning.max_tokens"

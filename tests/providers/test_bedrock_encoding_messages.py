@@ -257,7 +257,7 @@ def test_what_an_assistant_said_otherwise():
 
 class TestTheEnd:
     def test_an_answer_is_continued_where_models_do_so(self):
-        assert turns(user("a"), assistant("The answer is  "))[-1]["content"] == [{"text": "The answer is"}]
+        assert turns(user("a"), assistant("The answer is"))[-1]["content"] == [{"text": "The answer is"}]
         assert turns(user("a"), assistant("x"), model=NOVA)[-1]["role"] == "assistant"
 
     @pytest.mark.parametrize("model", [OPUS_48, LLAMA, MISTRAL])

@@ -6,21 +6,26 @@ texts are one text, the calls and the seals apart from it; then the seals tell w
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from quantized.core.parts import AnyPart, CacheMark, Reasoning, Refusal, Seal, Text, ToolCall
-from quantized.providers.places import MadeCall, Neighbour, SaidText, SealedBlock
+from quantized.providers.content import nothing_to_mark, outlasting
+from quantized.providers.places import MadeCall, Neighbour, SaidText, SealedBlock, checksum
 from quantized.providers.refusal import unsupported
 
 
 class Said(Struct, frozen=True):
-    """A text as it came. A refusal is said too, but no block of the answer that it is told with."""
+    """A text as it came. A refusal is said too, but no block of the answer that it is told with. `beside`: as
+    `places.SaidText` has it."""
 
     text: str
     path: str
     cache: CacheMark | None = None
     apart: bool = False
+    beside: dict[str, Any] = {}
 
 
 class Called(Struct, frozen=True):
@@ -43,7 +48,8 @@ def pieces(parts: Iterable[AnyPart], at: int, read: ReadSeal) -> Pieces:
     for part in parts:
         match part:
             case Text(text, cache):
-                found.append(Said(text, f"messages[{at}].content[{texts}]", cache))
+                path = f"messages[{at}].content[{texts}]"
+                found.extend([Said(text, path, cache)] if text else _marked(found, cache, path))
                 texts += 1
             case Refusal(text):
                 found.append(Said(text, f"messages[{at}].refusal", apart=True))
@@ -58,6 +64,15 @@ def pieces(parts: Iterable[AnyPart], at: int, read: ReadSeal) -> Pieces:
                     "an assistant's message can say text and call functions; leave its audio and images out",
                 )
     return found
+
+
+def _marked(found: Pieces, cache: CacheMark | None, path: str) -> Pieces:
+    """Nothing, for a text that says nothing. A mark on it moves to the text before."""
+    if cache is not None:
+        if not found or not isinstance(found[-1], Said):
+            raise nothing_to_mark(path)
+        found[-1] = replace(found[-1], cache=outlasting(found[-1].cache, cache))
+    return []
 
 
 def in_order(messages: Sequence[Pieces]) -> Pieces | None:
@@ -97,74 +112,95 @@ def by_places(messages: Sequence[Pieces]) -> Pieces | None:
 
 
 def _by_place(message: Pieces) -> Pieces | None:
-    said = [piece for piece in message if isinstance(piece, Said) and not piece.apart]
-    calls = [piece for piece in message if isinstance(piece, Called)]
+    said = _Waiting([piece for piece in message if isinstance(piece, Said) and not piece.apart])
+    calls = _Waiting([piece for piece in message if isinstance(piece, Called)])
     apart = [piece for piece in message if isinstance(piece, Said) and piece.apart]
+    sealed = [piece for piece in message if isinstance(piece, SealedBlock)]
     out: Pieces = []
     last = -1
-    for piece in message:
-        if not isinstance(piece, SealedBlock):
-            continue
+    for piece in sealed:
         if piece.index <= last:
             return None
         last = piece.index
-        for neighbour in piece.before:
-            taken = _call(calls, neighbour) if isinstance(neighbour, MadeCall) else _text(said, neighbour)
-            if taken is None:
-                return None
-            out.extend(taken)
-        out.append(piece)
-    return [*out, *said, *apart, *calls]
+        begin = said.at, calls.at
+        taken = _taken(said, calls, piece.before)
+        if taken is None and piece.block is None and piece is sealed[-1]:
+            # No block stands behind what was changed, so it is only as parted as it came.
+            said.at, calls.at = begin
+            break
+        if taken is None:
+            return None
+        out.extend([*taken, piece])
+    return [*out, *said.rest(), *apart, *calls.rest()]
 
 
 def _parted(pending: Pieces, before: Iterable[Neighbour]) -> Pieces | None:
     """`pending` in the pieces of `before`, if it is just them."""
-    left = [piece for piece in pending if not (isinstance(piece, Said) and not piece.text)]
+    waiting = _Waiting(pending)
+    taken = _taken(waiting, waiting, before)
+    return None if waiting.rest() else taken
+
+
+def _taken(said: "_Waiting", calls: "_Waiting", before: Iterable[Neighbour]) -> Pieces | None:
+    """The neighbours of a place, None where one is not there."""
     out: Pieces = []
     for neighbour in before:
-        run = _leading(left)
-        taken: Pieces | None
-        if isinstance(neighbour, SaidText):
-            said = [piece for piece in left[:run] if isinstance(piece, Said)]
-            taken = _text(said, neighbour)
-            left[:run] = said
-        elif run:
+        found = calls.call(neighbour) if isinstance(neighbour, MadeCall) else said.text(neighbour)
+        if found is None:
             return None
-        else:
-            calls = [piece for piece in left[:1] if isinstance(piece, Called)]
-            taken = _call(calls, neighbour)
-            del left[:1]
-        if taken is None:
+        out.append(found)
+    return out
+
+
+class _Waiting:
+    """Texts and calls on their way to their places, taken from the beginning. `at` is where that is, by the
+    piece and the code point within it: a text is cut where it is taken, so all of it is looked at once,
+    however many places share it."""
+
+    def __init__(self, pieces: Iterable[Piece]) -> None:
+        self._pieces = list(pieces)
+        self.at = (0, 0)
+
+    def call(self, made: MadeCall) -> Called | None:
+        """The call that comes next, if it is this one."""
+        number, offset = self.at
+        piece = self._next()
+        if offset or not isinstance(piece, Called) or piece.call.id != made.id:
             return None
-        out.extend(taken)
-    return None if left else out
+        self.at = (number + 1, 0)
+        return piece
 
+    def text(self, wanted: SaidText) -> Said | None:
+        """The text that comes next, if it is this one. A mark stays at the end of what it was put on."""
+        number, offset = self.at
+        first = self._next()
+        said: list[str] = []
+        cache = None
+        missing = wanted.length
+        while missing:
+            piece = self._next()
+            if not isinstance(piece, Said) or piece.apart:
+                return None
+            number, offset = self.at
+            said.append(piece.text[offset : offset + missing])
+            missing -= len(said[-1])
+            if offset + len(said[-1]) == len(piece.text):
+                self.at = (number + 1, 0)
+                cache = piece.cache or cache
+            else:
+                self.at = (number, offset + len(said[-1]))
+        whole = "".join(said)
+        if not isinstance(first, Said) or checksum(whole) != wanted.check:
+            return None
+        return Said(whole, first.path, cache, beside=wanted.beside)
 
-def _leading(left: Pieces) -> int:
-    """How many texts come first."""
-    return next((n for n, piece in enumerate(left) if not isinstance(piece, Said)), len(left))
+    def rest(self) -> Pieces:
+        number, offset = self.at
+        left = self._pieces[number:]
+        if offset and isinstance(left[0], Said):
+            left[0] = replace(left[0], text=left[0].text[offset:])
+        return left
 
-
-def _call(calls: list[Called], made: MadeCall) -> Pieces | None:
-    """Takes the call from the beginning of `calls`."""
-    if not calls or calls[0].call.id != made.id:
-        return None
-    return [calls.pop(0)]
-
-
-def _text(said: list[Said], wanted: SaidText) -> Pieces | None:
-    """Takes the text from the beginning of `said`. A mark stays at the end of what it was put on."""
-    out: list[Said] = []
-    missing = wanted.length
-    while missing and said:
-        first = said.pop(0)
-        if len(first.text) > missing:
-            said.insert(0, Said(first.text[missing:], first.path, first.cache))
-            first = Said(first.text[:missing], first.path)
-        missing -= len(first.text)
-        out.append(first)
-    whole = "".join([one.text for one in out])
-    if SaidText.of(whole) != wanted:
-        return None
-    cache = next((one.cache for one in reversed(out) if one.cache is not None), None)
-    return [Said(whole, out[0].path, cache)]
+    def _next(self) -> Piece | None:
+        number, _ = self.at
+        return self._pieces[number] if number < len(self._pieces) else None

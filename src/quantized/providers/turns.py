@@ -11,7 +11,7 @@ from msgspec.json import decode
 
 from quantized.core.parts import Text, ToolCall, ToolResult
 from quantized.core.request import Message, OutputFormat
-from quantized.providers.content import Block, Said, Turn
+from quantized.providers.content import Block, Said, Turn, nothing_to_mark, outlasting
 from quantized.providers.places import SealedBlock
 from quantized.providers.refusal import unsupported
 from quantized.providers.replay import Called, Pieces, ReadSeal, by_places, in_order, pieces
@@ -78,8 +78,7 @@ class Conversation:
             path = f"messages[{at}].content[{n}]"
             if not isinstance(part, Text):
                 raise unsupported(path, "instructions are text alone; send other content as the user's")
-            if block := self._writer.content(part, path):
-                self.system.append(block)
+            self.system.extend(self._written(part, path, self.system))
 
     def _converse(self, messages: list[Numbered]) -> None:
         for is_assistant, run in groupby(messages, lambda one: one[1].role == "assistant"):
@@ -104,7 +103,7 @@ class Conversation:
                 if isinstance(part, ToolResult):
                     results.append(self._result(part, at))
                 elif isinstance(part, Said):
-                    others.extend([block] if (block := self._writer.content(part, path)) else [])
+                    others.extend(self._written(part, path, others or results))
                 else:
                     raise unsupported(path, "it is no content that a user can send")
         self._calls.require_answered()
@@ -115,6 +114,17 @@ class Conversation:
                 f"messages[{messages[-1][0]}].content",
                 "it is empty; write something, or leave the message out",
             )
+
+    def _written(self, part: Said, path: str, before: list[Block]) -> list[Block]:
+        """The block of a part. One that says nothing has none, and its mark moves to the block before it."""
+        block = self._writer.content(part, path)
+        if block is not None:
+            return [block]
+        if part.cache is not None:
+            if not before or before[-1].thought:
+                raise nothing_to_mark(path)
+            before[-1].cache = outlasting(before[-1].cache, part.cache)
+        return []
 
     def _add(self, role: Literal["user", "assistant"], blocks: list[Block]) -> None:
         if self.turns and self.turns[-1].role == role:
@@ -164,12 +174,14 @@ class Conversation:
         blocks: list[Block] = []
         for piece in found:
             match piece:
-                case Spoken(text, path, cache):
-                    said = self._writer.content(Text(text, cache), path)
-                    blocks.extend([said] if said else [])
+                case Spoken(text, path, cache, beside=beside):
+                    said = self._written(Text(text, cache), path, blocks)
+                    for block in said:
+                        block.body |= beside
+                    blocks.extend(said)
                 case Called(call, path):
                     blocks.append(self._call(call, path))
-                case SealedBlock(body, thought=thought):
+                case SealedBlock(dict(body), thought=thought):
                     blocks.append(Block(body, "messages[].reasoning_details", thought=thought))
         return blocks
 
@@ -180,8 +192,8 @@ class Conversation:
 
 
 def check_end(turns: list[Turn], wanted: OutputFormat | None, *, prefill: bool, reasons: bool) -> None:
-    """The last turn may be the assistant's, to be continued, on models that do so (`prefill`). White space at
-    its end goes: no model continues behind it. Raises Refused."""
+    """The last turn may be the assistant's, to be continued, on models that do so (`prefill`), but not behind
+    white space. Raises Refused."""
     last = turns[-1]
     if last.role == "user" or "text" not in last.blocks[-1].body:
         return
@@ -194,8 +206,17 @@ def check_end(turns: list[Turn], wanted: OutputFormat | None, *, prefill: bool, 
         raise unsupported(
             path, "an assistant's message is not continued beside a 'response_format'; leave one out"
         )
-    body = last.blocks[-1].body
-    body["text"] = body["text"].rstrip()
+    written: str = last.blocks[-1].body["text"]
+    if written != written.rstrip():
+        raise unsupported(
+            last.blocks[-1].path, "it ends in white space, and nothing is continued behind that; cut it off"
+        )
+
+
+def leave_thoughts_out(turns: list[Turn]) -> None:
+    """For a request with which a model does not think. No turn is of thoughts alone."""
+    for turn in turns:
+        turn.blocks = [block for block in turn.blocks if not block.thought]
 
 
 def in_loop_without_thought(turns: list[Turn]) -> bool:

@@ -23,6 +23,10 @@ def wants_reasoning(wish: ReasoningWish | None) -> bool | None:
     refuses = wish.effort == "none" or wish.enabled is False
     if refuses and (asks or wish.enabled):
         raise unsupported("reasoning.enabled", "'reasoning' asks for thinking and for none; say one of them")
+    if wish.effort is not None and wish.max_tokens is not None:
+        raise unsupported(
+            "reasoning.max_tokens", "'reasoning' has an 'effort' or 'max_tokens'; say one of them"
+        )
     if asks or wish.enabled or wish.summary is not None:
         return not refuses
     return False if refuses else None

@@ -2,7 +2,8 @@
 
 Text blocks that follow one another are one text part, for the API begins a new block wherever a citation
 begins or ends. Each thinking block is a reasoning part with its seal, each tool call a part of its own. What
-only the API can read is a seal on the reasoning part just before, or on one without words.
+only the API can read is a seal on the reasoning part just before, or on one without words; so is the place of
+texts that have citations, or come after calls.
 """
 
 from typing import Any
@@ -67,7 +68,7 @@ class _Text(_Growing):
             noted = annotation(citation, self._begin, self._parts.length)
             if noted is not None:
                 events.append(Annotated(self._part, noted))
-        self._parts.minter.said("".join(self._texts))
+        self._parts.minter.said("".join(self._texts), self._citations)
 
     def _say(self, text: str | None, events: list[Event]) -> None:
         if text:
@@ -187,6 +188,11 @@ class Blocks:
             self._growing.stop(events)
             self._growing = None
 
+    def complete(self, events: list[Event]) -> None:
+        """The end of the last block, there being no other one."""
+        self.stop(events)
+        self._place(events)
+
     def refuse(self, explanation: str, events: list[Event]) -> None:
         """Why the answer was refused."""
         events.append(RefusalDelta(self._parts.begin("refusal", events), explanation))
@@ -197,6 +203,12 @@ class Blocks:
         self._growing = None
         self._parts.end(events)
 
+    def _place(self, events: list[Event]) -> None:
+        """Seals the order of what came last, should it come back in another one."""
+        seal = self._parts.minter.place(self._index + 1)
+        if seal is not None:
+            events.append(Sealed(self._parts.go_on("reasoning", events), seal))
+
     def _new(self, block: Block, raw: Raw, index: int, events: list[Event]) -> _Growing:
         match block.type:
             case "text":
@@ -204,6 +216,7 @@ class Blocks:
             case "thinking":
                 return _Thinking(self._parts, block, raw, index, events)
             case "tool_use":
+                self._place(events)
                 return _Call(self._parts, block, events)
             case _:
                 return _Opaque(self._parts, raw, index)

@@ -72,7 +72,7 @@ class Telling:
         if complaint is not None or reason is None or self.blocks is None:
             return self.broken(complaint or "")
         events: list[Event] = []
-        self.blocks.stop(events)
+        self.blocks.complete(events)
         if self._reason == "refusal" and self._details is not None and self._details.explanation:
             self.blocks.refuse(clean(self._details.explanation), events)
         self.blocks.finish(events)

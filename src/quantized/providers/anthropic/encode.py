@@ -23,7 +23,7 @@ from quantized.providers.content import Block, Turn
 from quantized.providers.provider import Target
 from quantized.providers.refusal import Refused, unsupported
 from quantized.providers.structured import ONLY_JSON
-from quantized.providers.turns import Conversation, check_end, in_loop_without_thought
+from quantized.providers.turns import Conversation, check_end, in_loop_without_thought, leave_thoughts_out
 from quantized.providers.wishes import Cap, refuse_unheard
 
 _encode = Encoder().encode
@@ -61,6 +61,9 @@ def _body(
     tools = tools_of(request, model, searches)
     if request.output_format is not None and request.output_format.kind == "json_object":
         history.system.append(Block({"type": "text", "text": ONLY_JSON}, "response_format"))
+    if thinking.config is not None and thinking.config["type"] in {"disabled", "between_tools"}:
+        # They would be passed over, and bound ones to a changed prompt refused, with no way to say otherwise.
+        leave_thoughts_out(history.turns)
     _check_media(history, model)
     check_end(history.turns, request.output_format, prefill=model.prefill, reasons=thinking.wanted)
     check_marks(tools, history.system, history.turns)

@@ -23,7 +23,17 @@ def format_of(wanted: OutputFormat | None, model: Abilities) -> dict[str, Any] |
         )
     if wanted.schema.schema is None:
         raise unsupported(f"{field}.schema", "structured output needs a schema")
-    return {"type": "json_schema", "schema": closed(_decoded(wanted.schema.schema), f"{field}.schema")}
+    schema = closed(_decoded(wanted.schema.schema), f"{field}.schema")
+    return {"type": "json_schema", "schema": _described(schema, wanted.schema.description)}
+
+
+def _described(schema: dict[str, Any], description: str | None) -> dict[str, Any]:
+    """Nothing but the schema itself can tell the model what it is for."""
+    if description is None:
+        return schema
+    own = schema.get("description")
+    told = f"{description}\n\n{own}" if isinstance(own, str) and own != description else description
+    return {**schema, "description": told}
 
 
 def _decoded(raw: Raw) -> dict[str, Any]:

@@ -37,6 +37,10 @@ def choice_of(request: GenerationRequest, model: Abilities) -> dict[str, Any] | 
     if choice is None or choice.mode == "auto":
         return {"type": "auto", **single} if choice is not None or single else None
     if choice.mode == "none":
+        if request.web_search is not None:
+            raise unsupported(
+                "tool_choice", "'none' forbids what 'web_search_options' asks for; leave one of them out"
+            )
         return {"type": "none"}
     if not model.forced_tools:
         raise unsupported(
@@ -45,6 +49,8 @@ def choice_of(request: GenerationRequest, model: Abilities) -> dict[str, Any] | 
         )
     if choice.mode == "required":
         return {"type": "any", **single}
+    if all(tool.name != choice.name for tool in request.tools or ()):
+        raise unsupported("tool_choice", "it demands a function that is not among the 'tools'")
     return {"type": "tool", "name": choice.name, **single}
 
 

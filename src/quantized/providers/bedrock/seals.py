@@ -18,12 +18,12 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from msgspec import UNSET, Struct, UnsetType, ValidationError
+from msgspec import UNSET, DecodeError, Struct, UnsetType
 from msgspec.json import Decoder, encode
 
 from quantized.core.errors import InvalidValue
 from quantized.core.parts import Seal
-from quantized.providers.places import MadeCall, Neighbour, SaidText, SealedBlock
+from quantized.providers.places import Index, MadeCall, Neighbour, SaidText, SealedBlock, all_inside
 
 MAKER = "bedrock"
 KIND = "reasoning_details"
@@ -48,12 +48,15 @@ _CALLERS_OWN = frozenset(
 """Members of a content block that a caller writes in other ways, each with its own checks. None is ever
 sealed."""
 
+_DEARER = frozenset({"audio", "cachePoint", "document", "image", "video"})
+"""Members that cost more than the bytes that they are written with. No block that is minted has one."""
+
 
 class _Payload(Struct, frozen=True, omit_defaults=True):
     type: Literal["reasoning.text", "reasoning.encrypted", "reasoning.block"]
     provider: str
     family: str
-    index: int
+    index: Index
     model: str | None = None
     before: tuple[Neighbour, ...] = ()
     text: str | UnsetType = UNSET
@@ -112,8 +115,10 @@ def read(seal: Seal, family: str) -> SealedBlock | None:
         return None
     try:
         payload = _decode(seal.payload)
-    except (ValidationError, ValueError) as error:
+    except (DecodeError, UnicodeError, RecursionError) as error:
         raise _damaged() from error
+    if any(isinstance(neighbour, SaidText) and neighbour.beside for neighbour in payload.before):
+        raise _damaged()
     block: dict[str, Any]
     match payload:
         case _Payload(type="reasoning.text", text=str(text), signature=str(signature)):
@@ -137,7 +142,12 @@ def _is_only(block: Mapping[str, Any]) -> bool:
 def is_sealable(block: Mapping[str, Any]) -> bool:
     """Whether a content block is one that a seal may hold: nothing that callers write themselves, and with
     one member."""
-    return len(block) == 1 and _CALLERS_OWN.isdisjoint(block)
+    return len(block) == 1 and _CALLERS_OWN.isdisjoint(block) and all_inside(block, _is_priced)
+
+
+def _is_priced(one: dict[str, Any]) -> bool:
+    """Whether a part of a block costs no more than its bytes tell."""
+    return _DEARER.isdisjoint(one)
 
 
 def _is_base64(data: str) -> bool:
