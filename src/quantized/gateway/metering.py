@@ -112,31 +112,32 @@ def _output_cap(request: GenerationRequest, model: Model) -> int:
 class Meter:
     """Counts what an answer has brought so far, for the case that its provider never says."""
 
-    __slots__ = ("_bytes", "_sealed")
+    __slots__ = ("_sealed", "size")
 
     def __init__(self) -> None:
-        self._bytes = 0
+        self.size = 0
+        """Bytes of text, or what weighs as much. Who knows what came without its events may add to it."""
         self._sealed = False
 
     @property
     def anything(self) -> bool:
         """Whether something was produced, be it only what nobody here can read."""
-        return self._sealed or self._bytes > 0
+        return self._sealed or self.size > 0
 
     @property
     def tokens(self) -> int:
-        return estimate_output(self._bytes)
+        return estimate_output(self.size)
 
     def note(self, event: Event) -> None:
         match event:
             case TextDelta() | ReasoningDelta() | RefusalDelta() | ArgumentsDelta():
                 text = event.text
-                self._bytes += len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+                self.size += len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
             case PartStarted():
                 # A tool's name is output as well, and an image is nothing but its URL.
-                self._bytes += len(event.name or "") + len(event.url or "") // _BYTES_OF_MEDIA
+                self.size += len(event.name or "") + len(event.url or "") // _BYTES_OF_MEDIA
             case AudioDelta():
-                self._bytes += len(event.transcript) + len(event.data) // _BYTES_OF_MEDIA
+                self.size += len(event.transcript) + len(event.data) // _BYTES_OF_MEDIA
             case Sealed():
                 # Its readable part is told beside it, and how long the rest would be nobody knows.
                 self._sealed = True

@@ -26,7 +26,7 @@ _log = logging.getLogger("quantized.gateway")
 
 _DRAIN_SECONDS = 1.0
 """How long a provider may take to end a response whose answer is already whole, for the connection to be
-kept. Nobody waits for it: the client has its last frame by then."""
+kept. Nobody waits for it."""
 
 
 class Stream:
@@ -60,23 +60,12 @@ class Stream:
         A failure on the way is told inside the stream, never raised."""
         try:
             await self._flow(push)
+            self._response.let_go(_DRAIN_SECONDS)
             return await self._end()
         except BaseException as error:
             self._response.abort()
             self._abandon(error)
             raise
-
-    async def drain(self) -> None:
-        """Reads what the provider sends after the end of its answer, so that its connection can be used
-        again; closes it if that takes long."""
-        try:
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                while await self._response.next():
-                    pass
-        except (TimeoutError, UpstreamFailure):
-            pass
-        finally:
-            self._response.abort()
 
     async def _flow(self, push: Push) -> None:
         translation, response = self._translation, self._response

@@ -2,8 +2,8 @@
 
 Where both speak the same language, a frame that holds nothing but the start of things and their deltas
 leaves as it came (the relay); every other frame, and every frame of another language, is rendered. Both
-roads read each frame with the same decoder, so they count the same and end the same: the relay saves the
-writing, not the reading.
+roads ask the same decoder, so they count the same and end the same. Frames of a form that the decoder knows
+do not even become events: it says that they may leave, and how much text is in them.
 """
 
 from collections.abc import Iterable
@@ -56,6 +56,14 @@ class Translation:
         return self.started is not None or self.terminal is not None
 
     def feed(self, data: bytes) -> bytes:
+        relayed = self._decoder.relay(data) if self._relays else None
+        if relayed is None:
+            return self._fed(data)
+        frames, size = relayed
+        self.meter.size += size
+        return frames
+
+    def _fed(self, data: bytes) -> bytes:
         out: list[bytes] = []
         for payload, events in self._decoder.feed(data):
             if self._relays and payload is not None:

@@ -91,7 +91,6 @@ class GenerationEndpoint(Struct, frozen=True):
             journal.status = 200
             await events.begin(headers + _cap_header(generation))
             await events.end(await stream.pump(events.push))
-        await stream.drain()
 
     async def _refuse(self, fault: Fault, send: Send, journal: Journal, headers: Headers) -> None:
         error = self.reception.render_error(fault)

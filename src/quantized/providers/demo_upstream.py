@@ -54,6 +54,9 @@ class DemoResponse:
                 raise UpstreamFailure("body", f"longer than {limit} bytes")
         return body
 
+    def let_go(self, seconds: float) -> None:
+        """There is no connection to keep."""
+
     def abort(self) -> None:
         self._aborted.set()
 

@@ -3,7 +3,7 @@
 Everything here is synchronous, deterministic and without I/O. Only the gateway's pump awaits.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -52,6 +52,16 @@ class Capabilities(Struct, frozen=True):
     fetches_images: bool = True
 
 
+Relay = Callable[[bytes], tuple[bytes, int] | None]
+"""A fast lane for what a client of the same language may read as it came: (frames to send on, bytes of text in
+them) where the data is nothing but whole frames of the usual form, and None where it has to be fed. Means the
+same as feeding it."""
+
+
+def no_relay(data: bytes) -> None:  # noqa: ARG001 (the lane of whoever has none)
+    """Everything has to be fed."""
+
+
 class Decoder(Protocol):
     """A stream machine: bytes in any pieces to events, and the frames the events came from.
 
@@ -61,6 +71,10 @@ class Decoder(Protocol):
     def feed(self, data: bytes) -> Iterable[tuple[bytes | None, tuple[Event, ...]]]:
         """Each complete frame in `data`, as (payload, events). The payload is the frame's own JSON text, fit
         to be sent on as one `data:` line, or None where it is not (comments, end marks, several lines)."""
+
+    @property
+    def relay(self) -> Relay:
+        """The fast lane, as it is now: it may be another after each `feed`. `no_relay` where there is none."""
 
     def close(self) -> tuple[Event, ...]:
         """The upstream's bytes are over. A stream that has not ended properly ends here, as Failed."""

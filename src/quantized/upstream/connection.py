@@ -55,8 +55,12 @@ class Connection(asyncio.Protocol):
         self.origin = origin
         self.keeper = keeper
         self._sweeper = sweeper
-        self._now = asyncio.get_running_loop().time
-        self.deadline = inf
+        self.now = asyncio.get_running_loop().time
+        self.heard_at = 0.0
+        """When the time began that may pass in silence. Whoever hears something sets it to `now()`: that, and
+        no deadline, is what each piece costs."""
+        self._seconds = inf
+        self._at_most = inf
         self.listener: Listener | None = None
         self.writing_paused = False
         self.is_lost = False
@@ -69,16 +73,25 @@ class Connection(asyncio.Protocol):
         """From now on writing is paused until the last byte has left."""
         self.transport.set_write_buffer_limits(high=1, low=0)
 
+    @property
+    def deadline(self) -> float:
+        """In the loop's time; `inf` for none."""
+        return min(self.heard_at + self._seconds, self._at_most)
+
     def expect_within(self, seconds: float, at_most: float = inf) -> None:
-        """Sets the deadline: so many seconds from now, but not beyond `at_most` in the loop's time."""
-        self.deadline = deadline = min(self._now() + seconds, at_most)
+        """Sets the deadline: so many seconds after something was heard, now to begin with, but not beyond
+        `at_most` in the loop's time."""
+        self.heard_at = now = self.now()
+        self._seconds = seconds
+        self._at_most = at_most
+        deadline = min(now + seconds, at_most)
         if deadline < self._sweeper.wakes_at:
             self._sweeper.wake_by(deadline)
 
     def abort(self) -> None:
         """Closes at once. Tells the listener nothing."""
         self.listener = None
-        self.deadline = inf
+        self.expect_within(inf)
         self.transport.abort()
 
     def close(self) -> None:
@@ -112,7 +125,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         listener, self.listener = self.listener, None
-        self.deadline = inf
+        self.expect_within(inf)
         self.is_lost = True
         self.keeper.lost(self)
         if listener is not None:

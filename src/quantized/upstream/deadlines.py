@@ -16,7 +16,8 @@ _EARLY = 0.001
 class Expiring(Protocol):
     """Something with a deadline, in the running loop's time; `inf` for none."""
 
-    deadline: float
+    @property
+    def deadline(self) -> float: ...
 
     def expire(self) -> None:
         """The deadline has passed. Must move it."""

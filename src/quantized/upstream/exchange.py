@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from math import inf
 
 from quantized.upstream.call import Patience, Phase, UpstreamFailure
 from quantized.upstream.connection import Connection
@@ -11,6 +12,11 @@ from quantized.upstream.message import Message
 # of it is made, each piece that leaves is a sign of life, and an early answer is seen between two pieces. A
 # smaller one counts as sent when it has been handed over: the kernel has room for it, or soon will.
 _PIECE = 64 * 1024
+
+
+def _drop(_: bytes) -> bool:
+    """Takes a piece that nobody wants."""
+    return True
 
 
 class Unanswered(UpstreamFailure):
@@ -121,6 +127,15 @@ class Exchange:
             pieces.append(piece)
         return b"".join(pieces)
 
+    def let_go(self, seconds: float) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        self._total_at = min(self._total_at, self._loop.time() + seconds)
+        self._take()
+        self._expect_within(self._patience.idle)
+        self._take_piece = _drop
+
     def abort(self) -> None:
         self._message.chunks.clear()
         self._fail(UpstreamFailure(self._phase, "aborted", aborted=True))
@@ -191,6 +206,8 @@ class Exchange:
             self._take_piece = None
 
     def _wake(self) -> None:
+        # What arrives before the woken task runs is kept for it.
+        self._take_piece = None
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(False)
@@ -234,32 +251,49 @@ class Exchange:
             self._fail(UpstreamFailure(self._phase, message.fault))
         elif message.complete:
             self._complete(connection)
+        elif self._take_piece is not None:
+            # Nearly always: somebody pours.
+            connection.heard_at = connection.now()
+            if message.chunks:
+                self._hand_over(self._take_piece, message.take())
         elif message.has_head:
-            self._unread += len(data)
-            if self._unread > self._buffer_bytes and message.chunks:
-                self._pause_reading(connection)
-            elif not self._sending:
-                connection.expect_within(self._patience.idle, self._total_at)
-            waiter = self._waiter
-            if waiter is None or waiter.done() or not (message.chunks or not self._answered):
-                return
-            if self._take_piece is None:
-                waiter.set_result(False)
-            else:
-                self._hand_over(self._take_piece, waiter)
+            self._keep(connection, len(data))
 
-    def _hand_over(self, take: Callable[[bytes], bool], waiter: asyncio.Future[bool]) -> None:
+    def _hand_over(self, take: Callable[[bytes], bool], piece: bytes) -> None:
         try:
-            if not take(self._take()):
-                waiter.set_result(True)
+            if take(piece):
+                return
         except Exception as error:  # noqa: BLE001  it is the waiting task's, not the connection's
+            self._poured(error)
+        else:
+            self._poured(None)
+
+    def _poured(self, error: Exception | None) -> None:
+        """No more is taken where it is received: the waiting task goes on."""
+        waiter, self._take_piece = self._waiter, None
+        if waiter is None or waiter.done():
+            return
+        if error is None:
+            waiter.set_result(True)
+        else:
             waiter.set_exception(error)
+
+    def _keep(self, connection: Connection, size: int) -> None:
+        """A piece has arrived that nobody takes at once."""
+        message = self._message
+        self._unread += size
+        if self._unread > self._buffer_bytes and message.chunks:
+            self._pause_reading(connection)
+        elif not self._sending:
+            connection.expect_within(self._patience.idle, self._total_at)
+        if message.chunks or not self._answered:
+            self._wake()
 
     def _pause_reading(self, connection: Connection) -> None:
         # Until the reader comes back, the server's silence is our doing: only the total time runs.
         self._reading_paused = True
         connection.transport.pause_reading()
-        connection.deadline = self._total_at
+        connection.expect_within(inf, self._total_at)
 
     def ended(self) -> None:
         connection = self._connection

@@ -63,7 +63,6 @@ class Message:
 
     def feed(self, data: bytes) -> None:
         """Must not be called again once the message is complete or has a fault."""
-        self.started = True
         had_head = self.has_head
         pieces = len(self.chunks)
         try:
@@ -75,16 +74,17 @@ class Message:
                 self.keep_alive = False  # the response is whole, what follows it is nobody's
             elif self.fault is None:
                 self.fault = f"not a proper HTTP response: {error}"
-        if not had_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._limit:
-                self._check_head()
-        elif len(self.chunks) > pieces:
+        if had_head and len(self.chunks) > pieces:
             self._barren = 0
-        else:
+        elif had_head:
             self._barren += len(data)
             if self._barren > self._limit:
                 self._check_barren()
+        else:
+            self.started = True
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limit:
+                self._check_head()
         if self.complete or self.fault is not None:
             del self._parser
 
@@ -109,8 +109,9 @@ class Message:
 
     def take(self) -> bytes:
         """The pieces of body that have arrived, joined; b"" where there is none."""
-        data = b"".join(self.chunks)
-        self.chunks.clear()
+        chunks = self.chunks
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
         return data
 
     def _check_head(self) -> None:

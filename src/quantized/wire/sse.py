@@ -24,6 +24,11 @@ class SseSplitter:
         self._after_cr = False
         self.overflowed = False
 
+    @property
+    def is_between(self) -> bool:
+        """What came until now was whole frames: the next byte begins another."""
+        return self._begun and not (self._pending or self._after_cr or self.overflowed)
+
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that `data` completes."""
         if self.overflowed:

@@ -22,6 +22,7 @@ from quantized.providers.openai_chat.errors import fault_of_error
 from quantized.providers.openai_chat.schema import UNREADABLE, Choice, Chunk, Logprobs, decode_chunk
 from quantized.providers.openai_chat.template import Template
 from quantized.providers.openai_chat.usage import Reported, read_usage
+from quantized.providers.provider import Relay, no_relay
 from quantized.wire.sse import SseSplitter
 
 REASONS: dict[str, FinishReason] = {
@@ -171,10 +172,18 @@ class StreamDecoder:
         self._model = model
         self._ended = False
         self._relays = False
+        self.relay: Relay = no_relay
         self.malformed = 0
         """Frames that were skipped because nobody could read them."""
 
     def feed(self, data: bytes) -> list[tuple[bytes | None, tuple[Event, ...]]]:
+        out = self._feed(data)
+        # Whether the next piece may take the lane is known now, and need not be asked when it comes.
+        steady = self._relays and not self._ended and self._template.relays and self._splitter.is_between
+        self.relay = self._template.relay if steady else no_relay
+        return out
+
+    def _feed(self, data: bytes) -> list[tuple[bytes | None, tuple[Event, ...]]]:
         out: list[tuple[bytes | None, tuple[Event, ...]]] = []
         for event, payload in self._splitter.feed(data):
             if self._ended:

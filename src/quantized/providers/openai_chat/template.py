@@ -10,20 +10,34 @@ out of what is handed on.
 
 import re
 
-_QUOTE, _BACKSLASH = b'"\\'
 _CONTENT = re.compile(rb'"content": ?"')
 _ROLE = re.compile(rb'"role": ?"assistant", ?')
+
+# JSON text that stands for itself: no quote, no escape, no control character; and some of it, for empty text
+# is no delta. Whether it is UTF-8 is not said here.
+_is_literal = re.compile(rb'[^"\\\x00-\x1f]+').fullmatch
+
+_DATA = b"data: "
+_BLANK = b"\n\n"
+
+_RELAYED_BYTES = 1024 * 1024
+"""More at once is read frame by frame, as are frames that are longer than a frame may be."""
 
 
 class Template:
     """The surroundings of the last plain frame."""
 
-    __slots__ = ("_after", "_before", "_shown")
+    __slots__ = ("_after", "_before", "_cut", "_frame_begins", "_frame_ends", "_overhead", "_shown")
 
     def __init__(self) -> None:
         self._before = b""
         self._after = b""
         self._shown = b""
+        # The same as they stand in a stream, and how long they are.
+        self._frame_begins = b""
+        self._frame_ends = b""
+        self._overhead = 0
+        self._cut = False
 
     def learn(self, payload: bytes, text: str) -> None:
         """`payload` was parsed and tells `text` and nothing else."""
@@ -37,6 +51,9 @@ class Template:
             self._shown = _ROLE.sub(b"", self._before, count=1)
             if b'"role"' in self._shown or b'"role"' in self._after:
                 self._shown = b""
+            self._frame_begins, self._frame_ends = _DATA + self._before, self._after + _BLANK
+            self._overhead = len(self._frame_begins) + len(self._frame_ends)
+            self._cut = self._shown != self._before
 
     def read(self, payload: bytes) -> tuple[str, bytes | None] | None:
         """(text, what may be handed on of the frame) for a frame with the same surroundings; None where only
@@ -44,14 +61,48 @@ class Template:
         before, after = self._before, self._after
         if not before or not payload.startswith(before) or not payload.endswith(after):
             return None
-        literal = payload[len(before) : len(payload) - len(after)]
-        if _QUOTE in literal or _BACKSLASH in literal:
+        start, end = len(before), len(payload) - len(after)
+        if not _is_literal(payload, start, end):
             return None
+        literal = payload[start:end]
         try:
             text = literal.decode()
         except UnicodeDecodeError:
             return None
-        # A bare control character makes it no JSON. Empty text is no delta.
-        if not text or not text.isprintable():
-            return None
         return text, self._shown + literal + after if self._shown else None
+
+    @property
+    def relays(self) -> bool:
+        """A frame has been learned, and may be handed on."""
+        return bool(self._shown)
+
+    def relay(self, data: bytes) -> tuple[bytes, int] | None:
+        """(`data` as it may be handed on, the bytes of text in it) where it is nothing but whole frames with
+        the same surroundings; None where it takes a closer look. Only while `relays`.
+
+        What `read` would make of each frame, without making anything of it: nearly every piece of a stream is
+        one such frame.
+        """
+        begins, ends = self._frame_begins, self._frame_ends
+        if not (data.startswith(begins) and data.endswith(ends)) or len(data) > _RELAYED_BYTES:
+            return None
+        if _is_literal(data, len(begins), len(data) - len(ends)):
+            count = 1
+        else:
+            frames = data.split(_BLANK)
+            count = len(frames) - 1
+            start, after = len(begins), self._after
+            for frame in frames[:count]:
+                if not (
+                    frame.startswith(begins)
+                    and frame.endswith(after)
+                    and _is_literal(frame, start, len(frame) - len(after))
+                ):
+                    return None
+        if not data.isascii():
+            try:
+                data.decode()
+            except UnicodeDecodeError:
+                return None
+        size = len(data) - count * self._overhead
+        return data.replace(begins, _DATA + self._shown) if self._cut else data, size
