@@ -37,12 +37,12 @@ ALLOWED = {
 # Module of the outside world -> the only rooms that may import it.
 SOLE_IMPORTERS = {
     "starlette": {"http", "app"},
-    "uvicorn": {"app", "http"},
+    "uvicorn": {"app"},
     "uvloop": {"app"},
     "sqlite3": {"storage"},
     "sqlalchemy": {"storage"},
     "alembic": {"storage"},
-    "httptools": {"upstream"},
+    "httptools": {"upstream", "http"},
     "httpx2": {"catalog"},
     "time": {"clock", "upstream"},
     "click": {"cli"},

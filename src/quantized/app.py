@@ -7,14 +7,13 @@ import asyncio
 import gc
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware.cors import CORSMiddleware
 
 from quantized import logs
 from quantized.auth.authenticate import Authenticator
@@ -29,10 +28,11 @@ from quantized.core.ports import Clock
 from quantized.gateway.generate import Gateway
 from quantized.gateway.remote_images import RemoteImages
 from quantized.gateway.retry import RetryPolicy
-from quantized.http.attendant import Watch
-from quantized.http.bounded_protocol import BoundedHttpProtocol
+from quantized.http.asgi import AsgiApp
 from quantized.http.cold import ColdRooms
-from quantized.http.edge import App, Edge
+from quantized.http.connection import ClientConnection, Direct, ServerState
+from quantized.http.direct import Watch
+from quantized.http.edge import Edge
 from quantized.http.generation import GenerationEndpoint
 from quantized.http.messages import Receive, Scope, Send
 from quantized.http.openapi import description
@@ -80,17 +80,21 @@ service that does not answer would take much longer, and what it has is taken wh
 
 
 class Application:
-    """The ASGI application. Its resources live from the server's start-up to its shutdown."""
+    """What is served. Its resources live from the server's start-up to its shutdown; called as an ASGI
+    application it serves nothing but these two."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lifespan = Starlette(lifespan=self._living)
-        self._edge: App | None = None
+        self.direct: Mapping[str, Direct] = {}
+        self.asgi: AsgiApp = self._lifespan
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        # Not a coroutine of its own: every request would pay for one more frame to be resumed.
-        app = self._lifespan if scope["type"] == "lifespan" or self._edge is None else self._edge
-        return app(scope, receive, send)
+        return self._lifespan(scope, receive, send)
+
+    def connection(self, *, server_state: ServerState, **_: object) -> ClientConnection:
+        """For each client that connects, as the server asks for it."""
+        return ClientConnection(self, server_state)
 
     @asynccontextmanager
     async def _living(self, _: Starlette) -> AsyncIterator[None]:
@@ -98,8 +102,7 @@ class Application:
             edge = await _open(self._settings, resources)
             # Requests that the server cancels still have to say the end of their holds.
             resources.push_async_callback(edge.drained)
-            origins = self._settings.cors_origins
-            self._edge = _with_cors(edge, origins) if origins else edge
+            self.direct, self.asgi = edge.direct, edge.asgi
             yield
 
 
@@ -156,7 +159,7 @@ async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
     )
     request_log = logs.RequestLog(settings.log_level)
     resources.callback(request_log.flush)
-    return Edge(hot, cold.app(), clock, request_log.write)
+    return Edge(hot, cold.app(), clock, request_log.write, settings.cors_origins)
 
 
 def _ledger(settings: Settings, resources: AsyncExitStack, clock: Clock) -> GroupCommitLedger:
@@ -260,17 +263,6 @@ def _report(task: asyncio.Task[object]) -> None:
         _log.critical("a background task ended", exc_info=error)
 
 
-def _with_cors(app: App, origins: tuple[str, ...]) -> App:
-    return CORSMiddleware(
-        app,
-        allow_origins=origins,
-        allow_methods=["GET", "POST", "DELETE", "OPTIONS"],
-        # No cookie is read here, so no header of another origin's page can do harm; the SDKs send their own.
-        allow_headers=["*"],
-        expose_headers=["X-Request-Id", "X-Quantized-Output-Cap", "Retry-After"],
-    )
-
-
 class CannotListen(Exception):
     """The address cannot be listened on; the message says why, for an operator."""
 
@@ -284,10 +276,12 @@ def serve(settings: Settings) -> None:
     # 700 allocations took 8 % of the time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    application = Application(settings)
     config = uvicorn.Config(
-        Application(settings),
+        application,
         loop="uvloop",
-        http=BoundedHttpProtocol,
+        http=cast("type[asyncio.Protocol]", application.connection),
+        ws="none",
         interface="asgi3",
         lifespan="on",
         log_config=None,

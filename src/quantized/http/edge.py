@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,10 +11,13 @@ import msgspec
 from quantized.core.ids import mint_id
 from quantized.core.ports import Clock
 from quantized.gateway.journal import Journal
+from quantized.http.asgi import AsgiApp
+from quantized.http.connection import Direct
+from quantized.http.cors import Cors
+from quantized.http.direct import DirectExchange
 from quantized.http.messages import (
     INTERNAL_ERROR,
     JOURNAL,
-    ClientLeft,
     Headers,
     Message,
     Receive,
@@ -28,23 +32,32 @@ _CLIENT_LEFT = 499
 """The status in the log of a request that nobody waited for, as nginx writes it. No client ever sees it."""
 
 
-Endpoint = Callable[[Scope, Receive, Send, Journal, Headers], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Endpoint = Callable[[DirectExchange, Journal], Awaitable[None]]
 
 
 class Edge:
-    """The ASGI application. `hot` maps the paths of POST endpoints that bypass the web framework `cold`;
-    `tell` is told of each request when it has ended."""
+    """Two doors. `direct` answers POST to the paths of `hot` without a web framework; `asgi` leads everything
+    else to `cold`, the web framework. `tell` is told of each request when it has ended."""
 
     def __init__(
-        self, hot: Mapping[str, Endpoint], cold: App, clock: Clock, tell: Callable[[Journal], None]
+        self,
+        hot: Mapping[str, Endpoint],
+        cold: AsgiApp,
+        clock: Clock,
+        tell: Callable[[Journal], None],
+        origins: Iterable[str] = (),
     ) -> None:
-        self._hot = hot
+        """`origins` of the pages that may call from a browser."""
         self._cold = cold
         self._clock = clock
         self._tell = tell
         self._running = 0
         self._idle: asyncio.Event | None = None
+        self._cors = Cors(frozenset(origins)) if origins else None
+        self.direct: Mapping[str, Direct] = {
+            path: partial(self._answer, endpoint) for path, endpoint in hot.items()
+        }
+        self.asgi: AsgiApp = self._cold_request if self._cors is None else self._cors.app(self._cold_request)
 
     async def drained(self) -> None:
         """Returns when every request that the server cancelled has ended."""
@@ -52,45 +65,72 @@ class Edge:
             self._idle = asyncio.Event()
             await self._idle.wait()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, endpoint: Endpoint, exchange: DirectExchange) -> None:
+        journal = self._begin(exchange.path)
+        exchange.standing.append((b"x-request-id", journal.request_id.encode()))
+        if self._cors is not None:
+            exchange.standing.extend(self._cors.headers(exchange.header(b"origin")))
+        try:
+            await endpoint(exchange, journal)
+        except asyncio.CancelledError:
+            if not exchange.left:
+                journal.outcome = journal.outcome or "shut_down"
+                raise
+            # Nobody else waits for this task, so the cancellation ends here.
+        except Exception as error:  # noqa: BLE001 - there is nobody behind us; it is answered below
+            self._bug(error, journal)
+            if not exchange.begun:
+                journal.status = 500
+        finally:
+            if exchange.left:
+                journal.status = _CLIENT_LEFT
+            elif not exchange.begun:
+                exchange.respond(500, INTERNAL_ERROR)
+            exchange.cut()
+            self._end(journal)
+
+    async def _cold_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._cold(scope, receive, send)
             return
-        now = self._clock.now_ms()
-        journal = Journal(request_id=mint_id("req", now), started_at=now, surface=scope["path"])
+        journal = self._begin(scope["path"])
         headers = [(b"x-request-id", journal.request_id.encode())]
-        self._running += 1
-        endpoint = self._hot.get(scope["path"])
-        if endpoint is not None and scope["method"] != "POST":
-            endpoint = _post_only
         try:
-            if endpoint is not None:
-                await endpoint(scope, receive, send, journal, headers)
+            if scope["path"] in self.direct:
+                await _post_only(scope, send, journal, headers)
             else:
                 scope[JOURNAL] = journal
                 await self._cold(scope, receive, _tagged(send, journal, headers))
-        except ClientLeft:
-            journal.status = _CLIENT_LEFT
         except asyncio.CancelledError:
             journal.outcome = journal.outcome or "shut_down"
             raise
         except Exception as error:
-            journal.error, journal.cause = type(error).__name__, "a fault of ours; the traceback follows"
-            _log.exception("bug", extra={"request_id": journal.request_id})
-            if journal.status == 0:
-                journal.status = 500
-                await respond(send, 500, INTERNAL_ERROR, headers)
-            else:
+            self._bug(error, journal)
+            if journal.status:
                 raise
+            journal.status = 500
+            await respond(send, 500, INTERNAL_ERROR, headers)
         finally:
-            journal.total_ms = self._clock.now_ms() - journal.started_at
-            self._tell(journal)
-            self._running -= 1
-            if self._idle is not None and not self._running:
-                self._idle.set()
+            self._end(journal)
+
+    def _begin(self, path: str) -> Journal:
+        self._running += 1
+        now = self._clock.now_ms()
+        return Journal(request_id=mint_id("req", now), started_at=now, surface=path)
+
+    def _bug(self, error: Exception, journal: Journal) -> None:
+        journal.error, journal.cause = type(error).__name__, "a fault of ours; the traceback follows"
+        _log.exception("bug", extra={"request_id": journal.request_id})
+
+    def _end(self, journal: Journal) -> None:
+        journal.total_ms = self._clock.now_ms() - journal.started_at
+        self._tell(journal)
+        self._running -= 1
+        if self._idle is not None and not self._running:
+            self._idle.set()
 
 
-async def _post_only(scope: Scope, _: Receive, send: Send, journal: Journal, headers: Headers) -> None:
+async def _post_only(scope: Scope, send: Send, journal: Journal, headers: Headers) -> None:
     journal.status = 405
     message = f"{scope['method']} {scope['path']} is not possible; allowed: POST"
     body = {"error": {"message": message, "type": "invalid_request_error", "code": None, "param": None}}

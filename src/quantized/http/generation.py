@@ -1,4 +1,4 @@
-"""The hot endpoints: one class for every surface. Raw ASGI, because a framework would cost as much again."""
+"""The hot endpoints: one class for every surface."""
 
 from typing import Protocol
 
@@ -10,17 +10,8 @@ from quantized.core.ports import Caller
 from quantized.gateway.generate import Gateway, Generation
 from quantized.gateway.journal import Journal
 from quantized.gateway.routing import PROVIDER_HEADER
-from quantized.http.attendant import Attendant, Watch
-from quantized.http.event_stream import EventStream
-from quantized.http.messages import (
-    Headers,
-    Receive,
-    Scope,
-    Send,
-    header,
-    read_body,
-    respond,
-)
+from quantized.http.direct import DirectExchange, Watch
+from quantized.http.messages import Headers
 from quantized.surfaces.surface import Dialogue, ErrorAnswer
 
 _PROVIDER = PROVIDER_HEADER.lower().encode()
@@ -48,56 +39,43 @@ class GenerationEndpoint(Struct, frozen=True):
     watch: Watch
     body_bytes: int
 
-    async def __call__(
-        self, scope: Scope, receive: Receive, send: Send, journal: Journal, headers: Headers
-    ) -> None:
-        """`headers` go with every response. Raises ClientLeft; faults are answered."""
+    async def __call__(self, exchange: DirectExchange, journal: Journal) -> None:
+        """Faults are answered. Cancelled when the client has left."""
         journal.surface = self.reception.name
         dialogue: Dialogue | None = None
         try:
             # The credential is judged before a byte of the body is read.
-            caller = await self.authenticator.authenticate(header(scope, b"authorization"))
+            caller = await self.authenticator.authenticate(exchange.header(b"authorization"))
             journal.license_id = caller.license_id
             journal.key_id = caller.key_id
             journal.user_id = caller.user_id
-            body = await read_body(scope, receive, self.body_bytes, self.watch.body)
+            body = await exchange.read_body(self.body_bytes, self.watch.body)
             dialogue = await self.reception.open(caller, body, journal)
             journal.model = dialogue.request.model
             journal.stream = dialogue.request.stream
-            forced = header(scope, _PROVIDER)
+            forced = exchange.header(_PROVIDER)
             generation = Generation(self.gateway, caller, dialogue, forced, journal)
             if dialogue.request.stream:
-                await self._stream(generation, receive, send, journal, headers)
+                await self._stream(generation, exchange, journal)
             else:
-                await self._answer(generation, receive, send, journal, headers)
+                answer = await generation.answer()
+                journal.status = 200
+                exchange.respond(200, answer, _cap_header(generation))
         except Fault as fault:
             journal.note_fault(fault)
-            await self._refuse(fault if dialogue is None else dialogue.located(fault), send, journal, headers)
+            self._refuse(fault if dialogue is None else dialogue.located(fault), exchange, journal)
 
-    async def _answer(
-        self, generation: Generation, receive: Receive, send: Send, journal: Journal, headers: Headers
-    ) -> None:
-        async with Attendant(receive, self.watch):
-            body = await generation.answer()
+    async def _stream(self, generation: Generation, exchange: DirectExchange, journal: Journal) -> None:
+        stream = await generation.start()
         journal.status = 200
-        await respond(send, 200, body, headers + _cap_header(generation))
+        exchange.begin_events(_cap_header(generation), self.watch)
+        exchange.end(await stream.pump(exchange.push))
 
-    async def _stream(
-        self, generation: Generation, receive: Receive, send: Send, journal: Journal, headers: Headers
-    ) -> None:
-        events = EventStream(send, self.gateway.clock.monotonic)
-        async with Attendant(receive, self.watch, events):
-            stream = await generation.start()
-            journal.status = 200
-            await events.begin(headers + _cap_header(generation))
-            await events.end(await stream.pump(events.push))
-
-    async def _refuse(self, fault: Fault, send: Send, journal: Journal, headers: Headers) -> None:
+    def _refuse(self, fault: Fault, exchange: DirectExchange, journal: Journal) -> None:
         error = self.reception.render_error(fault)
         journal.status = error.status
-        if error.retry_after is not None:
-            headers = [*headers, (b"retry-after", b"%d" % error.retry_after)]
-        await respond(send, error.status, error.body, headers)
+        headers = [] if error.retry_after is None else [(b"retry-after", b"%d" % error.retry_after)]
+        exchange.respond(error.status, error.body, headers)
 
 
 def _cap_header(generation: Generation) -> Headers:

@@ -53,12 +53,12 @@ class Capabilities(Struct, frozen=True):
 
 
 Relay = Callable[[bytes], tuple[bytes, int] | None]
-"""A fast lane for what a client of the same language may read as it came: (frames to send on, bytes of text in
-them) where the data is nothing but whole frames of the usual form, and None where it has to be fed. Means the
-same as feeding it."""
+"""A fast lane for what a client of the same language may read as it came: (frames to send on, bytes of text
+in them) where the data is nothing but whole frames of the usual form, and None where it has to be fed. Means
+the same as feeding it."""
 
 
-def no_relay(data: bytes) -> None:  # noqa: ARG001 (the lane of whoever has none)
+def no_relay(data: bytes) -> None:
     """Everything has to be fed."""
 
 
@@ -74,7 +74,7 @@ class Decoder(Protocol):
 
     @property
     def relay(self) -> Relay:
-        """The fast lane, as it is now: it may be another after each `feed`. `no_relay` where there is none."""
+        """The fast lane, as it is until the next `feed`. `no_relay` where there is none."""
 
     def close(self) -> tuple[Event, ...]:
         """The upstream's bytes are over. A stream that has not ended properly ends here, as Failed."""

@@ -31,7 +31,7 @@ class Patience(Struct, frozen=True):
 
 
 class UpstreamResponse(Protocol):
-    """A response whose head has arrived. Must be read to its end, let go or aborted; each may be said twice."""
+    """A response whose head has arrived. To be read to its end, let go or aborted; each may be said twice."""
 
     @property
     def status(self) -> int: ...
@@ -57,8 +57,8 @@ class UpstreamResponse(Protocol):
         """The rest of the body. Raises UpstreamFailure when it exceeds `limit` bytes."""
 
     def let_go(self, seconds: float) -> None:
-        """Nobody reads any more: what still comes is dropped, so that the connection can be used again, and it
-        is closed where that takes longer."""
+        """Nobody reads any more: what still comes is dropped, so that the connection can be used again. It is
+        closed where that takes more than so many seconds."""
 
     def abort(self) -> None:
         """Closes the connection at once. A pending or later `next` raises UpstreamFailure(aborted=True)."""

@@ -1,0 +1,355 @@
+"""The server's side of HTTP/1.1: one connection of a client, from its bytes to one exchange after the other.
+
+Every request that has a head becomes an exchange. One that was asked for by a hot path is answered directly
+(`direct.py`); every other is handed to an ASGI application (`asgi.py`), which costs four times as much and
+is what a web framework wants.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from math import inf
+from typing import Any, Protocol, cast
+
+import httptools
+
+from quantized.http.asgi import AsgiApp, AsgiExchange, decoded_path, split_target
+from quantized.http.direct import DirectExchange
+from quantized.http.exchange import Exchange, RequestHead
+from quantized.http.messages import Headers
+
+_log = logging.getLogger("quantized.http")
+
+_HEAD_BYTES = 64 * 1024
+"""What a head may have, and what may come with a body without adding to it."""
+
+_PATIENCE = 30.0
+"""Seconds: for a head to be whole, for the rest of a body that nobody wants, for a client to take at least
+one byte of an answer that is ready. None of them needs a credential: they would be open to everybody."""
+
+_KEEP_ALIVE = 5.0
+"""Seconds for which a connection is kept for the next request."""
+
+
+def _refusal(status: bytes, message: bytes, code: bytes) -> bytes:
+    """The whole response to what is no request; there is nobody to ask for another shape."""
+    body = b'{"error":{"message":"%b","type":"invalid_request_error","code":"%b","param":null}}' % (
+        message,
+        code,
+    )
+    return (
+        b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+        % (status, len(body), body)
+    )
+
+
+_MALFORMED = _refusal(b"400 Bad Request", b"This is not a proper HTTP request", b"malformed_request")
+_TOO_LARGE = _refusal(
+    b"431 Request Header Fields Too Large",
+    b"The head of the request is too large: at most %d bytes are accepted" % _HEAD_BYTES,
+    b"head_too_large",
+)
+
+Direct = Callable[[DirectExchange], Coroutine[Any, Any, None]]
+
+
+class Application(Protocol):
+    """What is served. `direct`: who answers POST to a path without ASGI in between."""
+
+    @property
+    def direct(self) -> Mapping[str, Direct]: ...
+
+    @property
+    def asgi(self) -> AsgiApp: ...
+
+
+class ServerState(Protocol):
+    """What the server wants to know of its connections, and tells them: uvicorn's."""
+
+    connections: set[Any]
+    tasks: set[asyncio.Task[None]]
+    default_headers: Headers
+
+
+class _Refused(Exception):
+    """Stops the parser: what comes is no request that is served."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+
+
+class ClientConnection(asyncio.Protocol):
+    """Requests are answered in the order in which they came, one at a time. While one waits for its turn
+    nothing more is read."""
+
+    transport: asyncio.Transport
+
+    def __init__(
+        self, application: Application, state: ServerState, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        self._application = application
+        self._state = state
+        self._loop = loop or asyncio.get_running_loop()
+        # It holds methods of this object, so it is let go of when the connection is lost.
+        self._parser = httptools.HttpRequestParser(self)
+        self._target = b""
+        self._headers: Headers = []
+        self._in_head = False
+        self._overhead = 0
+        """Bytes of a head that is not whole yet, or that came with a body without adding to it."""
+        self._piece = 0
+        """Bytes of what is being parsed."""
+        self._gained = False
+        """It has added to a body, or ended a head or a message."""
+        self._arriving: Exchange | None = None
+        """The exchange whose request is not whole yet."""
+        self._current: Exchange | None = None
+        """The one that is being answered."""
+        self._waiting: deque[Exchange] = deque()
+        self._last = False
+        """Nothing more is read: the client said so, or what it sent can be followed by nothing."""
+        self._parting = b""
+        """A refusal, which is written when all that was asked before is answered."""
+        self._stopping = False
+        self._reading_paused = False
+        self.writing_paused = False
+        self._deadline = inf
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = inf
+        self._unsent = 0
+
+    # Called by the server.
+
+    def shutdown(self) -> None:
+        """No request more; those that have come are answered."""
+        self._stopping = True
+        if self._current is None:
+            self.close()
+
+    # Called by the transport.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self._state.connections.add(self)
+        self._expect_within(_PATIENCE)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (gone is gone)
+        self._state.connections.discard(self)
+        del self._parser
+        self._last = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._waiting.clear()
+        if self._current is not None:
+            self._current.forsaken()
+
+    def data_received(self, data: bytes) -> None:
+        if self._last:
+            return
+        self._gained = False
+        self._piece = len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # Nothing is upgraded to: the request is answered as it stands, and what follows it is not HTTP.
+            self._last = True
+        except httptools.HttpParserCallbackError as error:
+            if not isinstance(error.__context__, _Refused):
+                raise
+            self._refuse(error.__context__.answer)
+        except httptools.HttpParserError:
+            self._refuse(_MALFORMED)
+        else:
+            if not self._gained:
+                self._bear(len(data))
+
+    def pause_writing(self) -> None:
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        self.writing_paused = False
+        if self._current is not None:
+            self._current.writable()
+
+    # Called by the parser. An exception raised here stops it.
+
+    def on_message_begin(self) -> None:
+        if self._last:
+            raise _Refused(_MALFORMED)
+        self._in_head = True
+        self._target = b""
+        self._headers = []
+
+    def on_url(self, piece: bytes) -> None:
+        self._target += piece
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # Else it is a trailer, and nobody has asked for any.
+            self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        head = self._head()
+        self._in_head = False
+        self._gained = True
+        self._overhead = 0
+        exchange = self._arriving = self._exchange(head)
+        if self._current is None:
+            self._begin(exchange)
+        else:
+            self._waiting.append(exchange)
+            self.pause_reading()
+
+    def on_body(self, piece: bytes) -> None:
+        self._gained = True
+        self._overhead = 0
+        if self._arriving is not None:
+            self._arriving.received(piece)
+
+    def on_message_complete(self) -> None:
+        self._gained = True
+        exchange, self._arriving = self._arriving, None
+        if exchange is None:
+            return
+        exchange.ended()
+        if not exchange.head.keep_alive:
+            self._last = True
+        if exchange.complete:
+            # It was answered before it was whole.
+            self._expect_within(_KEEP_ALIVE)
+
+    def _head(self) -> RequestHead:
+        parser, headers = self._parser, self._headers
+        if self._overhead + self._piece > _HEAD_BYTES:
+            size = len(self._target) + sum(len(name) + len(value) + 4 for name, value in headers)
+            if size > _HEAD_BYTES:
+                raise _Refused(_TOO_LARGE)
+        modern = parser.get_http_version() == "1.1"
+        names = [name for name, _ in headers]
+        if names.count(b"host") > 1 or (modern and b"host" not in names):
+            raise _Refused(_MALFORMED)
+        if b"transfer-encoding" in names and not (modern and _is_chunked(headers)):
+            raise _Refused(_MALFORMED)
+        keep_alive = modern and parser.should_keep_alive() and not parser.should_upgrade()
+        return RequestHead(parser.get_method(), self._target, headers, modern, keep_alive)
+
+    def _exchange(self, head: RequestHead) -> Exchange:
+        try:
+            path, query = split_target(head.target)
+        except httptools.HttpParserInvalidURLError:
+            raise _Refused(_MALFORMED) from None
+        if head.method == b"POST":
+            text = decoded_path(path)
+            answer = self._application.direct.get(text)
+            if answer is not None:
+                return DirectExchange(self, head, text, answer)
+        return AsgiExchange(self, head, path, query, self._application.asgi)
+
+    def _bear(self, size: int) -> None:
+        """A piece has arrived that brought neither body nor the end of anything."""
+        if self._in_head and not self._overhead:
+            self._expect_within(_PATIENCE)
+        self._overhead += size
+        if self._overhead > _HEAD_BYTES:
+            self._refuse(_MALFORMED if self._arriving is not None else _TOO_LARGE)
+
+    def _refuse(self, answer: bytes) -> None:
+        """What came is no request that is served, and nothing can be made of what follows it."""
+        if self._last:
+            return  # It was the last request all the same, and this is nobody's.
+        self._last = True
+        broken, self._arriving = self._arriving, None
+        if broken is not None and broken in self._waiting:
+            self._waiting.remove(broken)
+        elif broken is not None:
+            # Whoever answers it cannot have the rest of it. A response that has begun stays without its end.
+            answer = b"" if broken.begun else answer
+            broken.forsaken()
+            self._current = None
+        self._parting = answer
+        if self._current is None:
+            self._part()
+
+    def _part(self) -> None:
+        self.transport.write(self._parting)
+        self.close()
+
+    # Called by the exchanges.
+
+    @property
+    def default_headers(self) -> Headers:
+        return self._state.default_headers
+
+    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
+        self._state.tasks.add(task)
+        task.add_done_callback(self._state.tasks.discard)
+        return task
+
+    def pause_reading(self) -> None:
+        if not self._reading_paused and not self.transport.is_closing():
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._reading_paused and not self._waiting and not self.transport.is_closing():
+            self._reading_paused = False
+            self.transport.resume_reading()
+
+    def close(self) -> None:
+        self._last = True
+        self.transport.close()
+        # It waits for the client to take what was written, and for that long only as it does.
+        self._expect_within(_PATIENCE)
+
+    def over(self, exchange: Exchange) -> None:
+        self._current = None
+        if not exchange.keeps_alive:
+            self.close()
+        elif self._waiting:
+            self._begin(self._waiting.popleft())
+        elif self._parting:
+            self._part()
+        elif self._stopping:
+            self.close()
+        else:
+            # What is not whole yet is read and dropped, to get at the next request.
+            self._expect_within(_KEEP_ALIVE if exchange.whole else _PATIENCE)
+        self.resume_reading()
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._current = exchange
+        self._deadline = inf
+        exchange.start()
+
+    # The deadline. A timer is set once for many requests: it rings, and looks where the deadline is by then.
+
+    def _expect_within(self, seconds: float) -> None:
+        self._deadline = deadline = self._loop.time() + seconds
+        if deadline < self._alarm_at:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm = self._loop.call_at(deadline, self._ring)
+            self._alarm_at = deadline
+
+    def _ring(self) -> None:
+        self._alarm, self._alarm_at = None, inf
+        remaining = self._deadline - self._loop.time()
+        if remaining == inf:
+            return
+        unsent = self.transport.get_write_buffer_size()
+        if remaining > 0.001:
+            self._expect_within(remaining)
+        elif not unsent:
+            self.transport.close()
+        elif unsent == self._unsent:
+            self.transport.abort()
+        else:
+            self._unsent = unsent
+            self._expect_within(_PATIENCE)
+
+
+def _is_chunked(headers: Headers) -> bool:
+    """One transfer coding, and the only one that is understood."""
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    return len(codings) == 1 and codings[0].lower() == b"chunked"
