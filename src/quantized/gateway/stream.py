@@ -69,12 +69,13 @@ class Stream:
 
     async def _flow(self, push: Push) -> None:
         translation, response = self._translation, self._response
+        feed = translation.feed
         rest = push(self._beginning)
 
         def take(data: bytes) -> bool:
             """Called for each piece that arrives, outside of any task as long as the client keeps up."""
             nonlocal rest
-            rest = push(translation.feed(data))
+            rest = push(feed(data))
             return rest is None and translation.terminal is None
 
         try:

@@ -76,6 +76,8 @@ class Message:
                 self.fault = f"not a proper HTTP response: {error}"
         if had_head and len(self.chunks) > pieces:
             self._barren = 0
+            if not self.complete and self.fault is None:
+                return
         elif had_head:
             self._barren += len(data)
             if self._barren > self._limit:

@@ -27,16 +27,26 @@ _RELAYED_BYTES = 1024 * 1024
 class Template:
     """The surroundings of the last plain frame."""
 
-    __slots__ = ("_after", "_before", "_cut", "_frame_begins", "_frame_ends", "_overhead", "_shown")
+    __slots__ = (
+        "_after",
+        "_before",
+        "_cut",
+        "_frame_begins",
+        "_frame_ends",
+        "_shown",
+        "_text_begins",
+        "_text_ends",
+    )
 
     def __init__(self) -> None:
         self._before = b""
         self._after = b""
         self._shown = b""
-        # The same as they stand in a stream, and how long they are.
+        # The same as they stand in a stream; and where, from the beginning and from the end, the text is.
         self._frame_begins = b""
         self._frame_ends = b""
-        self._overhead = 0
+        self._text_begins = 0
+        self._text_ends = 0
         self._cut = False
 
     def learn(self, payload: bytes, text: str) -> None:
@@ -52,7 +62,7 @@ class Template:
             if b'"role"' in self._shown or b'"role"' in self._after:
                 self._shown = b""
             self._frame_begins, self._frame_ends = _DATA + self._before, self._after + _BLANK
-            self._overhead = len(self._frame_begins) + len(self._frame_ends)
+            self._text_begins, self._text_ends = len(self._frame_begins), len(self._frame_ends)
             self._cut = self._shown != self._before
 
     def read(self, payload: bytes) -> tuple[str, bytes | None] | None:
@@ -83,26 +93,34 @@ class Template:
         What `read` would make of each frame, without making anything of it: nearly every piece of a stream is
         one such frame.
         """
-        begins, ends = self._frame_begins, self._frame_ends
-        if not (data.startswith(begins) and data.endswith(ends)) or len(data) > _RELAYED_BYTES:
+        begins = self._frame_begins
+        if not (data.startswith(begins) and data.endswith(self._frame_ends)):
             return None
-        if _is_literal(data, len(begins), len(data) - len(ends)):
+        size = len(data)
+        if size > _RELAYED_BYTES:
+            return None
+        if _is_literal(data, self._text_begins, size - self._text_ends):
             count = 1
-        else:
-            frames = data.split(_BLANK)
-            count = len(frames) - 1
-            start, after = len(begins), self._after
-            for frame in frames[:count]:
-                if not (
-                    frame.startswith(begins)
-                    and frame.endswith(after)
-                    and _is_literal(frame, start, len(frame) - len(after))
-                ):
-                    return None
+        elif (count := self._count(data)) == 0:
+            return None
         if not data.isascii():
             try:
                 data.decode()
             except UnicodeDecodeError:
                 return None
-        size = len(data) - count * self._overhead
-        return data.replace(begins, _DATA + self._shown) if self._cut else data, size
+        text = size - count * (self._text_begins + self._text_ends)
+        return data.replace(begins, _DATA + self._shown) if self._cut else data, text
+
+    def _count(self, data: bytes) -> int:
+        """How many frames these are; 0 where one of them is another."""
+        begins, after, start = self._frame_begins, self._after, self._text_begins
+        frames = data.split(_BLANK)
+        frames.pop()  # What follows the last blank line: nothing.
+        for frame in frames:
+            if not (
+                frame.startswith(begins)
+                and frame.endswith(after)
+                and _is_literal(frame, start, len(frame) - len(after))
+            ):
+                return 0
+        return len(frames)
