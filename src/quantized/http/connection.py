@@ -1,35 +1,39 @@
 """The server's side of HTTP/1.1: one connection of a client, from its bytes to one exchange after the other.
 
-Every request that has a head becomes an exchange. One that was asked for by a hot path is answered directly
-(`direct.py`); every other is handed to an ASGI application (`asgi.py`), which costs four times as much and
-is what a web framework wants.
+Every head that is whole becomes an exchange. POST to a hot path is answered directly (`direct.py`); all else
+is handed to an ASGI application (`asgi.py`), whose messages between two tasks cost more than a whole answer
+does here.
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from math import inf
 from typing import Any, Protocol, cast
 
 import httptools
+from msgspec import Struct
 
 from quantized.http.asgi import AsgiApp, AsgiExchange, decoded_path, split_target
 from quantized.http.direct import DirectExchange
 from quantized.http.exchange import Exchange, RequestHead
 from quantized.http.messages import Headers
 
-_log = logging.getLogger("quantized.http")
+_VERSIONS = frozenset(("1.0", "1.1"))
 
-_HEAD_BYTES = 64 * 1024
-"""What a head may have, and what may come with a body without adding to it."""
 
-_PATIENCE = 30.0
-"""Seconds: for a head to be whole, for the rest of a body that nobody wants, for a client to take at least
-one byte of an answer that is ready. None of them needs a credential: they would be open to everybody."""
+class Bounds(Struct, frozen=True):
+    """What a client may take of us that has shown no credential yet. `head` bytes of a request's head, and of
+    what comes with a body without adding to it. Seconds: `patience` for a head to be whole, for the rest of a
+    body that nobody wants, and for a client to take at least one byte of an answer that is ready;
+    `keep_alive` for the next request to begin."""
 
-_KEEP_ALIVE = 5.0
-"""Seconds for which a connection is kept for the next request."""
+    head: int = 64 * 1024
+    patience: float = 30.0
+    keep_alive: float = 5.0
+
+
+_BOUNDS = Bounds()
 
 
 def _refusal(status: bytes, message: bytes, code: bytes) -> bytes:
@@ -47,8 +51,14 @@ def _refusal(status: bytes, message: bytes, code: bytes) -> bytes:
 _MALFORMED = _refusal(b"400 Bad Request", b"This is not a proper HTTP request", b"malformed_request")
 _TOO_LARGE = _refusal(
     b"431 Request Header Fields Too Large",
-    b"The head of the request is too large: at most %d bytes are accepted" % _HEAD_BYTES,
+    b"The head of the request is too large",
     b"head_too_large",
+)
+
+_UPGRADE = _refusal(
+    b"400 Bad Request",
+    b"A request with a body cannot ask for another protocol by 'Upgrade'",
+    b"upgrade_with_body",
 )
 
 Direct = Callable[[DirectExchange], Coroutine[Any, Any, None]]
@@ -85,12 +95,11 @@ class ClientConnection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(
-        self, application: Application, state: ServerState, loop: asyncio.AbstractEventLoop | None = None
-    ) -> None:
+    def __init__(self, application: Application, state: ServerState, bounds: Bounds = _BOUNDS) -> None:
         self._application = application
         self._state = state
-        self._loop = loop or asyncio.get_running_loop()
+        self._bounds = bounds
+        self._loop = asyncio.get_running_loop()
         # It holds methods of this object, so it is let go of when the connection is lost.
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
@@ -132,7 +141,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self._state.connections.add(self)
-        self._expect_within(_PATIENCE)
+        self._expect_within(self._bounds.patience)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (gone is gone)
         self._state.connections.discard(self)
@@ -216,21 +225,28 @@ class ClientConnection(asyncio.Protocol):
             self._last = True
         if exchange.complete:
             # It was answered before it was whole.
-            self._expect_within(_KEEP_ALIVE)
+            self._expect_within(self._bounds.keep_alive)
 
     def _head(self) -> RequestHead:
         parser, headers = self._parser, self._headers
-        if self._overhead + self._piece > _HEAD_BYTES:
+        if self._overhead + self._piece > self._bounds.head:
             size = len(self._target) + sum(len(name) + len(value) + 4 for name, value in headers)
-            if size > _HEAD_BYTES:
+            if size > self._bounds.head:
                 raise _Refused(_TOO_LARGE)
-        modern = parser.get_http_version() == "1.1"
+        version = parser.get_http_version()
+        if version not in _VERSIONS:
+            raise _Refused(_MALFORMED)
+        modern = version == "1.1"
         names = [name for name, _ in headers]
         if names.count(b"host") > 1 or (modern and b"host" not in names):
             raise _Refused(_MALFORMED)
         if b"transfer-encoding" in names and not (modern and _is_chunked(headers)):
             raise _Refused(_MALFORMED)
-        keep_alive = modern and parser.should_keep_alive() and not parser.should_upgrade()
+        upgrades = parser.should_upgrade()
+        if upgrades and (b"transfer-encoding" in names or _announces_body(headers)):
+            # The parser takes what follows for the other protocol.
+            raise _Refused(_UPGRADE)
+        keep_alive = modern and not upgrades and parser.should_keep_alive()
         return RequestHead(parser.get_method(), self._target, headers, modern, keep_alive)
 
     def _exchange(self, head: RequestHead) -> Exchange:
@@ -248,9 +264,9 @@ class ClientConnection(asyncio.Protocol):
     def _bear(self, size: int) -> None:
         """A piece has arrived that brought neither body nor the end of anything."""
         if self._in_head and not self._overhead:
-            self._expect_within(_PATIENCE)
+            self._expect_within(self._bounds.patience)
         self._overhead += size
-        if self._overhead > _HEAD_BYTES:
+        if self._overhead > self._bounds.head:
             self._refuse(_MALFORMED if self._arriving is not None else _TOO_LARGE)
 
     def _refuse(self, answer: bytes) -> None:
@@ -300,7 +316,7 @@ class ClientConnection(asyncio.Protocol):
         self._last = True
         self.transport.close()
         # It waits for the client to take what was written, and for that long only as it does.
-        self._expect_within(_PATIENCE)
+        self._expect_within(self._bounds.patience)
 
     def over(self, exchange: Exchange) -> None:
         self._current = None
@@ -314,7 +330,7 @@ class ClientConnection(asyncio.Protocol):
             self.close()
         else:
             # What is not whole yet is read and dropped, to get at the next request.
-            self._expect_within(_KEEP_ALIVE if exchange.whole else _PATIENCE)
+            self._expect_within(self._bounds.keep_alive if exchange.whole else self._bounds.patience)
         self.resume_reading()
 
     def _begin(self, exchange: Exchange) -> None:
@@ -346,7 +362,11 @@ class ClientConnection(asyncio.Protocol):
             self.transport.abort()
         else:
             self._unsent = unsent
-            self._expect_within(_PATIENCE)
+            self._expect_within(self._bounds.patience)
+
+
+def _announces_body(headers: Headers) -> bool:
+    return any(name == b"content-length" and value.strip(b"0") for name, value in headers)
 
 
 def _is_chunked(headers: Headers) -> bool:
