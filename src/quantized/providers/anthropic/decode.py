@@ -19,6 +19,7 @@ from quantized.providers.anthropic.schema import (
 )
 from quantized.providers.anthropic.usage import Reported, merge, read_input, read_usage
 from quantized.providers.cleaning import clean
+from quantized.providers.provider import no_relay
 from quantized.wire.sse import SseSplitter
 
 REASONS: dict[str, FinishReason] = {
@@ -102,6 +103,8 @@ class StreamDecoder:
     knows are passed over. A frame that cannot be read is skipped and counted, and an answer that lost a frame
     cannot end well: what could be read has been told by then, and the end is a failure.
     """
+
+    relay = staticmethod(no_relay)
 
     def __init__(self, name: str, model: str) -> None:
         self._splitter = SseSplitter()

@@ -16,6 +16,7 @@ from quantized.providers.bedrock.schema import (
     decode_metadata,
 )
 from quantized.providers.bedrock.usage import Reported, read_usage
+from quantized.providers.provider import no_relay
 from quantized.wire.aws_eventstream import DamagedEventStream, EventStreamDecoder, Headers
 
 REASONS: dict[str, FinishReason] = {
@@ -88,6 +89,8 @@ class StreamDecoder:
     frames. Events that nobody knows are passed over. An event that cannot be read is skipped
     and counted, and an answer that lost one cannot end well; after a frame that is damaged nothing is read.
     """
+
+    relay = staticmethod(no_relay)
 
     def __init__(self, name: str, model: str, family: str) -> None:
         self._frames = EventStreamDecoder()

@@ -5,13 +5,15 @@ from collections.abc import Iterable, Sequence
 from quantized.core.errors import ProviderUnavailable
 from quantized.core.events import Event, Failed, PartStarted, Terminal
 from quantized.core.usage import Usage
-from quantized.providers.provider import Decoder
+from quantized.providers.provider import Decoder, no_relay
 
 _CAUSE = "the model called a tool although the caller allows none"
 
 
 class Uncalled:
     """Another decoder's events up to a call that nobody allowed; there the answer has failed."""
+
+    relay = staticmethod(no_relay)
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
