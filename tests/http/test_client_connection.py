@@ -213,6 +213,15 @@ async def test_a_body_is_asked_for_when_it_is_wanted(served: Served) -> None:
         assert b"body" in (await client.answer()).body
 
 
+async def test_a_body_that_did_not_wait_needs_no_asking(served: Served) -> None:
+    client = await served.connect()
+    await client.send(request("/echo", b"at once", "expect: 100-continue") + request("/echo", b"next"))
+    answer = await client.answer()
+    assert (answer.status, answer.body) == (200, b"at once")
+    assert "connection" not in answer.headers
+    assert (await client.answer()).body == b"next"
+
+
 async def test_where_a_body_was_never_asked_for_nothing_follows(served: Served) -> None:
     """It may come or not: what comes next could be it, or another request."""
     client = await served.connect()

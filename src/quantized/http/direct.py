@@ -20,7 +20,6 @@ _EVENT_STREAM = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
-_KEPT = (b"connection", b"keep-alive")
 
 _KEEP_ALIVE = b": keep-alive\n\n"
 
@@ -37,7 +36,7 @@ class Watch(Struct, frozen=True):
 class DirectExchange(Exchange):
     """`standing` are headers that go with the response, whichever it is."""
 
-    __slots__ = ("_alarm", "_answer", "_now", "_task", "_watch", "_written_at", "path", "standing")
+    __slots__ = ("_alarm", "_answer", "_now", "_task", "_written_at", "path", "standing")
 
     def __init__(
         self,
@@ -52,7 +51,6 @@ class DirectExchange(Exchange):
         self._answer = answer
         self._task: asyncio.Task[None] | None = None
         self._now = asyncio.get_running_loop().time
-        self._watch: Watch | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._written_at = 0.0
 
@@ -127,10 +125,9 @@ class DirectExchange(Exchange):
         waited for."""
         if self.left:
             return
-        kept = (_KEPT,) if self.keeps_alive else ()
-        head = self._response_head(200, (*_EVENT_STREAM, *kept, *headers, *self.standing), None)
+        told = (*_EVENT_STREAM, *headers, *self.standing)
+        head = self._response_head(200, told, None, tells_kept=True)
         self.line.transport.write(head)
-        self._watch = watch
         self._written_at = self._now()
         self._arm(watch)
 

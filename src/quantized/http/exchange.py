@@ -72,6 +72,7 @@ class Exchange:
         "bodyless",
         "complete",
         "head",
+        "keeps_alive",
         "left",
         "line",
         "whole",
@@ -90,6 +91,8 @@ class Exchange:
         """All of the request has arrived."""
         self.begun = False
         """The head of the response has been written."""
+        self.keeps_alive = False
+        """As the response says: another request may follow."""
         self.complete = False
         """All of the response has been written."""
         self.left = False
@@ -158,18 +161,20 @@ class Exchange:
 
     # The response.
 
-    @property
-    def keeps_alive(self) -> bool:
-        """Another request may follow. Not after one whose body was never asked for: whether the client sends
-        it all the same nobody could tell, nor where the next request begins."""
-        return self.head.keep_alive and not self._owes_continue
-
     def _response_head(
-        self, status: int, headers: Iterable[tuple[bytes, bytes]], length: int | None
+        self,
+        status: int,
+        headers: Iterable[tuple[bytes, bytes]],
+        length: int | None,
+        *,
+        tells_kept: bool = False,
     ) -> bytes:
-        """`length` in bytes; None where the framing is to tell the end. Header values are ours, but for those
-        that were checked when they came in. Raises ValueError for one that would be read as two."""
+        """`length` in bytes; None where the framing is to tell the end. `tells_kept`: that the connection is
+        kept is said, not only that it is not. Raises ValueError for a header that would be read as two."""
         self.begun = True
+        # Not after a request whose body was never asked for: whether the client sends it all the same nobody
+        # could tell, nor where the next request begins.
+        self.keeps_alive = self.head.keep_alive and (self.whole or not self._owes_continue)
         fields = [*self.line.default_headers, *headers]
         lines = b"".join([b"%b: %b\r\n" % field for field in fields])
         if lines.count(b"\n") != len(fields) or lines.count(b"\r") != len(fields):
@@ -181,8 +186,11 @@ class Exchange:
             framing = b"transfer-encoding: chunked\r\n"
         else:
             framing = b""  # The end of the connection, which such a client's request always is.
-        closing = b"" if self.keeps_alive else b"connection: close\r\n"
-        return b"%b%b%b%b\r\n" % (_status_line(status), lines, framing, closing)
+        if not self.keeps_alive:
+            connection = b"connection: close\r\n"
+        else:
+            connection = b"connection: keep-alive\r\n" if tells_kept else b""
+        return b"%b%b%b%b\r\n" % (_status_line(status), lines, framing, connection)
 
     def _framed(self, body: bytes, *, last: bool = False) -> bytes:
         """A piece of the body as it is written."""
