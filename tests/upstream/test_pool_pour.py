@@ -114,3 +114,44 @@ async def test_who_is_cancelled_while_it_pours_closes_the_connection(server: Ser
         await response.next()
     assert failed.value.aborted
     assert taken == [b"first"]
+
+
+async def test_what_is_let_go_is_dropped_and_its_connection_used_again(server: Server, pool: Pool) -> None:
+    upstream = asyncio.Queue[bytes]()
+
+    async def script(peer: Peer) -> None:
+        await peer.answer(HEAD)
+        while piece := await upstream.get():
+            peer.write(piece)
+        await peer.answer()
+        await peer.gone()
+
+    server.serve(script)
+    response = await pool.send(server.call(), PATIENT)
+    upstream.put_nowait(chunk(b"wanted"))
+    assert await response.next() == b"wanted"
+    response.let_go(5)
+    response.let_go(5)
+    for piece in (chunk(b"x" * 1_000_000), chunk(b"unwanted") + b"0\r\n\r\n", b""):
+        upstream.put_nowait(piece)
+
+    assert await response.next() == b""
+    answer = await pool.send(server.call(), PATIENT)
+    assert await answer.read(100) == b"hello"
+    assert server.accepted == 1
+
+
+async def test_what_is_let_go_is_not_waited_for_long(server: Server, pool: Pool) -> None:
+    gone = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.answer(HEAD + chunk(b"wanted"))
+        await peer.gone()
+        gone.set()
+
+    server.serve(script)
+    response = await pool.send(server.call(), PATIENT)
+    assert await response.next() == b"wanted"
+    response.let_go(0.05)
+    async with asyncio.timeout(5):
+        await gone.wait()
