@@ -135,7 +135,8 @@ async def test_what_is_let_go_is_dropped_and_its_connection_used_again(server: S
     for piece in (chunk(b"x" * 1_000_000), chunk(b"unwanted") + b"0\r\n\r\n", b""):
         upstream.put_nowait(piece)
 
-    assert await response.next() == b""
+    # What came with the end may still be there.
+    assert len(await response.read(300_000)) < 300_000
     answer = await pool.send(server.call(), PATIENT)
     assert await answer.read(100) == b"hello"
     assert server.accepted == 1
