@@ -1,8 +1,9 @@
-"""JSON Schemas as structured output wants them: every object closed."""
+"""JSON Schemas as structured output wants them: in its own subset, and with every object closed."""
 
 from typing import Any
 
 from quantized.providers.refusal import unsupported
+from quantized.providers.schema_keywords import check_keywords
 
 ONLY_JSON = (
     "Answer with one JSON object and nothing else: no words before or after it, and no code fence around it."
@@ -16,8 +17,13 @@ _VALUES = ("enum", "const", "default", "required", "examples")
 def closed(schema: dict[str, Any], path: str) -> dict[str, Any]:
     """The schema with every object closed that does not say: what fits it fits the caller's as well.
 
-    Raises Refused for objects that are meant to be open.
+    Raises Refused for objects that are meant to be open, and for what structured output does not know.
     """
+    check_keywords(schema, path)
+    return _close(schema, path)
+
+
+def _close(schema: dict[str, Any], path: str) -> dict[str, Any]:
     return {name: _inside(name, value, path) for name, value in _closed_here(schema, path).items()}
 
 
@@ -45,4 +51,4 @@ def _inside(name: str, value: Any, path: str) -> Any:
 
 
 def _closed(value: Any, path: str) -> Any:
-    return closed(value, path) if isinstance(value, dict) else value
+    return _close(value, path) if isinstance(value, dict) else value
