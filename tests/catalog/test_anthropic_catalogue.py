@@ -80,6 +80,18 @@ def test_the_limits_are_those_of_the_published_tables(models: dict[str, Model]) 
     assert {name: limits[f"anthropic/{name}"] for name in published} == published
 
 
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("claude-opus-4.6", (2026, 2, 5)),
+        ("claude-fable-5.1", (2026, 9, 1)),
+        ("claude-fable-5.2", (2026, 11, 9)),
+    ],
+)
+def test_the_day_of_a_release(models: dict[str, Model], name: str, day: tuple[int, int, int]) -> None:
+    assert datetime.fromtimestamp(models[f"anthropic/{name}"].created, UTC) == datetime(*day, tzinfo=UTC)
+
+
 def test_a_price_for_inputs_that_no_window_holds_is_no_price(models: dict[str, Model]) -> None:
     tiers = {}
     for name, model in models.items():

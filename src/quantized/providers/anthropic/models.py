@@ -95,10 +95,8 @@ _BY_VERSION: dict[tuple[str, int, int], Abilities] = {
     ("sonnet", 5, 5): replace(_5, unthinking="between_tools", forced_tools=False, bound=True, cacheable=512),
     ("opus", 5, 5): _FABLE_5_1,
     ("fable", 5, 0): _FABLE,
-    ("mythos", 5, 0): _FABLE,
     ("fable", 5, 1): _FABLE_5_1,
-    ("mythos", 5, 1): _FABLE_5_1,
-    # Of the two newest nothing is published but their prices and names.
+    # The two newest are read as those before them, which take the least.
     ("fable", 5, 2): _FABLE_5_1,
     ("mythos", 5, 2): _FABLE_5_1,
 }
