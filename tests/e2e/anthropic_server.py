@@ -17,6 +17,9 @@ ANTHROPIC_KEY = "sk-ant-api03-upstream-secret-5d41402abc4b2a76"
 
 _FAULTS = {
     "400": ApiError(400, "invalid_request_error", "prompt is too long: 250000 tokens > 200000 maximum"),
+    "path-400": ApiError(
+        400, "invalid_request_error", "messages.2.content.0.image.source.base64.data: image exceeds 5 MB"
+    ),
     "billing-400": ApiError(
         400, "invalid_request_error", f"Your credit balance is too low to access the Anthropic API. {MARK}"
     ),

@@ -73,6 +73,15 @@ def test_errors_by_kind(
     assert books.licence["used"] == 0
 
 
+def test_no_path_into_what_was_sent_is_told(talk: Talk, messages_api: AnthropicServer) -> None:
+    error = failing(talk, "do:path-400")
+    field = "messages" if talk.surface == "chat" else "input"
+    told: Any = error.body
+    assert (error.status_code, told["param"]) == (400, field)
+    assert told["message"] == f"{field}: image exceeds 5 MB"
+    assert len(messages_api.seen(talk.licence.marker)) == 1
+
+
 @pytest.mark.parametrize("script", ["billing-400", "401", "402", "403"])
 def test_what_is_wrong_with_our_own_account_is_an_operators_alert(
     anthropic_gateway: GatewayProcess, messages_api: AnthropicServer, script: str

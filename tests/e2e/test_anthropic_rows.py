@@ -307,8 +307,11 @@ def test_row_15_what_models_refuse_is_refused_before_it_is_sent(
     assert refused(talk, messages_api, "a", **ask, top_p=0.5, reasoning=HIGH)["param"] == "top_p"
     for name in ("temperature", "top_p"):
         assert refused(talk, messages_api, "a", model=ADAPTIVE, **{name: 0.5})["param"] == name
-    prefill = [user("a"), {"role": "assistant", "content": "The "}]
+    prefill = [user("a"), {"role": "assistant", "content": "The"}]
     assert refused(talk, messages_api, *prefill)["param"] == name_for(talk, "messages", "input")
+    open_end = [prefill[0], {"role": "assistant", "content": "The "}]
+    error = refused(talk, messages_api, *open_end, **ask)
+    assert error["param"] == name_for(talk, "messages[1].content[0]", "input[1]")
     talk.ask(*prefill, model=BUDGETED)
     assert sent(messages_api, talk).body["messages"][-1]["content"] == [{"type": "text", "text": "The"}]
 
@@ -368,6 +371,17 @@ def test_row_18_images_by_data_and_by_url(talk: Talk, messages_api: AnthropicSer
         assert f"'{error['param']}'" in error["message"]
 
 
+def test_row_19_a_strict_tool_knows_no_more_of_schemas(talk: Talk, messages_api: AnthropicServer) -> None:
+    counted = {"type": "object", "properties": {"days": {"type": "integer", "maximum": 7}}}
+    function = {"name": "get_weather", "strict": True, "parameters": counted}
+    error = refused(talk, messages_api, "Hello", tools=[{"type": "function", "function": function}])
+    assert error["param"] == name_for(talk, "tools[0].function.parameters.properties.days.maximum", "tools")
+    assert "parameters.properties.days.maximum" in error["message"]
+    function["strict"] = False
+    talk.ask("Hello", tools=[{"type": "function", "function": function}])
+    assert sent(messages_api, talk).body["tools"][0]["input_schema"] == counted
+
+
 def test_row_19_json_schema_is_native_or_refused(talk: Talk, messages_api: AnthropicServer) -> None:
     if talk.surface == "responses":
         # The surface has no field for it, and says so by name.
@@ -377,6 +391,14 @@ def test_row_19_json_schema_is_native_or_refused(talk: Talk, messages_api: Anthr
         assert messages_api.seen(talk.licence.marker) == []
         return
     wanted = {"type": "json_schema", "json_schema": {"name": "weather", "schema": SCHEMA, "strict": True}}
+    narrow = {"type": "object", "properties": {"city": {"type": "string", "minLength": 2}}}
+    error = refused(
+        talk,
+        messages_api,
+        "Hello",
+        response_format={"type": "json_schema", "json_schema": {"name": "weather", "schema": narrow}},
+    )
+    assert error["param"] == "response_format.json_schema.schema.properties.city.minLength"
     old = "claude-sonnet-4-20250514"
     assert (
         refused(talk, messages_api, "Hello", response_format=wanted, model=old)["param"] == "response_format"

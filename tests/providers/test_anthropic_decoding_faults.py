@@ -44,7 +44,7 @@ def unavailable(told: Fault) -> ProviderUnavailable:
 def test_the_callers_own_input_comes_back_with_the_reason(status):
     told = fault(status, "messages.0.content.1: Could not process image")
     assert isinstance(told, RejectedByProvider)
-    assert told.message == "messages.0.content.1: Could not process image"
+    assert told.message == "messages: Could not process image"
     assert told.param == "messages"
     assert told.cause == f"anthropic: HTTP {status}, type {TYPES.get(status, 'api_error')}"
 
@@ -56,12 +56,49 @@ def test_the_callers_own_input_comes_back_with_the_reason(status):
         ("temperature: range: -1..1", "temperature"),
         ("stop_sequences: each stop sequence must contain non-whitespace", "stop"),
         ("tools.0.custom.input_schema: JSON schema is invalid", "tools"),
-        ("thinking.budget_tokens: Input should be greater than or equal to 1024", None),
+        ("thinking.budget_tokens: Input should be greater than or equal to 1024", "reasoning"),
+        ('"thinking.type.disabled" is not supported for this model.', "reasoning"),
+        ("system: text content blocks must be non-empty", "messages"),
+        ("output_config.format.schema: Schema type 'oneOf' is not supported", "response_format"),
+        ("output_config.effort: must be at most high", "reasoning"),
+        ("`temperature` may only be set to 1 when thinking is enabled.", "temperature"),
+        ("metadata.user_id: String should have at most 256 characters", "metadata"),
         ("Could not process image", None),
     ],
 )
 def test_the_field_is_named_as_the_caller_knows_it(message, param):
     assert fault(400, message).param == param
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            "messages.3.content.1.image.source.base64.data: At least one of the image dimensions exceed max "
+            "allowed size: 8000 pixels",
+            "messages: At least one of the image dimensions exceed max allowed size: 8000 pixels",
+        ),
+        (
+            "messages.5: `tool_use` ids were found without `tool_result` blocks immediately after: toolu_1.",
+            "messages: `tool_use` ids were found without `tool_result` blocks immediately after: toolu_1.",
+        ),
+        (
+            "output_config.format.schema: For 'string' type, properties minLength are not supported",
+            "response_format: For 'string' type, properties minLength are not supported",
+        ),
+        ("tools.0.custom.input_schema: JSON schema is invalid", "tools: JSON schema is invalid"),
+        (
+            "`max_tokens` must be greater than `thinking.budget_tokens`.",
+            "`max_tokens` must be greater than `reasoning`.",
+        ),
+        (
+            "all messages must have content; system, tools and thinking are not at fault. See messages",
+            "all messages must have content; system, tools and thinking are not at fault. See messages",
+        ),
+    ],
+)
+def test_no_path_of_theirs_is_told(message, told):
+    assert fault(400, message).message == told
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ CHAT = [
         "input",
     ),
     (RejectedByProvider("messages.0.content: text is empty"), "input: text is empty", None),
+    (RejectedByProvider("messages: text is empty", param="messages"), "input: text is empty", "input"),
     (
         RejectedByProvider("Your messages are too long. See 'messages'.", param="messages"),
         "Your messages are too long. See 'input'.",

@@ -15,6 +15,7 @@ from msgspec.json import Decoder
 from quantized.core.errors import Fault, ModelNotFound, ProviderUnavailable, RejectedByProvider
 from quantized.providers.answers import UNREADABLE
 from quantized.providers.cleaning import clean, for_log, retry_after
+from quantized.providers.field_paths import callers_words, first_field
 
 _RETRYABLE = frozenset({408, 409, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _OUR_ACCOUNT = frozenset({401, 402, 403, 407})
@@ -49,9 +50,6 @@ _OUR_ACCOUNTS_WORDS = re.compile(
 )
 _PATH = re.compile(r"[a-z_]+(?:\.\w+)*: ")
 """How a sentence about the request begins. What follows may quote the caller."""
-_FIELD = re.compile(r"(max_tokens|temperature|top_p|top_k|tool_choice|tools|stop_sequences|messages)\b")
-_OURS = {"stop_sequences": "stop"}
-"""Fields of theirs that callers know by another name."""
 
 
 class _Details(Struct, frozen=True):
@@ -137,9 +135,9 @@ def _rejected(said: _Said, status: int, cause: str) -> RejectedByProvider:
         code = "request_too_large"
     elif _TOO_LONG.search(said.message):
         code = "context_length_exceeded"
-    field = _FIELD.match(said.message)
-    param = _OURS.get(field[1], field[1]) if field else None
-    return RejectedByProvider(clean(said.message), param=param, code=code, cause=cause)
+    return RejectedByProvider(
+        clean(callers_words(said.message)), param=first_field(said.message), code=code, cause=cause
+    )
 
 
 def _with_reason(cause: str, said: _Said) -> str:

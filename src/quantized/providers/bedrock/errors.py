@@ -15,6 +15,7 @@ from msgspec.json import Decoder
 from quantized.core.errors import Fault, ModelNotFound, ProviderUnavailable, RejectedByProvider
 from quantized.providers.answers import UNREADABLE
 from quantized.providers.cleaning import clean, for_log, retry_after
+from quantized.providers.field_paths import callers_words, first_field
 from quantized.wire.aws_eventstream import Headers
 
 _RETRYABLE = frozenset({408, 424, 429, 500, 502, 503, 504})
@@ -193,8 +194,8 @@ def _rejected(said: _Said, status: int, cause: str) -> RejectedByProvider:
     elif _TOO_LONG.search(said.sentence):
         code = "context_length_exceeded"
     field = _FIELD.match(said.sentence)
-    param = _FIELDS[field[1].lower().replace("_", "")] if field else None
-    return RejectedByProvider(clean(said.sentence), param=param, code=code, cause=cause)
+    param = _FIELDS[field[1].lower().replace("_", "")] if field else first_field(said.sentence)
+    return RejectedByProvider(clean(callers_words(said.sentence)), param=param, code=code, cause=cause)
 
 
 def _with_reason(cause: str, said: _Said) -> str:

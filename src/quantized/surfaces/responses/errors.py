@@ -58,7 +58,10 @@ _WORDS = (
     (re.compile(r"'web_search_options\.(\w+)'"), r"'\1' of the tool 'web_search'"),
     (re.compile(r"'?\bweb_search_options\b'?"), "'web_search' in 'tools'"),
     # The plain word is English, too.
-    (re.compile(r"\bmessages(?:\[\d*\]|\.\d+)[\w.\[\]]*|(?<=['\"`])messages(?=['\"`])"), "input"),
+    (
+        re.compile(r"\bmessages(?:\[\d*\]|\.\d+)[\w.\[\]]*|(?<=['\"`])messages(?=['\"`])|^messages(?=:)"),
+        "input",
+    ),
 )
 
 
