@@ -237,7 +237,7 @@ def test_no_image_is_fetched_from_inside(
                 talk.ask(user(image(url.format(port=bedrock.port))), model=NOVA)
             told: dict[str, Any] = failed.value.body  # type: ignore[assignment]
             assert (failed.value.status_code, told["code"]) == (400, "invalid_image_url"), url
-            where = "messages[0].content[1].image_url.url" if surface == "chat" else "input"
+            where = "messages[0].content[1].image_url.url" if surface == "chat" else "input[0]"
             assert told["param"] == where and where in told["message"]
         assert bedrock.seen(talk.licence.marker) == []
         assert fetching.settled(talk.licence, len(INSIDE)).licence["used"] == 0

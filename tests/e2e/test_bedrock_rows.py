@@ -275,7 +275,7 @@ def test_row_32_a_remote_image_is_refused_where_nothing_is_fetched(
     parts = [{"type": "text", "text": "Look:"}, images("https://example.com/a.png")]
     error = refused(converse, bedrock, user(parts), model=CLAUDE)
     assert "data:" in error["message"]
-    where = "messages[0].content[1].image_url.url" if converse.surface == "chat" else "input"
+    where = "messages[0].content[1].image_url.url" if converse.surface == "chat" else "input[0]"
     assert error["param"] == where
 
 
