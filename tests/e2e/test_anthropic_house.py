@@ -1,6 +1,8 @@
 """What the gateway itself does for Anthropic: who is sent there, under which names, and what is counted."""
 
+import base64
 import json
+import re
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +13,7 @@ from anthropic_server import ANTHROPIC_KEY, AnthropicServer
 from gateway_process import GatewayProcess, Licence
 
 HAIKU = "anthropic/claude-haiku-5.5"
+PDF = f"data:application/pdf;base64,{base64.b64encode(b'%PDF-1.7 ...').decode()}"
 LONG = " ".join(f"word{n}" for n in range(3_000))
 PATHS = {"chat": "/v1/chat/completions", "responses": "/v1/responses"}
 
@@ -67,6 +70,42 @@ def test_it_may_be_the_default_provider(
     assert [seen.body["model"] for seen in messages_api.seen(licence.marker)] == ["claude-haiku-5-5"] * 2
     listed = httpx.get(f"{by_default.url}/v1/models", headers=licence.headers).json()["data"]
     assert {"quantized/demo", HAIKU} <= {model["id"] for model in listed}
+
+
+@pytest.mark.parametrize("wanted", ["search", "file"])
+@pytest.mark.parametrize("surface", PATHS)
+def test_what_may_fill_a_window_is_held_for_as_a_window(
+    by_default: GatewayProcess, messages_api: AnthropicServer, surface: str, wanted: str
+) -> None:
+    """A million tokens at the dearest rate of the input are 6.25 credits, one search included or one file."""
+    poor, rich = by_default.licence("5"), by_default.licence("6.5")
+    answers = []
+    for licence in (poor, rich):
+        body = asking(surface, "claude-opus-4-8", f"do:search {licence.marker}")
+        if wanted == "search":
+            body |= (
+                {"tools": [{"type": "web_search"}]} if surface == "responses" else {"web_search_options": {}}
+            )
+        elif surface == "responses":
+            part = {"type": "input_file", "filename": "a.pdf", "file_data": PDF}
+            body["input"] = [
+                {"role": "user", "content": [part, {"type": "input_text", "text": body["input"]}]}
+            ]
+        else:
+            part = {"type": "file", "file": {"filename": "a.pdf", "file_data": PDF}}
+            text = {"type": "text", "text": body["messages"][0]["content"]}
+            body["messages"] = [{"role": "user", "content": [part, text]}]
+        answers.append(post(by_default, licence, PATHS[surface], body))
+    refused, given = answers
+    assert (refused.status_code, given.status_code) == (402, 200), (refused.text, given.text)
+    assert messages_api.seen(poor.marker) == []
+    cause = by_default.line(refused.headers["x-request-id"])["cause"]
+    found = re.fullmatch(r"a hold of (\d+) was wanted, of (\d+) at least; 5000000 free", cause)
+    assert found is not None, cause
+    assert 6_250_000 < int(found[2]) < 6_300_000 < int(found[1]) < 10_000_000
+    (seen,) = messages_api.seen(rich.marker)
+    if wanted == "search":
+        assert [tool["max_uses"] for tool in seen.body["tools"]] == [1]
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,10 @@ class Book:
             )
         amount = order.wanted if account.unlimited else min(order.wanted, _free(account))
         if amount < order.minimum:
-            raise InsufficientCredits(cause=f"{_free(account)} free of at least {order.minimum} needed")
+            raise InsufficientCredits(
+                cause=f"a hold of {order.wanted} was wanted, of {order.minimum} at least; "
+                f"{_free(account)} free"
+            )
         account.held += amount
         self._rows.holds[order.id] = HoldRow(order.id, order.license_id, amount, "open")
         self.changes.holds.append((order, amount))
