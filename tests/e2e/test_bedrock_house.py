@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from bedrock_server_credentials import BEDROCK_KEY, STATIC, Identity
 from bedrock_server_models import ACCOUNT
 from credential_service import CredentialService
 from gateway_process import GatewayProcess, Licence, eventually
+from hostile import Hostile
 from openai import APIStatusError
 
 Gateways = Callable[..., GatewayProcess]
@@ -175,6 +177,51 @@ def test_a_turn_taken_elsewhere_carries_no_thought_of_another(
             abroad = talk.ask(*question, **thinking, extra_headers=elsewhere)
             talk.again(question, abroad, result(abroad.calls[0]), **more)
             assert b"reasoningContent" not in sent(bedrock, talk).raw
+
+
+def test_a_server_of_another_language_gets_no_thought(
+    bedrock_gateway: GatewayProcess, bedrock: BedrockServer, hostile: Hostile
+) -> None:
+    question: list[Any] = ["do:think-tool"]
+    other: dict[str, Any] = {"model": "hostile/plain", "extra_headers": {"x-quantized-provider": "hostile"}}
+    for surface in ("chat", "responses"):
+        with talking(bedrock_gateway, surface, False, bedrock_gateway.licence("1000"), "bedrock") as talk:
+            thinking = {"model": "anthropic/claude-opus-4.8", "reasoning": {"effort": "low"}}
+            first = talk.ask(*question, tools=[WEATHER], **thinking)
+            talk.again(question, first, result(first.calls[0]), tools=[WEATHER], **other)
+            if surface == "responses":
+                talk.go_on(first, result(first.calls[0]), tools=[WEATHER], **other)
+            for seen in hostile.seen(talk.licence.marker):
+                assert THOUGHT[:12].encode() not in seen.raw
+                [assistant] = [turn for turn in seen.body["messages"] if turn["role"] == "assistant"]
+                assert assistant.keys() == {"role", "content", "tool_calls"}
+            assert hostile.seen(talk.licence.marker)
+
+
+def test_a_profile_of_awss_files_is_used_where_it_is_named(
+    make_gateway: Gateways, bedrock: BedrockServer, tmp_path: Path
+) -> None:
+    """The table's wins over what the environment says, as a profile given to AWS's own tools does."""
+    files = tmp_path / "credentials"
+    files.write_text(
+        "[default]\naws_access_key_id = NOBODY\naws_secret_access_key = nothing\n"
+        f"[campus]\naws_access_key_id = {STATIC.access_key}\naws_secret_access_key = {STATIC.secret_key}\n"
+    )
+    common = {
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.url,
+        "AWS_SHARED_CREDENTIALS_FILE": str(files),
+        "AWS_CONFIG_FILE": str(tmp_path / "none"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    shadowed = {"AWS_ACCESS_KEY_ID": "NOBODY", "AWS_SECRET_ACCESS_KEY": "nothing"}
+    for table, more in (
+        ('[providers.bedrock]\nprofile = "campus"', shadowed),
+        ("[providers.bedrock]", {"AWS_PROFILE": "campus"}),
+    ):
+        gateway = make_gateway(table, **common, **more)
+        gateway.start()
+        assert says(post(gateway, gateway.licence(), NOVA)) == ANSWER
 
 
 def test_an_api_key_is_shown_as_it_is(make_gateway: Gateways, bedrock: BedrockServer) -> None:
