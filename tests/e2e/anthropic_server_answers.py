@@ -12,7 +12,7 @@ from zlib import crc32
 from anthropic_server_cache import Counted
 from anthropic_server_models import ServedModel, served
 from anthropic_server_rules import blocks_of, thinks
-from anthropic_server_thoughts import Place, prefix_of, seal, secret, shape
+from anthropic_server_thoughts import Place, kinds_of, prefix_of, seal, sealed_result, secret, shape
 
 ANSWER = "The capital of France is Paris."
 WEATHER = "It is 18 degrees in Paris."
@@ -55,6 +55,14 @@ SCRIPTS: dict[str, Script] = {
     "search-large": [[*(("search", f"capital of France {n}", 60_000) for n in range(3)), ("cited", ANSWER)]],
     "search-tool": [
         [("think", THOUGHT), ("search", "France"), ("cited", ANSWER), _PARIS],
+        [("text", WEATHER)],
+    ],
+    "search-parted": [
+        [("search", "France"), ("text", "So: "), ("cited", ANSWER), ("cited", "Indeed. "), _PARIS, _ROME],
+        [("text", WEATHER)],
+    ],
+    "call-first": [
+        [("think", THOUGHT), _PARIS, ("text", "And also: "), _ROME, ("text", "Both.")],
         [("text", WEATHER)],
     ],
     "long": [[("text", " ".join(f"word{n}" for n in range(3_000)))]],
@@ -193,12 +201,17 @@ class _Content:
 
     def sealed(self) -> list[Block]:
         """The blocks, each sealed one with its seal."""
+        cited = [crc32(block["text"].encode()) for block in self._blocks if "citations" in block]
+        for block in self._blocks:
+            for page in block["content"] if block["type"] == "web_search_tool_result" else ():
+                page["encrypted_content"] = sealed_result(page["url"], page["title"], cited)
         places = [at for at, b in enumerate(self._blocks) if b["type"] in ("thinking", "redacted_thinking")]
         for number, at in enumerate(places):
             block = self._blocks[at]
             field = "signature" if block["type"] == "thinking" else "data"
             text = block.get("thinking", "")
-            place = Place(self._name, prefix_of(self._body), number, len(places), shape(self._blocks[:at]))
+            before, kinds = shape(self._blocks[:at]), kinds_of(self._blocks)
+            place = Place(self._name, prefix_of(self._body), number, len(places), before, kinds)
             block[field] = seal(place, text)
         return self._blocks
 
@@ -271,7 +284,7 @@ class _Content:
                 "type": "web_search_result",
                 "url": url,
                 "title": title,
-                "encrypted_content": secret("result", url, title),
+                "encrypted_content": "",
                 "page_age": None,
             }
             for url, title in _PAGES

@@ -8,7 +8,10 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Iterable
+from itertools import groupby
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from anthropic_server_faults import invalid
 
@@ -18,13 +21,15 @@ _SEALED = ("thinking", "redacted_thinking")
 
 class Place(NamedTuple):
     """Of a sealed block: the `number`th of `of` in `answer`, behind the blocks `before`, of which it tells
-    the kinds and how long their texts are. `prefix` is that of the prompt."""
+    the kinds and how long their texts are. `prefix` is that of the prompt. `kinds`: of all that the answer
+    has, texts that follow one another as one."""
 
     answer: str
     prefix: str
     number: int
     of: int
     before: list[list[Any]]
+    kinds: list[str]
 
 
 def seal(place: Place, text: str) -> str:
@@ -51,6 +56,35 @@ def _join(place: bytes, text: str) -> str:
 def shape(blocks: list[dict[str, Any]]) -> list[list[Any]]:
     """What blocks are, and how long they are where that can be told apart."""
     return [[block["type"], len(block["text"]) if block["type"] == "text" else 0] for block in blocks]
+
+
+def kinds_of(blocks: list[dict[str, Any]]) -> list[str]:
+    return [kind for kind, run in groupby(block["type"] for block in blocks) for _ in _once(kind, run)]
+
+
+def _once(kind: str, run: Iterable[str]) -> list[str]:
+    return ["text"] if kind == "text" else list(run)
+
+
+def sealed_result(url: str, title: str, cited: list[int]) -> str:
+    """What a page said, opaque; `cited` are the checksums of the texts that cite what was found."""
+    return _join(json.dumps(cited).encode(), f"{url}\0{title}")
+
+
+def dropped(body: dict[str, Any]) -> int:
+    """How many sealed blocks of a request the server may pass over: another prompt stands before them."""
+    return sum(
+        _place_of(block).prefix != prefix_of(body, at)
+        for at, message in enumerate(body["messages"])
+        if message["role"] == "assistant"
+        for block in message["content"]
+        if block["type"] in _SEALED
+    )
+
+
+def _place_of(block: dict[str, Any]) -> Place:
+    token = block["signature"] if block["type"] == "thinking" else block["data"]
+    return Place(*json.loads(base64.b64decode(token.split(".")[0], validate=True)))
 
 
 def secret(*what: str) -> str:
@@ -82,6 +116,8 @@ def verify(content: list[dict[str, Any]], path: str, *, latest: bool, prefix: st
             raise invalid(f"{what}. The block is bound to a different conversation.")
         if shape(content[:at]) != was.before:
             raise invalid(f"{path}.content.{at}: `{block['type']}` blocks must remain where they were")
+        if kinds_of(content)[: len(was.kinds)] != was.kinds:
+            raise invalid(f"{path}: an answer's blocks must remain in their order")
         found.setdefault(was.answer, []).append(was.number)
         totals[was.answer] = was.of
     for answer, numbers in found.items():
@@ -96,6 +132,7 @@ def verify(content: list[dict[str, Any]], path: str, *, latest: bool, prefix: st
 def verify_searches(content: list[dict[str, Any]], path: str) -> None:
     """Searches come with what they found, and citations with the search that found what is cited."""
     secrets = set()
+    wanted: set[int] = set()
     for at, block in enumerate(content):
         where = f"{path}.content.{at}"
         after = content[at + 1] if at + 1 < len(content) else {}
@@ -106,9 +143,18 @@ def verify_searches(content: list[dict[str, Any]], path: str) -> None:
             if before.get("id") != block["tool_use_id"]:
                 raise invalid(f"{where}: unexpected `tool_use_id` found in `web_search_tool_result`")
             for result in block["content"]:
-                if result["encrypted_content"] != secret("result", result["url"], result["title"]):
+                token = result["encrypted_content"]
+                try:
+                    cited = json.loads(base64.b64decode(token.split(".")[0], validate=True))
+                except ValueError:
+                    cited = []
+                if token != sealed_result(result["url"], result["title"], cited):
                     raise invalid(f"{where}: Invalid `encrypted_content` in `search_result` block")
+                wanted.update(cited)
                 secrets.add(secret("index", result["url"]))
         for citation in block.get("citations") or ():
             if citation["encrypted_index"] not in secrets:
                 raise invalid(f"{where}.citations: Could not find search result for citation index")
+    brought = {crc32(block["text"].encode()) for block in content if block.get("citations")}
+    if not wanted <= brought:
+        raise invalid(f"{path}: a text that cites what a search found must come back with its citations")

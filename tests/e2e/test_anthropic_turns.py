@@ -9,6 +9,7 @@ import pytest
 from anthropic_server import ANTHROPIC_KEY, AnthropicServer
 from anthropic_server_answers import ANSWER, THOUGHT
 from anthropic_server_answers import WEATHER as IT_IS
+from anthropic_server_thoughts import dropped
 from anthropic_talk import (
     ADAPTIVE,
     BUDGETED,
@@ -25,6 +26,7 @@ from anthropic_talk import (
 )
 from gateway_process import GatewayProcess
 from hostile import Hostile
+from openai import BadRequestError
 
 HIGH = {"effort": "high"}
 QUESTION: list[Any] = ["do:think-tool"]
@@ -160,6 +162,45 @@ def test_a_search_is_cited_and_priced(
     assert again.text == ANSWER
     types = [block["type"] for block in last_answer(messages_api, talk)]
     assert types.count("server_tool_use") == types.count("web_search_tool_result") == searches
+
+
+@pytest.mark.parametrize(
+    ("script", "kinds"),
+    [
+        ("search-tool", ["thinking", "server_tool_use", "web_search_tool_result", "text", "tool_use"]),
+        (
+            "search-parted",
+            ["server_tool_use", "web_search_tool_result", "text", "text", "text", "tool_use", "tool_use"],
+        ),
+        ("call-first", ["thinking", "tool_use", "text", "tool_use", "text"]),
+    ],
+)
+def test_a_turn_comes_back_in_its_very_order_and_with_what_it_cites(
+    talk: Talk, messages_api: AnthropicServer, script: str, kinds: list[str]
+) -> None:
+    """The server asks for every citation again, and for the order of what it thought and did."""
+    question: list[Any] = [f"do:{script}"]
+    more: dict[str, Any] = {"tools": [WEATHER], "web_search_options": {}, "reasoning": HIGH}
+    first = talk.ask(*question, **more)
+    results = [result(call) for call in first.calls]
+    assert talk.again(question, first, *results, **more).text == IT_IS
+    assert [block["type"] for block in last_answer(messages_api, talk)] == kinds
+    if talk.surface == "responses":
+        assert talk.go_on(first, *results, **more).text == IT_IS
+        assert [block["type"] for block in last_answer(messages_api, talk)] == kinds
+
+
+def test_a_seal_that_nobody_minted_is_refused_at_once(
+    anthropic_gateway: GatewayProcess, messages_api: AnthropicServer
+) -> None:
+    near = {"type": "text", "length": -1, "check": 0}
+    seal = {"type": "reasoning.text", "provider": "anthropic", "index": 1, "text": "x", "signature": "y"}
+    forged = {"role": "assistant", "content": "abc", "reasoning_details": [{**seal, "before": [near]}]}
+    with talking(anthropic_gateway, "chat", False, anthropic_gateway.licence("10")) as talk:
+        with pytest.raises(BadRequestError) as refused:
+            talk.ask("hi", forged, user("go"))
+        assert refused.value.param == "messages[1].reasoning_details"
+        assert messages_api.seen(talk.licence.marker) == []
 
 
 def test_all_that_a_model_reads_while_it_searches_is_held_for(
@@ -330,6 +371,40 @@ def test_a_gateway_with_a_v1_too_many_in_its_settings_works(
     headers = licence.headers | {"x-quantized-provider": "anthropic"}
     answer = httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers)
     assert answer.json()["choices"][0]["message"]["content"] == ANSWER
+
+
+@pytest.mark.parametrize("model", ["claude-haiku-5-5", "claude-sonnet-5-5"])
+def test_other_instructions_are_no_error_where_thinking_is_turned_off(
+    talk: Talk, messages_api: AnthropicServer, model: str
+) -> None:
+    """There a model cannot be told to pass over what was thought behind other instructions: nothing of it
+    may be sent."""
+    more: dict[str, Any] = {"tools": [WEATHER], "model": model}
+    first = talk.ask({"role": "system", "content": "Be brief."}, *QUESTION, **more)
+    said: list[Any] = [{"role": "system", "content": "Be long."}, *QUESTION]
+    others: list[dict[str, Any]] = [{"reasoning": {"effort": "none"}}]
+    if model == "claude-haiku-5-5":
+        others.append({"tool_choice": "required"})
+    for other in others:
+        talk.again(said, first, result(first.calls[0]), **more, **other)
+        assert [block["type"] for block in last_answer(messages_api, talk)] == ["text", "tool_use"]
+        if talk.surface == "responses":
+            again = more | other | {"instructions": "Be kind."}
+            talk.go_on(first, result(first.calls[0]), **again)
+            assert [block["type"] for block in last_answer(messages_api, talk)] == ["text", "tool_use"]
+
+
+def test_the_prompt_of_an_unchanged_conversation_keeps_its_thoughts(
+    talk: Talk, messages_api: AnthropicServer
+) -> None:
+    more: dict[str, Any] = {"tools": [WEATHER], "model": "claude-haiku-5-5", "reasoning": HIGH}
+    first = talk.ask(*QUESTION, **more)
+    talk.again(QUESTION, first, result(first.calls[0]), **more)
+    body = sent(messages_api, talk).body
+    assert "thinking" in json.dumps(body["messages"])
+    assert dropped(body) == 0
+    talk.again([{"role": "system", "content": "Be kind."}, *QUESTION], first, result(first.calls[0]), **more)
+    assert dropped(sent(messages_api, talk).body) == 1
 
 
 @pytest.mark.parametrize("model", ["claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"])

@@ -94,21 +94,28 @@ def sent_back(messages: Iterable[Message]) -> list[dict[str, Any]]:
 
 
 def comparable(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Texts that follow one another as one, and without citations, which are for the reader. What says
-    nothing and what nobody signed does not go back."""
+    """Texts that follow one another as one, unless they cite the web: other citations are for the reader.
+    What says nothing and what nobody signed does not go back."""
     blocks = [
         block
-        for block in content
+        for block in map(citing_the_web, content)
         if not (block["type"] == "text" and not block["text"])
         and not (block["type"] == "thinking" and not block["signature"])
     ]
     joined: list[dict[str, Any]] = []
-    for is_text, run in groupby(blocks, lambda block: block["type"] == "text"):
-        if is_text:
+    for is_plain, run in groupby(blocks, lambda block: block.keys() == {"type", "text"}):
+        if is_plain:
             joined.append({"type": "text", "text": "".join([block["text"] for block in run])})
         else:
             joined.extend(run)
     return joined
+
+
+def citing_the_web(block: dict[str, Any]) -> dict[str, Any]:
+    if block["type"] != "text":
+        return block
+    web = [one for one in block.get("citations") or () if one["type"] == "web_search_result_location"]
+    return {"type": "text", "text": block["text"], **({"citations": web} if web else {})}
 
 
 def expected(name: str) -> list[dict[str, Any]]:

@@ -278,3 +278,4 @@ def test_a_seal_that_was_tampered_with_is_refused(payload):
     forged = assistant(Reasoning(None, (Seal("anthropic", "reasoning_details", payload),)), "a")
     fault = refusal(replace(HELLO, messages=(user("q"), forged, user("r"))))
     assert isinstance(fault, InvalidValue)
+    assert fault.param == "messages[1].reasoning_details"

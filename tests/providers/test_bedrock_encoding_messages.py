@@ -332,7 +332,7 @@ class TestReplay:
         forged = Seal("bedrock", "reasoning_details", json.dumps(payload).encode())
         with pytest.raises(InvalidValue) as told:
             turns(*self.loop(thought(forged), self.CALL))
-        assert told.value.param == "messages[].reasoning_details"
+        assert told.value.param == "messages[1].reasoning_details"
 
     def test_thinking_that_led_to_nothing(self):
         seal = Minter("anthropic", None).seal(SIGNED)

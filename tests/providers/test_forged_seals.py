@@ -65,7 +65,7 @@ def test_a_text_of_no_length_is_nothing_that_was_minted(language, length):
     forged = thought(language, before=[{"type": "text", "length": length, "check": 0}])
     with pytest.raises(InvalidRequest) as refused:
         sent(language, user("hi"), assistant(sealed(language, forged), "abc"), user("go"))
-    assert refused.value.param == "messages[].reasoning_details"
+    assert refused.value.param == "messages[1].reasoning_details"
 
 
 @BOTH
@@ -133,7 +133,7 @@ def test_whatever_is_forged_is_sent_or_refused(language, forged, texts, calls):
     try:
         body = sent(language, user("hi"), said, *answers)
     except InvalidRequest as fault:
-        assert fault.param == "messages[].reasoning_details"
+        assert fault.param == "messages[1].reasoning_details"
         return
     written = json.dumps(body)
     assert '"cache_control": {' not in written
@@ -150,7 +150,7 @@ def test_what_is_no_json_is_refused(language, raw):
     forged = Reasoning(None, (Seal(language[0].name, "reasoning_details", raw),))
     with pytest.raises(InvalidRequest) as refused:
         sent(language, user("hi"), assistant(forged, "abc"), user("go"))
-    assert refused.value.param == "messages[].reasoning_details"
+    assert refused.value.param == "messages[1].reasoning_details"
 
 
 @BOTH
@@ -178,7 +178,7 @@ def test_nothing_dearer_than_its_bytes_hides_in_a_block(inside):
     forged = {"type": "reasoning.block", "provider": "anthropic", "index": 0, "block": block}
     with pytest.raises(InvalidRequest) as refused:
         sent(language, user("hi"), assistant(sealed(language, forged), "abc"), user("go"))
-    assert refused.value.param == "messages[].reasoning_details"
+    assert refused.value.param == "messages[1].reasoning_details"
 
 
 def test_no_cache_point_hides_in_a_block():

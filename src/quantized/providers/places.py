@@ -15,6 +15,11 @@ from msgspec import Meta, Struct
 _DEEPEST = 64
 """Levels of a sealed block. None that was minted has a dozen."""
 
+
+class DamagedSeal(Exception):
+    """A seal of ours that is not as it was minted."""
+
+
 Index = Annotated[int, Meta(ge=0)]
 
 

@@ -1,6 +1,6 @@
 """Refusing by name, in code that several providers share."""
 
-from quantized.core.errors import UnsupportedParameter
+from quantized.core.errors import InvalidRequest, InvalidValue, UnsupportedParameter
 
 
 class Refused(Exception):
@@ -12,11 +12,25 @@ class Refused(Exception):
         self.param = param
         self.why = why
 
-    def by(self, provider: str) -> UnsupportedParameter:
+    def by(self, provider: str) -> InvalidRequest:
         return UnsupportedParameter(
             f"'{self.param}' is not supported by the provider '{provider}': {self.why}",
             param=self.param,
             code="unsupported_parameter",
+        )
+
+
+class Damaged(Refused):
+    """What a provider sealed and comes back as something else."""
+
+    def __init__(self, param: str) -> None:
+        super().__init__(param, "a sealed block is not as it was")
+
+    def by(self, provider: str) -> InvalidRequest:
+        return InvalidValue(
+            f"Invalid value for '{self.param}': a block is not as the provider '{provider}' wrote it. Send "
+            "the blocks of an answer back unchanged, or none of them.",
+            param=self.param,
         )
 
 

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from quantized.core.parts import AnyPart, CacheMark, Reasoning, Refusal, Seal, Text, ToolCall
 from quantized.providers.content import nothing_to_mark, outlasting
-from quantized.providers.places import MadeCall, Neighbour, SaidText, SealedBlock, checksum
-from quantized.providers.refusal import unsupported
+from quantized.providers.places import DamagedSeal, MadeCall, Neighbour, SaidText, SealedBlock, checksum
+from quantized.providers.refusal import Damaged, unsupported
 
 
 class Said(Struct, frozen=True):
@@ -37,12 +37,11 @@ Piece = Said | Called | SealedBlock
 Pieces = list[Piece]
 
 ReadSeal = Callable[[Seal], SealedBlock | None]
-"""The block of a seal, or None where somebody else sealed it."""
+"""The block of a seal, or None where somebody else sealed it. Raises DamagedSeal."""
 
 
 def pieces(parts: Iterable[AnyPart], at: int, read: ReadSeal) -> Pieces:
-    """Of the assistant's message number `at`. What others sealed is left out whole. Raises Refused and
-    whatever `read` raises."""
+    """Of the assistant's message number `at`. What others sealed is left out whole. Raises Refused."""
     found: Pieces = []
     texts = calls = 0
     for part in parts:
@@ -57,13 +56,20 @@ def pieces(parts: Iterable[AnyPart], at: int, read: ReadSeal) -> Pieces:
                 found.append(Called(part, f"messages[{at}].tool_calls[{calls}]"))
                 calls += 1
             case Reasoning(_, seals):
-                found.extend([block for block in map(read, seals) if block is not None])
+                found.extend(_unsealed(seals, at, read))
             case _:
                 raise unsupported(
                     f"messages[{at}]",
                     "an assistant's message can say text and call functions; leave its audio and images out",
                 )
     return found
+
+
+def _unsealed(seals: Iterable[Seal], at: int, read: ReadSeal) -> Pieces:
+    try:
+        return [block for block in map(read, seals) if block is not None]
+    except DamagedSeal as error:
+        raise Damaged(f"messages[{at}].reasoning_details") from error
 
 
 def _marked(found: Pieces, cache: CacheMark | None, path: str) -> Pieces:

@@ -48,13 +48,11 @@ class Writer(Protocol):
     def call(self, call_id: str, name: str, arguments: dict[str, Any], path: str) -> Block: ...
 
     @property
-    def read(self) -> ReadSeal:
-        """Raises InvalidValue for a seal that is not as it was minted."""
+    def read(self) -> ReadSeal: ...
 
 
 class Conversation:
-    """`system` and `turns` of a conversation. Everything raises Refused; InvalidValue for sealed blocks that
-    are not as they were."""
+    """`system` and `turns` of a conversation. Everything raises Refused."""
 
     def __init__(self, messages: Sequence[Message], writer: Writer) -> None:
         self.system: list[Block] = []

@@ -19,9 +19,16 @@ from typing import Any, Literal
 from msgspec import UNSET, DecodeError, Raw, Struct, UnsetType, ValidationError, convert, to_builtins
 from msgspec.json import Decoder, encode
 
-from quantized.core.errors import InvalidValue
 from quantized.core.parts import Seal
-from quantized.providers.places import Index, MadeCall, Neighbour, SaidText, SealedBlock, all_inside
+from quantized.providers.places import (
+    DamagedSeal,
+    Index,
+    MadeCall,
+    Neighbour,
+    SaidText,
+    SealedBlock,
+    all_inside,
+)
 
 MAKER = "anthropic"
 KIND = "reasoning_details"
@@ -129,7 +136,7 @@ def is_ours(seal: Seal) -> bool:
 
 
 def read(seal: Seal) -> SealedBlock:
-    """The block of a seal of ours. A caller may have handed it back: raises InvalidValue where it is not what
+    """The block of a seal of ours. A caller may have handed it back: raises DamagedSeal where it is not what
     was minted."""
     try:
         payload = _decode(seal.payload)
@@ -137,7 +144,7 @@ def read(seal: Seal) -> SealedBlock:
             if isinstance(neighbour, SaidText) and neighbour.beside:
                 convert(neighbour.beside, _Beside)
     except (DecodeError, UnicodeError, RecursionError) as error:
-        raise _damaged() from error
+        raise DamagedSeal from error
     block: dict[str, Any] | None
     match payload:
         case _Payload(type="reasoning.text", text=str(text), signature=str(signature)):
@@ -149,7 +156,7 @@ def read(seal: Seal) -> SealedBlock:
         case _Payload(type="reasoning.place") if payload.before:
             block = None
         case _:
-            raise _damaged()
+            raise DamagedSeal
     thought = block is not None and block["type"] in _THOUGHTS
     return SealedBlock(block, payload.index, payload.before, payload.model, thought)
 
@@ -176,11 +183,3 @@ def _beside(citations: Iterable[Raw]) -> dict[str, Any]:
             # Of another kind.
             continue
     return {"citations": kept} if kept else {}
-
-
-def _damaged() -> InvalidValue:
-    return InvalidValue(
-        "Invalid value for 'messages[].reasoning_details': a block is not as the provider 'anthropic' wrote "
-        "it. Send the blocks of an answer back unchanged, or none of them.",
-        param="messages[].reasoning_details",
-    )

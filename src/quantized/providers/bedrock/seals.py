@@ -21,9 +21,16 @@ from typing import Any, Literal
 from msgspec import UNSET, DecodeError, Struct, UnsetType
 from msgspec.json import Decoder, encode
 
-from quantized.core.errors import InvalidValue
 from quantized.core.parts import Seal
-from quantized.providers.places import Index, MadeCall, Neighbour, SaidText, SealedBlock, all_inside
+from quantized.providers.places import (
+    DamagedSeal,
+    Index,
+    MadeCall,
+    Neighbour,
+    SaidText,
+    SealedBlock,
+    all_inside,
+)
 
 MAKER = "bedrock"
 KIND = "reasoning_details"
@@ -110,15 +117,15 @@ class Minter:
 
 def read(seal: Seal, family: str) -> SealedBlock | None:
     """The block of a seal of ours, for a model of `family`; None where another maker or another family sealed
-    it. A caller may have handed it back: raises InvalidValue where it is not what was minted."""
+    it. A caller may have handed it back: raises DamagedSeal where it is not what was minted."""
     if seal.minted_by != MAKER or seal.kind != KIND:
         return None
     try:
         payload = _decode(seal.payload)
     except (DecodeError, UnicodeError, RecursionError) as error:
-        raise _damaged() from error
+        raise DamagedSeal from error
     if any(isinstance(neighbour, SaidText) and neighbour.beside for neighbour in payload.before):
-        raise _damaged()
+        raise DamagedSeal
     block: dict[str, Any]
     match payload:
         case _Payload(type="reasoning.text", text=str(text), signature=str(signature)):
@@ -128,7 +135,7 @@ def read(seal: Seal, family: str) -> SealedBlock | None:
         case _Payload(type="reasoning.block", block=dict(whole)) if is_sealable(whole):
             block = whole
         case _:
-            raise _damaged()
+            raise DamagedSeal
     if payload.family != family:
         return None
     return SealedBlock(block, payload.index, payload.before, payload.model, "reasoningContent" in block)
@@ -156,11 +163,3 @@ def _is_base64(data: str) -> bool:
     except (binascii.Error, ValueError):
         return False
     return True
-
-
-def _damaged() -> InvalidValue:
-    return InvalidValue(
-        "A block of 'reasoning_details' is not as the provider 'bedrock' wrote it; send the blocks of an "
-        "answer back unchanged, or none of them",
-        param="messages[].reasoning_details",
-    )
