@@ -27,7 +27,11 @@ _MAGIC = {
     "image/webp": b"RIFF",
     "application/pdf": b"%PDF",
 }
-_UNSUPPORTED = {"minimum", "maximum", "multipleOf", "minLength", "maxLength", "maxItems", "uniqueItems"}
+_UNSUPPORTED = {
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"),
+    *("maxItems", "uniqueItems", "contains", "prefixItems", "minProperties", "maxProperties"),
+    *("patternProperties", "propertyNames", "if", "then", "else", "not"),
+}
 
 
 def check(body: dict[str, Any], version: str, beta: str) -> ServedModel:
@@ -178,6 +182,10 @@ def _check_schema(schema: Any, path: str) -> None:
     if not isinstance(schema, dict):
         return
     kind = schema.get("type")
+    if "oneOf" in schema:
+        raise invalid(f"{path}: Schema type 'oneOf' is not supported")
+    if schema.get("minItems", 0) not in (0, 1):
+        raise invalid(f"{path}: For 'array' type, 'minItems' values other than 0 or 1 are not supported")
     if kind == "object" and schema.get("additionalProperties") is not False:
         raise invalid(f"{path}: For 'object' type, 'additionalProperties' must be explicitly set to false")
     if isinstance(kind, str) and (found := sorted(schema.keys() & _UNSUPPORTED)):
