@@ -34,7 +34,7 @@ from quantized.core.parts import (
     ToolCall,
     ToolResult,
 )
-from quantized.core.request import Message
+from quantized.core.request import Message, ReasoningWish
 from quantized.providers.bedrock.content import NOTHING
 from quantized.providers.bedrock.seals import Minter
 from quantized.providers.turns import OPENING
@@ -296,6 +296,12 @@ class TestReplay:
         first, second, third = self.minted()
         kept = self.loop(thought(first), Text("One moment. "), thought(second, third), self.CALL)
         assert turns(*kept) == said
+
+    def test_a_request_without_thinking_brings_no_thoughts(self):
+        talk = self.loop(thought(*self.minted()), Text("One moment. "), self.CALL)
+        body = encode(model="global.anthropic.claude-opus-5", messages=talk, reasoning=ReasoningWish("none"))
+        assert body["additionalModelRequestFields"]["thinking"] == {"type": "disabled"}
+        assert [list(block) for block in body["messages"][1]["content"]] == [["text"], ["toolUse"]]
 
     @pytest.mark.parametrize("model", [NOVA, LLAMA, MISTRAL, PROFILE])
     def test_no_other_family_gets_them(self, model):

@@ -47,7 +47,7 @@ def thought(language: Language, **fields: Any) -> dict[str, Any]:
     return {
         "type": "reasoning.text",
         "provider": language[0].name,
-        "family": "claude",
+        "family": "anthropic",
         "index": 1,
         "text": "x",
         "signature": "y",
@@ -109,7 +109,7 @@ payloads = st.one_of(
         },
         optional={
             "provider": st.sampled_from(["anthropic", "bedrock", "x"]),
-            "family": st.sampled_from(["claude", "nova", ""]),
+            "family": st.sampled_from(["anthropic", "nova", ""]),
             "model": anything,
             "text": st.one_of(st.text(), anything),
             "signature": st.one_of(st.text(), anything),

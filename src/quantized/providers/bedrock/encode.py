@@ -23,7 +23,7 @@ from quantized.providers.content import Block, Turn
 from quantized.providers.provider import Target
 from quantized.providers.refusal import Refused, unsupported
 from quantized.providers.structured import ONLY_JSON
-from quantized.providers.turns import Conversation, check_end, in_loop_without_thought
+from quantized.providers.turns import Conversation, check_end, in_loop_without_thought, leave_thoughts_out
 from quantized.providers.wishes import Cap, refuse_unheard
 
 _encode = Encoder().encode
@@ -61,6 +61,8 @@ def _body(request: GenerationRequest, target: Target, caching: AutomaticCaching)
         talk.system.append(Block({"text": ONLY_JSON}, "response_format"))
     if talk.system and not family.system:
         raise unsupported(talk.system[0].path, "this model takes no instructions; say it in a user's message")
+    if _is_off(thinking):
+        leave_thoughts_out(talk.turns)
     _accompany_documents(talk.turns)
     check_end(talk.turns, request.output_format, prefill=family.prefill, reasons=thinking.wanted)
     _mark(tools, talk, family, caching)
@@ -204,6 +206,15 @@ def _begun(thinking: Reasoned, turns: list[Turn]) -> dict[str, Any]:
         case {"thinking": {"budget_tokens": _}} if in_loop_without_thought(turns):
             return {}
     return thinking.fields
+
+
+def _is_off(thinking: Reasoned) -> bool:
+    """Whether a model is told not to think. It would pass its thoughts over, or refuse them behind another
+    prompt than the one that they are bound to."""
+    match thinking.fields:
+        case {"thinking": {"type": "disabled" | "between_tools"}}:
+            return True
+    return False
 
 
 def _mark(tools: list[Block], talk: Conversation, family: Family, caching: AutomaticCaching) -> None:
