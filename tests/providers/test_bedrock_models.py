@@ -106,26 +106,36 @@ class Recorded:
         return CALLING[3:]
 
 
-def test_a_call_that_nobody_allowed_ends_the_answer():
+def test_a_call_that_nobody_allowed_fails_the_answer_which_is_to_be_paid_and_not_asked_again():
     decoder = Uncalled(Recorded(CALLING[:2], CALLING[2:5], CALLING[5:]))
     events = [event for _, frame in decoder.feed(b"x") for event in frame]
     assert events[:-1] == list(CALLING[:3])
     (failed,) = events[3:]
     assert isinstance(failed, Failed)
     assert isinstance(failed.fault, ProviderUnavailable)
-    assert failed.fault.retryable
-    assert list(decoder.feed(b"x")) == []
-    assert decoder.close() == ()
+    assert not failed.fault.retryable
+    assert failed.usage == USAGE
 
 
 def test_a_call_at_the_very_end_too():
     (failed,) = Uncalled(Recorded()).close()
     assert isinstance(failed, Failed)
+    assert failed.usage == USAGE
+
+
+def test_a_call_that_is_cut_off_tells_what_was_counted_of_it():
+    cut = Failed(ProviderUnavailable(cause="gone"), None, None, Usage(input=3))
+    decoder = Uncalled(Recorded((*CALLING[:5], cut)))
+    *_, (_, (*_, failed)) = decoder.feed(b"x")
+    assert isinstance(failed, Failed)
+    assert not failed.fault.retryable
+    assert failed.counted_input == Usage(input=3)
 
 
 def test_a_whole_answer_likewise():
     (failed,) = uncalled(CALLING)
     assert isinstance(failed, Failed)
     assert failed.usage == USAGE
+    assert not failed.fault.retryable
     spoken = (*CALLING[:3], Finished("stop", USAGE))
     assert uncalled(spoken) == spoken

@@ -3,21 +3,21 @@
 from collections.abc import Iterable, Sequence
 
 from quantized.core.errors import ProviderUnavailable
-from quantized.core.events import Event, Failed, PartStarted, Terminal
-from quantized.core.usage import Usage
+from quantized.core.events import Event, Failed, Finished, PartStarted
 from quantized.providers.provider import Decoder, no_relay
 
 _CAUSE = "the model called a tool although the caller allows none"
 
 
 class Uncalled:
-    """Another decoder's events up to a call that nobody allowed; there the answer has failed."""
+    """Another decoder's events up to a call that nobody allowed. The answer has failed there, but goes on
+    untold to its end, where the provider tells what it consumed."""
 
     relay = staticmethod(no_relay)
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self._failed = False
+        self._called = False
 
     def feed(self, data: bytes) -> Iterable[tuple[bytes | None, tuple[Event, ...]]]:
         for _, events in self._decoder.feed(data):
@@ -28,22 +28,29 @@ class Uncalled:
         return self._pass(self._decoder.close())
 
     def _pass(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
-        if self._failed:
-            return ()
-        for at, event in enumerate(events):
-            if isinstance(event, PartStarted) and event.kind == "tool_call":
-                self._failed = True
-                return (*events[:at], _failure(None))
-        return events
+        told: list[Event] = []
+        for event in events:
+            self._called = self._called or _calls(event)
+            if not self._called:
+                told.append(event)
+            elif isinstance(event, Finished | Failed):
+                told.append(_failed(event))
+        return tuple(told)
 
 
 def uncalled(events: Sequence[Event]) -> Sequence[Event]:
     """A whole answer, likewise. What it consumed is told."""
-    if not any(isinstance(event, PartStarted) and event.kind == "tool_call" for event in events):
-        return events
     last = events[-1]
-    return (_failure(last.usage if isinstance(last, Terminal) else None),)
+    if any(map(_calls, events)) and isinstance(last, Finished | Failed):
+        return (_failed(last),)
+    return events
 
 
-def _failure(usage: Usage | None) -> Failed:
-    return Failed(ProviderUnavailable(cause=_CAUSE, retryable=True), usage)
+def _calls(event: Event) -> bool:
+    return isinstance(event, PartStarted) and event.kind == "tool_call"
+
+
+def _failed(end: Finished | Failed) -> Failed:
+    """Not to be tried again: the model has done its work, and is to be paid."""
+    counted = end.counted_input if isinstance(end, Failed) else None
+    return Failed(ProviderUnavailable(cause=_CAUSE), end.usage, end.cost, counted)
