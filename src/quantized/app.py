@@ -227,17 +227,23 @@ def _fetches_images(settings: Settings) -> bool:
 def _providers(
     settings: Settings, pool: Upstream, clock: Clock, aws: CredentialKeeper | None
 ) -> list[Registered]:
-    rows = [Registered(_provider(name, row, aws), pool) for name, row in settings.providers.items()]
+    rows = [Registered(_provider(settings, name, row, aws), pool) for name, row in settings.providers.items()]
     if settings.demo:
         rows.append(Registered(demo.demo_provider(), DemoUpstream(clock), by_model=True))
     return rows
 
 
-def _provider(name: str, row: ProviderRow, aws: CredentialKeeper | None) -> Provider:
+def _provider(settings: Settings, name: str, row: ProviderRow, aws: CredentialKeeper | None) -> Provider:
     match row:
         case BedrockSettings(region, _, token, endpoint, caching):
             authorizer = BearerToken(token or "") if aws is None else Signer(aws.current, region)
-            return BedrockProvider(region, authorizer, endpoint=endpoint, automatic_caching=caching)
+            return BedrockProvider(
+                region,
+                authorizer,
+                endpoint=endpoint,
+                automatic_caching=caching,
+                answer_bytes=settings.limits.answer_bytes,
+            )
         case AnthropicSettings(base_url, api_key, caching, searches):
             return AnthropicProvider(base_url, api_key, automatic_caching=caching, web_searches=searches)
         case ProviderSettings(base_url, api_key) if name == openrouter.NAME:

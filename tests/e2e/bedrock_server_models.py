@@ -17,6 +17,7 @@ class Model(NamedTuple):
     ways: tuple[str, ...] = ("",)
     system: bool = True
     tools: bool = True
+    streams_tools: bool = False
     choices: tuple[str, ...] = ("any", "tool")
     images: bool = True
     documents: bool = True
@@ -32,6 +33,7 @@ _CLAUDE = Model(
     CLAUDES["claude-opus-4-8"],
     "anthropic",
     ("us.", "global."),
+    streams_tools=True,
     top_k=("top_k",),
     caches=("5m", "1h"),
     extras=("thinking", "tool_choice", "anthropic_beta"),
@@ -51,6 +53,7 @@ def _other(family: str, output: int, **more: object) -> Model:
 _GPT_OSS = _other(
     "gpt-oss",
     16_384,
+    streams_tools=True,
     images=False,
     stops=False,
     schemas=True,
@@ -71,6 +74,7 @@ MODELS: dict[str, Model] = {
     "amazon.nova-lite-v1:0": _other(
         "nova",
         10_000,
+        streams_tools=True,
         ways=("", "us."),
         prefill=True,
         top_k=("inferenceConfig", "topK"),
@@ -80,6 +84,7 @@ MODELS: dict[str, Model] = {
     "amazon.nova-2-lite-v1:0": _other(
         "nova",
         64_000,
+        streams_tools=True,
         ways=("us.", "global."),
         prefill=True,
         thinking="adaptive",
@@ -94,6 +99,7 @@ MODELS: dict[str, Model] = {
     "mistral.mistral-large-3-675b-instruct": _other(
         "mistral", 8_192, choices=("any",), schemas=True, results="json"
     ),
+    "meta.llama4-scout-17b-instruct-v1:0": _other("llama", 16_384, ways=("us.",), choices=(), results="text"),
     "mistral.mixtral-8x7b-instruct-v0:1": _other(
         "mistral",
         8_192,

@@ -28,7 +28,7 @@ def check(body: Json, model_id: str, *, stream: bool) -> tuple[Model, Json]:
     if found is None:
         raise invalid("The provided model identifier is invalid.")
     own, model = found
-    _check_abilities(body, model)
+    _check_abilities(body, model, stream=stream)
     _check_extras(body.get("additionalModelRequestFields", {}), model)
     for block in _content(body):
         _check_block(block, model)
@@ -52,11 +52,12 @@ def _content(body: Json) -> list[Json]:
     return [*blocks, *inner]
 
 
-def _check_abilities(body: Json, model: Model) -> None:
+def _check_abilities(body: Json, model: Model, *, stream: bool) -> None:
     choice = next(iter(body.get("toolConfig", {}).get("toolChoice", {})), "auto")
     asked = {
         "system messages": "system" in body and not model.system,
         "tool use": "toolConfig" in body and not model.tools,
+        "tool use in streaming mode": stream and "toolConfig" in body and not model.streams_tools,
         f"toolConfig.toolChoice.{choice}": choice not in ("auto", *model.choices),
         "the stopSequences field": "stopSequences" in body.get("inferenceConfig", {}) and not model.stops,
         "structured output": "textFormat" in body.get("outputConfig", {}) and not model.rules.schemas,

@@ -105,6 +105,19 @@ def test_rows_21_and_22_texts_without_a_start_and_calls_counted_from_0(
                 assert set(told) <= set(range(len(heard.calls)))
 
 
+@pytest.mark.parametrize("model", [LLAMA, MISTRAL, "meta/llama4-scout-17b-instruct"])
+def test_a_call_is_streamed_where_the_model_cannot(
+    converse: Talk, bedrock_gateway: GatewayProcess, bedrock: BedrockServer, model: str
+) -> None:
+    heard = converse.ask("do:tool", tools=[WEATHER], model=model)
+    assert (heard.finish, len(heard.calls)) == ("tool_calls", 1)
+    assert sent(bedrock, converse).path.endswith("/converse")
+    [row] = bedrock_gateway.settled(converse.licence).usage
+    assert (row["outcome"], row["estimated"]) == ("completed", 0)
+    converse.ask("Hello", model=model)
+    assert sent(bedrock, converse).path.endswith("/converse-stream") is converse.streams
+
+
 def test_row_23_tools_are_told_of_whenever_the_history_holds_calls(
     converse: Talk, bedrock: BedrockServer
 ) -> None:

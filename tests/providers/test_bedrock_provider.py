@@ -2,7 +2,8 @@ import json
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from converse_requests import CLAUDE, HELLO, PROFILE, called, result, user
+import pytest
+from converse_requests import CLAUDE, HELLO, LLAMA, LLAMA_4, MISTRAL, NOVA, PROFILE, called, result, user
 from msgspec.structs import replace
 
 from quantized.core.errors import ProviderUnavailable
@@ -72,3 +73,51 @@ def test_a_call_is_passed_on_where_one_is_allowed_and_nowhere_else():
     assert isinstance(failed.fault, ProviderUnavailable)
     assert failed.usage is not None
     assert type(BEDROCK.decoder(allowed)) is not type(BEDROCK.decoder(LOOP))
+
+
+@pytest.mark.parametrize("model", [LLAMA, LLAMA_4, MISTRAL, PROFILE, "deepseek.v3.2", "newcomer.model-1"])
+@pytest.mark.parametrize(
+    ("changed", "streamed"),
+    [({}, True), ({"tools": (Tool("f"),)}, False), ({"messages": LOOP.messages}, False)],
+)
+def test_many_models_are_not_asked_for_a_stream_where_tools_are_told_of(model, changed, streamed):
+    request = replace(HELLO, stream=True, model=model, **changed)
+    call = BEDROCK.encode(request, Target(model, 9))
+    assert call.url.endswith("/converse-stream" if streamed else "/converse")
+    accept = "application/vnd.amazon.eventstream" if streamed else "application/json"
+    assert dict(call.headers)["accept"] == accept
+    assert ("toolConfig" in json.loads(call.body)) is not streamed
+
+
+@pytest.mark.parametrize("model", [CLAUDE, NOVA])
+def test_others_are(model):
+    request = replace(HELLO, stream=True, model=model, tools=(Tool("f"),))
+    assert BEDROCK.encode(request, Target(model, 9)).url.endswith("/converse-stream")
+
+
+def heard(provider, request, *pieces):
+    decoder = provider.decoder(request)
+    fed = [event for piece in pieces for _, events in decoder.feed(piece) for event in events]
+    return [*fed, *decoder.close(), *decoder.close()]
+
+
+def test_a_whole_answer_is_told_as_a_stream_at_its_end():
+    request = replace(HELLO, stream=True, model=LLAMA, tools=(Tool("f"),))
+    told = heard(BEDROCK, request, CALLS[:40], CALLS[40:])
+    assert told == list(BEDROCK.decode_body(request, CALLS))
+    assert isinstance(told[-1], Finished)
+    (*_, failed) = heard(BEDROCK, request, CALLS[:-9])
+    assert isinstance(failed, Failed)
+    (*_, failed) = heard(BEDROCK, replace(LOOP, stream=True, model=LLAMA), CALLS)
+    assert isinstance(failed, Failed)
+    assert failed.usage is not None
+
+
+def test_it_is_no_longer_than_any_other():
+    request = replace(HELLO, stream=True, model=LLAMA, tools=(Tool("f"),))
+    just = BedrockProvider("eu-west-1", BearerToken("key"), answer_bytes=len(CALLS))
+    assert isinstance(heard(just, request, CALLS)[-1], Finished)
+    (failed,) = heard(just, request, CALLS, b" ", CALLS)
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.fault, ProviderUnavailable)
+    assert not failed.fault.retryable

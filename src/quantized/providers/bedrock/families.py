@@ -28,7 +28,9 @@ class TopK(Struct, frozen=True):
 class Family(Struct, frozen=True):
     """`name` tells whose reasoning can be read by whom. Limits in tokens, None where they are not published.
 
-    `forced`: the ways in which a call can be demanded. `one_call`: parallel calls can be turned off.
+    `streams_tools`: an answer can be streamed although tools are told of; not assumed of a model that nobody
+    says it of. `forced`: the ways in which a call can be demanded. `one_call`: parallel calls can be turned
+    off.
     `media_in_results`: images and documents in a tool's result. `json_results`: a tool's result is read as
     JSON, not as text. `sampling`: temperature and top_p; one of the two; or neither, nor top_k.
     `reasoning`: in whose words it is asked for; `fixed` is asked for by the choice of the model.
@@ -42,6 +44,7 @@ class Family(Struct, frozen=True):
     known: bool = True
     system: bool = True
     tools: bool = True
+    streams_tools: bool = False
     forced: tuple[ToolMode, ...] = ()
     one_call: bool = False
     images: bool = False
@@ -77,6 +80,7 @@ spelled in the model's own way is refused here."""
 
 _NOVA = Family(
     "nova",
+    streams_tools=True,
     forced=_BOTH,
     images=True,
     media_in_results=True,
@@ -104,9 +108,12 @@ _MISTRAL_OLD = replace(
     context_window=32_000,
 )
 _DEEPSEEK = Family("deepseek", max_output_tokens=32_768, context_window=128_000)
-_QWEN = Family("qwen", schemas=True, forced=_ANY, max_output_tokens=65_536, context_window=262_144)
+_QWEN = Family(
+    "qwen", streams_tools=True, schemas=True, forced=_ANY, max_output_tokens=65_536, context_window=262_144
+)
 _GPT_OSS = Family(
     "gpt-oss",
+    streams_tools=True,
     forced=_BOTH,
     stop=False,
     schemas=True,
@@ -117,6 +124,7 @@ _GPT_OSS = Family(
 )
 _GPT = Family(
     "gpt",
+    streams_tools=True,
     forced=_BOTH,
     images=True,
     schemas=True,
@@ -125,10 +133,18 @@ _GPT = Family(
     max_output_tokens=128_000,
     context_window=1_000_000,
 )
-_COHERE = Family("cohere", top_k=TopK(("k",), 0, 500), max_output_tokens=4_000, context_window=128_000)
-_JAMBA = Family("jamba", max_output_tokens=4_096, context_window=256_000)
+_COHERE = Family(
+    "cohere", streams_tools=True, top_k=TopK(("k",), 0, 500), max_output_tokens=4_000, context_window=128_000
+)
+_JAMBA = Family("jamba", streams_tools=True, max_output_tokens=4_096, context_window=256_000)
 _KIMI = Family(
-    "kimi", images=True, schemas=True, forced=_ANY, max_output_tokens=16_000, context_window=262_144
+    "kimi",
+    streams_tools=True,
+    images=True,
+    schemas=True,
+    forced=_ANY,
+    max_output_tokens=16_000,
+    context_window=262_144,
 )
 
 _ROWS: tuple[tuple[str, Family], ...] = (
@@ -199,14 +215,25 @@ _ROWS: tuple[tuple[str, Family], ...] = (
         r"zai\.glm-5\.[3-9]",
         Family(
             "glm",
+            streams_tools=True,
             reasoning="flat",
             efforts=("low", "high", "max"),
             max_output_tokens=131_072,
             context_window=1_000_000,
         ),
     ),
-    (r"zai\.glm-", Family("glm", reasoning="fixed", max_output_tokens=98_304, context_window=200_000)),
-    (r"minimax\.", Family("minimax", reasoning="fixed", max_output_tokens=98_304, context_window=196_608)),
+    (
+        r"zai\.glm-",
+        Family(
+            "glm", streams_tools=True, reasoning="fixed", max_output_tokens=98_304, context_window=200_000
+        ),
+    ),
+    (
+        r"minimax\.",
+        Family(
+            "minimax", streams_tools=True, reasoning="fixed", max_output_tokens=98_304, context_window=196_608
+        ),
+    ),
     (
         r"google\.gemma",
         Family("gemma", images=True, schemas=True, max_output_tokens=8_192, context_window=128_000),
@@ -245,6 +272,7 @@ def _claude(base: str) -> Family:
     newer = abilities.schemas
     return Family(
         "anthropic",
+        streams_tools=True,
         forced=_BOTH if abilities.forced_tools else (),
         one_call=newer,
         images=abilities.images,

@@ -10,12 +10,13 @@ from quantized.providers.bedrock.decode import StreamDecoder, decode_body
 from quantized.providers.bedrock.encode import encode_body
 from quantized.providers.bedrock.endpoint import converse_url, runtime_url
 from quantized.providers.bedrock.errors import fault_of_status
-from quantized.providers.bedrock.families import family_of
+from quantized.providers.bedrock.families import Family, family_of
 from quantized.providers.bedrock.models import native_id
 from quantized.providers.bedrock.seals import MAKER as NAME
 from quantized.providers.bedrock.signing import Authorizer
-from quantized.providers.bedrock.tools import tells_of_past_tools
+from quantized.providers.bedrock.tools import tells_of_past_tools, tells_of_tools
 from quantized.providers.bedrock.uncalled import Uncalled, uncalled
+from quantized.providers.bedrock.whole import WholeDecoder
 from quantized.providers.caching import AutomaticCaching
 from quantized.providers.provider import Capabilities, Decoder, Target, UpstreamCall
 
@@ -27,7 +28,8 @@ _EVENTS = "application/vnd.amazon.eventstream"
 
 class BedrockProvider:
     """`endpoint` stands in place of the region's own. `automatic_caching`: which requests are marked for the
-    cache beyond what the caller marked."""
+    cache beyond what the caller marked. `answer_bytes` bounds an answer that comes whole where a stream was
+    asked for."""
 
     def __init__(
         self,
@@ -36,11 +38,13 @@ class BedrockProvider:
         *,
         endpoint: str | None = None,
         automatic_caching: AutomaticCaching = "continued",
+        answer_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         self._region = region
         self._base = runtime_url(region, endpoint)
         self._authorizer = authorizer
         self._caching: AutomaticCaching = automatic_caching
+        self._answer_bytes = answer_bytes
 
     @property
     def name(self) -> str:
@@ -52,24 +56,35 @@ class BedrockProvider:
         return Capabilities(language=LANGUAGE, cap_required=True, fetches_images=False)
 
     def encode(self, request: GenerationRequest, target: Target) -> UpstreamCall:
-        headers = (("content-type", _JSON), ("accept", _EVENTS if request.stream else _JSON))
-        url = converse_url(self._base, target.model, stream=request.stream)
+        stream = _streams(request, family_of(target.model))
+        headers = (("content-type", _JSON), ("accept", _EVENTS if stream else _JSON))
+        url = converse_url(self._base, target.model, stream=stream)
         return UpstreamCall(url, headers, encode_body(request, target, self._caching))
 
     def authorize(self, call: UpstreamCall, now: datetime) -> UpstreamCall:
         return self._authorizer.authorize(call, now)
 
     def decoder(self, request: GenerationRequest) -> Decoder:
-        decoder = StreamDecoder(NAME, request.model, self._family(request))
+        family = self._family(request)
+        decoder: Decoder
+        if _streams(request, family):
+            decoder = StreamDecoder(NAME, request.model, family.name)
+        else:
+            decoder = WholeDecoder(NAME, request.model, family.name, self._answer_bytes)
         return Uncalled(decoder) if tells_of_past_tools(request) else decoder
 
     def decode_body(self, request: GenerationRequest, body: bytes) -> Sequence[Event]:
-        events = decode_body(NAME, request.model, self._family(request), body)
+        events = decode_body(NAME, request.model, self._family(request).name, body)
         return uncalled(events) if tells_of_past_tools(request) else events
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
         return fault_of_status(NAME, status, headers, body)
 
-    def _family(self, request: GenerationRequest) -> str:
-        """Who can read the reasoning of this request's model, which may go by its public name."""
-        return family_of(native_id(request.model, self._region) or request.model).name
+    def _family(self, request: GenerationRequest) -> Family:
+        """That of this request's model, which may go by its public name."""
+        return family_of(native_id(request.model, self._region) or request.model)
+
+
+def _streams(request: GenerationRequest, family: Family) -> bool:
+    """Whether Bedrock is asked for a stream. Many models answer with tools in one piece only."""
+    return request.stream and (family.streams_tools or not tells_of_tools(request))

@@ -44,6 +44,11 @@ def tells_of_past_tools(request: GenerationRequest) -> bool:
     )
 
 
+def tells_of_tools(request: GenerationRequest) -> bool:
+    """Whether a model is told of tools at all."""
+    return may_call(request) or tells_of_past_tools(request)
+
+
 def tools_of(request: GenerationRequest, family: Family) -> list[Block]:
     """Raises Refused."""
     used = () if may_call(request) else _used(request)
