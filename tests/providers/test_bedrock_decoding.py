@@ -301,18 +301,6 @@ def test_citations_count_in_the_whole_text():
     ]
 
 
-def test_what_nobody_knows_is_kept_where_it_is_whole():
-    """A stream does not tell how its pieces would be put together."""
-    novelty = {"novelty": {"data": "x"}}
-    (part, said) = fold(whole(novelty, {"text": "Hi"})).parts
-    assert isinstance(part, Reasoning)
-    block = read(part.seals[0], "anthropic")
-    assert block is not None
-    assert block.block == novelty
-    events = streamed(delta(0, novelty="x"), delta(0, novelty="y"), stop(0), *text(1, "Hi"), ("news", {}))
-    assert fold(events).parts == (said,)
-
-
 def test_a_member_that_is_null_is_not_there():
     (said,) = fold(whole({"text": "Hi", "toolUse": None, "reasoningContent": None})).parts
     assert said == OutputText("Hi")
@@ -346,3 +334,32 @@ def test_nothing_is_read_after_an_exception():
     )
     unavailable(events)
     assert len([event for event in events if isinstance(event, Finished | Failed)]) == 1
+
+
+# What nobody knows
+
+
+@pytest.mark.parametrize("odd", [{}, {"hologram": {"x": 1}}, {"reasoningContent": {}}, {"text": None}])
+def test_a_piece_of_nothing_or_of_the_unknown_takes_no_text_with_it(odd):
+    answer = fold(streamed(delta(0, **odd), delta(0, text="A"), delta(0, **odd), delta(0, text="B"), stop(0)))
+    assert answer.parts == (OutputText("AB"),)
+
+
+def test_nor_does_it_break_reasoning_in_two():
+    first, last = delta(0, reasoningContent={"text": "Hm"}), delta(0, reasoningContent={"text": "m."})
+    known = fold(streamed(first, last, stop(0), *text(1, "Hi")))
+    assert fold(streamed(first, delta(0), delta(0, x={}), last, stop(0), *text(1, "Hi"))).parts == known.parts
+
+
+def test_text_after_the_call_of_a_servers_tool_is_told():
+    start = ("contentBlockStart", {"contentBlockIndex": 0, "start": {"toolUse": {"type": "server_tool_use"}}})
+    events = streamed(start, delta(0, toolUse={"input": "{}"}), delta(0, text="A"), stop(0))
+    assert fold(events).parts == (OutputText("A"),)
+
+
+def test_unknown_blocks_are_passed_over_whether_whole_or_in_pieces():
+    start = ("contentBlockStart", {"contentBlockIndex": 1, "start": {"hologram": {"x": 1}}})
+    odd = [start, delta(1, hologram={"y": 2}), stop(1)]
+    streamed_parts = fold(streamed(*text(0, "A"), *odd, *text(2, "B"))).parts
+    assert fold(whole({"text": "A"}, {"hologram": {"x": 1}}, {"text": "B"})).parts == streamed_parts
+    assert streamed_parts == (OutputText("AB"),)

@@ -2,28 +2,29 @@
 
 Texts that follow one another are one text part, for a new block begins wherever a citation does. Each block
 of reasoning is a part with its seal, each tool call a part of its own. Blocks come one after the other; a
-text needs no start, and nothing but the pieces of a block tells what it is.
+text needs no start, and nothing but the pieces of a block tells what it is. Blocks and pieces of kinds that
+nobody knows are passed over, streamed or whole.
 """
 
-from typing import Any
-
 from msgspec import Raw
-from msgspec.json import decode
 
-from quantized.core.events import Event, Sealed
+from quantized.core.events import Event
 from quantized.providers.answers import UNREADABLE, Unreadable
 from quantized.providers.bedrock.growing import Call, Growing, Passed, Picture, Redacted, Text, Thinking, Told
 from quantized.providers.bedrock.schema import (
     Block,
+    Citation,
     Delta,
     Image,
+    ImagePiece,
+    InputPiece,
     Reasoning,
+    ReasoningPiece,
     ReasoningText,
     Start,
     ToolUse,
     decode_block,
 )
-from quantized.providers.bedrock.seals import is_sealable
 
 _SERVERS = "server_tool_use"
 """The type of a call that the server answers itself."""
@@ -52,19 +53,19 @@ class Blocks:
     def grow(self, index: int, delta: Delta, events: list[Event]) -> None:
         if index != self._index:
             self._turn_to(index, events)
-        if self._growing is not None:
-            if self._growing.grow(delta, events):
-                return
-            self.stop(events)
+        if self._growing is not None and self._growing.grow(delta, events):
+            return
         begun = self._begun_by(delta)
-        begun.grow(delta, events)
-        self._growing = begun
+        if begun is not None:
+            self.stop(events)
+            begun.grow(delta, events)
+            self._growing = begun
 
     def add(self, raw: Raw, events: list[Event]) -> None:
         """A whole block."""
         try:
             block = decode_block(raw)
-            self._add(block, raw, events)
+            self._add(block, events)
         except UNREADABLE as error:
             raise Unreadable(f"a block: {error}") from error
         self.stop(events)
@@ -89,20 +90,23 @@ class Blocks:
             self.stop(events)
             self._index = index
 
-    def _begun_by(self, delta: Delta) -> Growing:
-        if delta.text is not None or delta.citation is not None:
-            return Text(self._told)
-        if delta.reasoning_content is not None:
-            redacted = delta.reasoning_content.redacted_content is not None
-            return Redacted(self._told) if redacted else Thinking(self._told)
-        if delta.tool_use is not None or delta.image is not None:
-            raise Unreadable("a piece of a block that has not begun")
-        return Passed(self._told)
+    def _begun_by(self, delta: Delta) -> Growing | None:
+        """None for a piece of nothing, or of what nobody knows: it neither begins a block nor ends one."""
+        match delta:
+            case Delta(text=str()) | Delta(citation=Citation()):
+                return Text(self._told)
+            case Delta(reasoning_content=ReasoningPiece(redacted_content=str())):
+                return Redacted(self._told)
+            case Delta(reasoning_content=ReasoningPiece(text=str()) | ReasoningPiece(signature=str())):
+                return Thinking(self._told)
+            case Delta(tool_use=InputPiece()) | Delta(image=ImagePiece()):
+                raise Unreadable("a piece of a block that has not begun")
+        return None
 
     def _tool(self, tool: ToolUse, events: list[Event]) -> Growing:
         return Passed(self._told) if tool.type == _SERVERS else Call(self._told, tool, events)
 
-    def _add(self, block: Block, raw: Raw, events: list[Event]) -> None:
+    def _add(self, block: Block, events: list[Event]) -> None:
         match block:
             case Block(text=str(text)):
                 self._growing = said = Text(self._told)
@@ -117,11 +121,6 @@ class Blocks:
                 self._think(reasoning, events)
             case Block(image=Image() as image):
                 self._growing = Picture(self._told, image)
-            case _:
-                whole: dict[str, Any] = decode(raw)
-                if is_sealable(whole):
-                    part = self._told.parts.go_on("reasoning", events)
-                    events.append(Sealed(part, self._told.minter.seal(whole)))
 
     def _think(self, reasoning: Reasoning, events: list[Event]) -> None:
         match reasoning:

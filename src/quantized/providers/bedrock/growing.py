@@ -199,11 +199,10 @@ class Picture(Growing):
 
 
 class Passed(Growing):
-    """What no caller can be told: the calls of the server's own tools with their results, and what nobody
-    knows yet."""
+    """What no caller can be told: the calls of the server's own tools with their results."""
 
-    def grow(self, delta: Delta, events: list[Event]) -> bool:  # noqa: ARG002 (of any kind)
-        return True
+    def grow(self, delta: Delta, events: list[Event]) -> bool:  # noqa: ARG002 (tells nothing)
+        return delta.tool_use is not None or delta.image is not None
 
     def stop(self, events: list[Event]) -> None:
         """Nothing is told."""
