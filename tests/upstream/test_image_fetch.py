@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from scripted_server import Peer, Received, Script, Server, eventually, leaked_since, open_sockets
 
 from quantized.core.errors import ImageNotFetched
-from quantized.upstream.fetch import FetchedImage, FetchLimits, ImageFetcher, resolve
+from quantized.upstream.fetch import FetchedImage, FetchLimits, ImageFetcher
 from quantized.upstream.public_address import IPAddress, is_public
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels" * 10
@@ -258,6 +258,12 @@ async def test_what_is_no_url_of_an_image(server: Server, url: str) -> None:
     fault = await refused(fetcher(server, names), url.replace("PORT", str(server.port)))
     assert "password" not in fault.message or "user name or password" in fault.message
     assert (names.asked, server.accepted) == ([], 0)
+
+
+@pytest.mark.parametrize("host", ["[v1.a:b]", "[::1", "[1::2::3]", "[:]"])
+async def test_a_host_that_is_none_is_told_in_words_of_ours(host: str) -> None:
+    fault = await refused(ImageFetcher(), f"http://{host}/")
+    assert "neither an IP address nor a DNS name" in fault.message
 
 
 @pytest.mark.parametrize("place", ["", ":22", ":8080", ":6379", ":0"])
@@ -534,7 +540,3 @@ async def test_many_at_once(server: Server) -> None:
     url = f"http://img.example:{server.port}/"
     images = await asyncio.gather(*(fetching.fetch(url, FIELD) for _ in range(20)))
     assert {image.data for image in images} == {PNG}
-
-
-async def test_the_system_resolves() -> None:
-    assert "127.0.0.1" in await resolve("localhost", 80)

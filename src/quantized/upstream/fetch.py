@@ -9,7 +9,6 @@ import re
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from socket import SOCK_STREAM
 from urllib.parse import urljoin
 
 from msgspec import Struct
@@ -23,6 +22,7 @@ from quantized.upstream.exchange import Exchange
 from quantized.upstream.message import Message
 from quantized.upstream.public_address import IPAddress, is_public
 from quantized.upstream.request import Location, Origin, framed, locate, request_head
+from quantized.upstream.resolver import Resolver
 from quantized.upstream.tls import default_context
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
@@ -45,7 +45,7 @@ _HEADERS = (("accept", "image/png, image/jpeg, image/gif, image/webp"), ("user-a
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""The addresses of a host, as text, for a port. Raises OSError."""
+"""The addresses of a host, as text, for a port. Raises OSError, UnicodeError; Unavailable when too busy."""
 
 
 class FetchedImage(Struct, frozen=True):
@@ -73,12 +73,6 @@ class Unfetchable(Exception):
         self.cause = cause
 
 
-async def resolve(host: str, port: int) -> Sequence[str]:
-    """As the system does it."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
-
-
 class ImageFetcher:
     """Serves one event loop. Each fetch has a connection of its own."""
 
@@ -87,21 +81,23 @@ class ImageFetcher:
         limits: FetchLimits | None = None,
         *,
         judge: Callable[[IPAddress], bool] = is_public,
-        resolve: Resolve = resolve,
+        resolve: Resolve | None = None,
         ports: frozenset[int] = frozenset((80, 443)),
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        """`judge`: whether an address may be connected to. `ssl_context`: None for the system's trust."""
+        """`judge`: whether an address may be connected to. `resolve`: None for the system's resolver.
+        `ssl_context`: None for the system's trust."""
         self._limits = limits or FetchLimits()
         self._judge = judge
-        self._resolve = resolve
+        self._resolve = resolve or Resolver()
         self._ports = ports
         self._ssl_context = ssl_context
         self._connections: set[Connection] = set()
         self._sweeper = Sweeper(self._connections)
 
     async def fetch(self, url: str, field: str) -> FetchedImage:
-        """The image at `url`, which the caller gave in `field`. Raises ImageNotFetched, naming it."""
+        """The image at `url`, which the caller gave in `field`. Raises ImageNotFetched, naming it, and
+        Unavailable when too many names wait to be resolved."""
         limit = self._limits.seconds
         try:
             async with asyncio.timeout(limit):

@@ -57,6 +57,9 @@ class Origin(NamedTuple):
         return self.authority
 
 
+_NO_HOST = "the URL's host is neither an IP address nor a DNS name"
+
+
 class Location(NamedTuple):
     """A URL taken apart. `target` is the path with the query, as it stands in the URL."""
 
@@ -79,7 +82,10 @@ def locate(url: str) -> Location:
     """Raises ValueError for anything but an absolute http or https URL, percent-encoded, of sane parts."""
     if not _URL.fullmatch(url):
         raise ValueError("the URL has a character that must be percent-encoded")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError(_NO_HOST) from None
     if parts.scheme not in _DEFAULT_PORTS:
         raise ValueError("the URL must begin with http:// or https://")
     if parts.username is not None or parts.password is not None:
@@ -97,9 +103,12 @@ def checked_host(host: str) -> str:
     if ":" in host:
         if "%" in host:
             raise ValueError("an IPv6 address in a URL must not name a zone")
-        ipaddress.IPv6Address(host)
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            raise ValueError(_NO_HOST) from None
     elif len(host) > 253 or not all(map(_LABEL.fullmatch, host.removesuffix(".").split("."))):
-        raise ValueError("the URL's host is neither an IP address nor a DNS name")
+        raise ValueError(_NO_HOST)
     return host
 
 
