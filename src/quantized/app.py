@@ -235,14 +235,16 @@ def _providers(
 
 def _provider(settings: Settings, name: str, row: ProviderRow, aws: CredentialKeeper | None) -> Provider:
     match row:
-        case BedrockSettings(region, _, token, endpoint, caching):
-            authorizer = BearerToken(token or "") if aws is None else Signer(aws.current, region)
+        case BedrockSettings(region):
+            authorizer = BearerToken(row.bearer_token or "") if aws is None else Signer(aws.current, region)
             return BedrockProvider(
                 region,
                 authorizer,
-                endpoint=endpoint,
-                automatic_caching=caching,
+                endpoint=row.endpoint,
+                automatic_caching=row.caching,
                 answer_bytes=settings.limits.answer_bytes,
+                geography=row.geography,
+                profiles={arn: profile.model for arn, profile in row.profiles.items()},
             )
         case AnthropicSettings(base_url, api_key, caching, searches):
             return AnthropicProvider(base_url, api_key, automatic_caching=caching, web_searches=searches)

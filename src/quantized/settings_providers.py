@@ -93,10 +93,20 @@ class AnthropicSettings(Row, frozen=True):
     web_searches: int = 1
 
 
+class BedrockProfile(Struct, frozen=True):
+    """One `[providers.bedrock.profiles."arn:…"]` table: the model behind an ARN that does not say which
+    it is. Rates, in micro-credits per million, stand in place of that model's."""
+
+    model: str
+    rates: Override = Override()
+
+
 class BedrockSettings(Row, frozen=True):
     """AWS Bedrock. `bearer_token`: a Bedrock API key; without one, AWS's credentials are looked for, those of
     `profile` where it is given. `endpoint` stands in for the region's own. `fetch_images`: images that
-    callers give by their URL are fetched here, because Bedrock fetches none."""
+    callers give by their URL are fetched here, because Bedrock fetches none. `geography`: whose inference
+    profiles public names mean; None where the region says it. `markup_bp`: basis points on the list's prices,
+    None where nobody said anything. `profiles` by ARN."""
 
     region: str
     profile: str | None = None
@@ -104,6 +114,9 @@ class BedrockSettings(Row, frozen=True):
     endpoint: str | None = None
     caching: Literal["off", "continued", "always"] = "continued"
     fetch_images: bool = False
+    geography: str | None = None
+    markup_bp: int | None = None
+    profiles: Mapping[str, BedrockProfile] = {}
 
 
 ProviderRow = ProviderSettings | AnthropicSettings | BedrockSettings
@@ -186,7 +199,7 @@ class ProviderTables:
 
     def _bedrock(self, section: str, table: Mapping[str, object]) -> Iterator[tuple[str, BedrockSettings]]:
         """AWS's other variables, and its files, are read by botocore when it looks for credentials."""
-        self._file.refuse_unknown(section, table, tuple(schema.BEDROCK))
+        self._file.refuse_unknown(section, table, (*schema.BEDROCK, "profiles"))
         found = self._file.judged(section, table, schema.BEDROCK)
         for key, name in _BEDROCK_KEYS.items():
             if self._is_set(name):
@@ -199,7 +212,29 @@ class ProviderTables:
         if self._is_set(KEY_VARIABLES[BEDROCK]):
             found["bearer_token"] = self._judged_key(KEY_VARIABLES[BEDROCK])
         found["endpoint"] = self._url(_BEDROCK_URL, "") or None
+        found["markup_bp"] = found.pop("markup", None)
+        found["profiles"] = self._profiles(f"{section}.profiles", table.get("profiles", {}))
         yield BEDROCK, BedrockSettings(**found)
+
+    def _profiles(self, section: str, found: object) -> dict[str, BedrockProfile]:
+        profiles = self.by_model(section, found, self._profile)
+        for arn in profiles:
+            if not arn.startswith("arn:"):
+                self._mistakes.add(
+                    self._file.place(section, arn), "is no ARN, such as an application inference profile's"
+                )
+        return profiles
+
+    def _profile(self, section: str, row: object) -> BedrockProfile:
+        table = self._file.table(section, row)
+        self._file.refuse_unknown(section, table, (*schema.BEDROCK_PROFILE, "rates"))
+        found = self._file.judged(section, table, schema.BEDROCK_PROFILE)
+        if "model" not in table:
+            wants = schema.BEDROCK_PROFILE["model"].wants
+            self._mistakes.add(self._file.place(section, "model"), f"is missing; must be {wants}")
+            found["model"] = ""
+        rates = self.rates(f"{section}.rates", table["rates"]) if "rates" in table else Override()
+        return BedrockProfile(**found, rates=rates)
 
     def _region(self, place: str) -> str:
         for name in _REGIONS:

@@ -108,6 +108,13 @@ BEDROCK: Mapping[str, Kind] = {
     "profile": values.text("the name of a profile in AWS's files", r"[^\x00-\x1f\x7f]{1,200}"),
     "caching": ANTHROPIC["caching"],
     "fetch_images": values.boolean,
+    "geography": values.choice("us", "eu", "apac", "au", "jp", "ca", "in", "us-gov", "global", "none"),
+    "markup": MARKUP,
+}
+BEDROCK_PROFILE: Mapping[str, Kind] = {
+    "model": values.text(
+        "the name of the model behind it, such as anthropic/claude-sonnet-4.5", MODEL_ID.pattern
+    ),
 }
 MODEL: Mapping[str, Kind] = {
     "native_id": values.text("the provider's own name of the model", MODEL_ID.pattern),

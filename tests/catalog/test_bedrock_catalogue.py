@@ -1,5 +1,7 @@
 """Bedrock's models by region: what is listed, and at which price every name of a model is."""
 
+import logging
+
 import pytest
 
 from quantized.catalog.catalog import Catalog
@@ -7,7 +9,7 @@ from quantized.clock import SystemClock
 from quantized.core.ports import Override, Terms
 from quantized.providers.bedrock.models import nearest, served
 from quantized.settings import CatalogSettings, Settings
-from quantized.settings_providers import BedrockSettings
+from quantized.settings_providers import BedrockProfile, BedrockSettings
 from quantized.stock import stocked_catalog
 
 REGIONS = (
@@ -19,9 +21,11 @@ SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 OWNER = "arn:aws:bedrock:us-east-1:123456789012"
 
 
-async def catalogue(region: str = "us-east-1", **rules: object) -> Catalog:
+async def catalogue(
+    region: str = "us-east-1", row: BedrockSettings | None = None, **rules: object
+) -> Catalog:
     settings = Settings(
-        demo=False, providers={"bedrock": BedrockSettings(region)}, catalog=CatalogSettings(**rules)
+        demo=False, providers={"bedrock": row or BedrockSettings(region)}, catalog=CatalogSettings(**rules)
     )
     return await stocked_catalog(settings, SystemClock())
 
@@ -127,3 +131,93 @@ async def test_a_licences_models_and_the_operators_rates_hold_for_every_way() ->
         assert found is not None and (found.rates.input, found.rates.output) == (7_000_000, 9_000_000)
     for name in ("amazon/nova-lite", "us.amazon.nova-lite-v1:0"):
         assert catalog.find("bedrock", name, some) is None
+
+
+MINE = f"{OWNER}:application-inference-profile/fm16bt65tzgx"
+CUSTOM = f"{OWNER}:provisioned-model/abc123def456"
+
+
+async def test_an_arn_has_the_limits_and_the_price_of_the_model_behind_it() -> None:
+    profiles = {
+        MINE: BedrockProfile("anthropic/claude-sonnet-4.5"),
+        f"{MINE}2": BedrockProfile(f"global.{SONNET}"),
+        CUSTOM: BedrockProfile("meta/llama3-3-70b-instruct", Override(input=5, output=6)),
+    }
+    catalog = await catalogue(row=BedrockSettings("us-east-1", profiles=profiles))
+    for arn, like in (
+        (MINE, f"us.{SONNET}"),
+        (f"{MINE}2", f"global.{SONNET}"),
+        (CUSTOM, "us.meta.llama3-3-70b-instruct-v1:0"),
+    ):
+        found, other = (catalog.find("bedrock", name, ANY) for name in (arn, like))
+        assert found is not None and other is not None
+        assert found in catalog.offers(ANY, "bedrock")
+        model = found.model
+        assert (model.id, model.native_id, model.author) == (arn, arn, other.model.author)
+        assert (model.max_output_tokens, model.features) == (
+            other.model.max_output_tokens,
+            other.model.features,
+        )
+        assert (found.rates == other.rates) is (arn != CUSTOM)
+    own = catalog.find("bedrock", CUSTOM, ANY)
+    assert own is not None and (own.rates.input, own.rates.output) == (5, 6)
+    # Whose licence names other models does not come to this one by its ARN.
+    assert catalog.find("bedrock", MINE, Terms("some", allowed=("anthropic/*",))) is None
+
+
+async def test_overrides_of_an_arn_hold_and_those_of_nothing_are_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rates = Override(input=7, output=9)
+    row = BedrockSettings("us-east-1", profiles={MINE: BedrockProfile("amazon/nova-lite")})
+    catalog = await catalogue(row=row, overrides={"bedrock": {MINE: rates, CUSTOM: rates}})
+    found = catalog.find("bedrock", MINE, ANY)
+    assert found is not None and (found.rates.input, found.rates.output) == (7, 9)
+    assert catalog.find("bedrock", CUSTOM, ANY) is None
+    [told] = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert CUSTOM in told and "[catalog.overrides.bedrock]" in told
+
+
+async def test_an_arn_of_a_model_without_a_price_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    row = BedrockSettings("us-east-1", profiles={MINE: BedrockProfile("anthropic/claude-of-tomorrow")})
+    catalog = await catalogue(row=row)
+    assert catalog.find("bedrock", MINE, ANY) is None and catalog.unpriced("bedrock", MINE, ANY)
+    assert MINE in caplog.text and "claude-of-tomorrow" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("row", "told", "factor"),
+    [
+        (BedrockSettings("us-east-1"), False, 10),
+        (BedrockSettings("eu-west-3"), True, 10),
+        (BedrockSettings("eu-west-3", markup_bp=10_000), False, 10),
+        (BedrockSettings("eu-west-3", markup_bp=13_000), False, 13),
+    ],
+)
+async def test_a_regions_own_factor(
+    row: BedrockSettings, told: bool, factor: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain, marked = (
+        catalog.find("bedrock", f"eu.{SONNET}", ANY)
+        for catalog in (await catalogue(), await catalogue(row=row))
+    )
+    assert plain is not None and marked is not None
+    assert marked.rates.output * 10 == plain.rates.output * factor
+    assert ("markup" in caplog.text) is told
+
+
+@pytest.mark.parametrize(
+    ("geography", "native"),
+    [
+        (None, f"eu.{SONNET}"),
+        ("us", f"us.{SONNET}"),
+        ("global", f"global.{SONNET}"),
+        ("none", SONNET),
+        ("apac", SONNET),
+    ],
+)
+async def test_a_geography_that_was_chosen_wins(geography: str | None, native: str) -> None:
+    catalog = await catalogue(row=BedrockSettings("eu-west-3", geography=geography, markup_bp=10_000))
+    for name in ("anthropic/claude-sonnet-4.5", "anthropic/claude-sonnet-4-5"):
+        found = catalog.find("bedrock", name, ANY)
+        assert found is not None and found.model.native_id == native

@@ -11,6 +11,7 @@ from quantized.core.errors import InvalidRequest
 from quantized.core.parts import AnyPart, Text, ToolCall, ToolResult
 from quantized.core.request import GenerationRequest, Message
 from quantized.providers.bedrock.encode import encode_body
+from quantized.providers.bedrock.families import family_of
 from quantized.providers.caching import AutomaticCaching
 from quantized.providers.provider import Target
 
@@ -73,7 +74,8 @@ def encode(
 ) -> dict[str, Any]:
     """The body, which the API would take."""
     request = replace(request, **changed)
-    written = encode_body(request, Target(model, request.max_output_tokens if cap is None else cap), caching)
+    target = Target(model, request.max_output_tokens if cap is None else cap)
+    written = encode_body(request, target, family_of(model), caching)
     body: dict[str, Any] = json.loads(written)
     check(body, model, stream=request.stream)
     return body

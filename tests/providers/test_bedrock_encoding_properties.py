@@ -30,7 +30,9 @@ def sent(request: GenerationRequest, model: str, cap: int, caching: AutomaticCac
     """The body, which the API would take, or None where it was refused by name."""
     own = request.max_output_tokens
     try:
-        body = json.loads(encode_body(request, Target(model, min(cap, own or cap)), caching))
+        body = json.loads(
+            encode_body(request, Target(model, min(cap, own or cap)), family_of(model), caching)
+        )
     except InsufficientCredits:
         assert cap < (own or family_of(model).max_output_tokens or 0)
         return None
@@ -80,5 +82,7 @@ SYSTEM = ("system", "developer")
 
 
 def turns(request: GenerationRequest) -> list[object]:
-    found: list[object] = json.loads(encode_body(request, Target(CLAUDE, 100), "off"))["messages"]
+    found: list[object] = json.loads(encode_body(request, Target(CLAUDE, 100), family_of(CLAUDE), "off"))[
+        "messages"
+    ]
     return found

@@ -28,6 +28,7 @@ from msgspec.structs import replace
 from quantized.core.errors import InsufficientCredits
 from quantized.core.request import ReasoningWish, Sampling, Tool, ToolChoice
 from quantized.providers.bedrock.encode import encode_body
+from quantized.providers.bedrock.families import family_of
 from quantized.providers.provider import Target
 
 FIELDS = "additionalModelRequestFields"
@@ -152,7 +153,7 @@ class TestNovaAtItsHighest:
 
     def test_and_a_balance_that_pays_for_less_does_not_do(self):
         with pytest.raises(InsufficientCredits):
-            encode_body(replace(HELLO, reasoning=self.WISH), Target(NOVA_2, 500), "off")
+            encode_body(replace(HELLO, reasoning=self.WISH), Target(NOVA_2, 500), family_of(NOVA_2), "off")
 
     def test_nor_does_it_sample(self):
         for sampling, param in ((Sampling(temperature=0.5), "temperature"), (Sampling(top_k=5), "top_k")):

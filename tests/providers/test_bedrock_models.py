@@ -20,6 +20,8 @@ from quantized.providers.bedrock.uncalled import Uncalled, uncalled
         ("anthropic/claude-sonnet-4.5", "ap-southeast-2", "au.anthropic.claude-sonnet-4-5-20250929-v1:0"),
         ("anthropic/claude-sonnet-4.5", "sa-east-1", "global.anthropic.claude-sonnet-4-5-20250929-v1:0"),
         ("anthropic/claude-sonnet-4.5", "us-gov-west-1", "us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("anthropic/claude-sonnet-4.6", "us-gov-west-1", "anthropic.claude-sonnet-4-6"),
+        ("anthropic/claude-sonnet-4.6", "us-iso-east-1", "anthropic.claude-sonnet-4-6"),
         ("anthropic/claude-3.5-sonnet", "us-west-2", "us.anthropic.claude-3-5-sonnet-20241022-v2:0"),
         ("anthropic/claude-3-5-sonnet-20240620", "eu-west-1", "eu.anthropic.claude-3-5-sonnet-20240620-v1:0"),
         ("anthropic/claude-opus-4.6", "eu-west-1", "eu.anthropic.claude-opus-4-6-v1"),

@@ -6,9 +6,9 @@ import pytest
 from converse_requests import CLAUDE, HELLO, LLAMA, LLAMA_4, MISTRAL, NOVA, PROFILE, called, result, user
 from msgspec.structs import replace
 
-from quantized.core.errors import ProviderUnavailable
-from quantized.core.events import Failed, Finished
-from quantized.core.request import Tool
+from quantized.core.errors import ProviderUnavailable, UnsupportedParameter
+from quantized.core.events import Failed, Finished, Sealed
+from quantized.core.request import Sampling, Tool
 from quantized.providers.bedrock.provider import BedrockProvider
 from quantized.providers.bedrock.signing import BearerToken
 from quantized.providers.provider import Target
@@ -24,6 +24,22 @@ CALLS = json.dumps(
             }
         },
         "stopReason": "tool_use",
+        "usage": {"inputTokens": 3, "outputTokens": 4, "totalTokens": 7},
+    }
+).encode()
+
+THOUGHT = json.dumps(
+    {
+        "output": {
+            "message": {
+                "role": "assistant",
+                "content": [
+                    {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "c2ln"}}},
+                    {"text": "Hello"},
+                ],
+            }
+        },
+        "stopReason": "end_turn",
         "usage": {"inputTokens": 3, "outputTokens": 4, "totalTokens": 7},
     }
 ).encode()
@@ -121,3 +137,20 @@ def test_it_is_no_longer_than_any_other():
     assert isinstance(failed, Failed)
     assert isinstance(failed.fault, ProviderUnavailable)
     assert not failed.fault.retryable
+
+
+def test_what_an_arn_can_is_what_the_model_behind_it_can():
+    behind = BedrockProvider(
+        "eu-west-1", BearerToken("key"), profiles={PROFILE: "anthropic/claude-sonnet-4.5"}
+    )
+    request = replace(HELLO, stream=True, model=PROFILE, tools=(Tool("f"),), sampling=Sampling(top_k=5))
+    call = behind.encode(request, Target(PROFILE, 9))
+    assert "application-inference-profile" in call.url
+    assert call.url.endswith("/converse-stream")
+    assert json.loads(call.body)["additionalModelRequestFields"] == {"top_k": 5}
+    assert type(behind.decoder(request)) is not type(BEDROCK.decoder(request))
+    with pytest.raises(UnsupportedParameter):
+        BEDROCK.encode(request, Target(PROFILE, 9))
+    thought = behind.decode_body(replace(HELLO, model=PROFILE), THOUGHT)
+    [sealed] = [event for event in thought if isinstance(event, Sealed)]
+    assert json.loads(sealed.seal.payload)["family"] == "anthropic"

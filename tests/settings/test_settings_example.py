@@ -7,8 +7,23 @@ from typing import Any
 
 from quantized.core.ports import Override
 from quantized.settings import CatalogSettings, Settings, load
-from quantized.settings_providers import AnthropicSettings, BedrockSettings, ModelSettings, ProviderSettings
-from quantized.settings_schema import ANTHROPIC, BEDROCK, MODEL, PROVIDER, RATES, SCALARS, TABLES
+from quantized.settings_providers import (
+    AnthropicSettings,
+    BedrockProfile,
+    BedrockSettings,
+    ModelSettings,
+    ProviderSettings,
+)
+from quantized.settings_schema import (
+    ANTHROPIC,
+    BEDROCK,
+    BEDROCK_PROFILE,
+    MODEL,
+    PROVIDER,
+    RATES,
+    SCALARS,
+    TABLES,
+)
 
 EXAMPLE = Path(__file__).parents[2] / "quantized.toml.example"
 ENVIRON = {"OPENROUTER_API_KEY": "k1", "CAMPUS_API_KEY": "k2", "ANTHROPIC_API_KEY": "k3"}
@@ -34,7 +49,9 @@ def test_it_documents_every_setting_and_nothing_else() -> None:
         table = example[section] if section else example
         assert set(table) == {*kinds, *TABLES.get(section, ())}
     assert set(example["providers"]["anthropic"]) == set(ANTHROPIC)
-    assert set(example["providers"]["bedrock"]) == set(BEDROCK)
+    bedrock = example["providers"]["bedrock"]
+    assert set(bedrock) == {*BEDROCK, "profiles"}
+    assert {key for row in bedrock["profiles"].values() for key in row} == {*BEDROCK_PROFILE, "rates"}
     campus = example["providers"]["campus"]
     assert set(campus) == {*PROVIDER, "models"}
     assert {key for model in campus["models"].values() for key in model} == {*MODEL, "rates"}
@@ -83,7 +100,19 @@ def test_uncommented_it_loads_to_what_it_says(tmp_path: Path) -> None:
                 },
             ),
             "anthropic": AnthropicSettings(api_key="k3"),
-            "bedrock": BedrockSettings("us-east-1", "default"),
+            "bedrock": BedrockSettings(
+                "us-east-1",
+                "default",
+                geography="us",
+                markup_bp=10_000,
+                profiles={
+                    "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/fm16bt65tzgx": (
+                        BedrockProfile(
+                            "anthropic/claude-sonnet-4.5", Override(input=3_300_000, output=16_500_000)
+                        )
+                    )
+                },
+            ),
             "openrouter": ProviderSettings(base_url="https://openrouter.ai/api/v1", api_key="k1"),
         },
     )

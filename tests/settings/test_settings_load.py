@@ -6,7 +6,7 @@ import pytest
 
 from quantized.core.ports import Override
 from quantized.settings import Settings, SettingsError, Timeouts, load
-from quantized.settings_providers import AnthropicSettings, BedrockSettings, ProviderSettings
+from quantized.settings_providers import AnthropicSettings, BedrockProfile, BedrockSettings, ProviderSettings
 
 KEY = "sk-or-very-secret"
 
@@ -337,6 +337,21 @@ REGION = {"AWS_REGION": "eu-west-1"}
             REGION,
             BedrockSettings("us-gov-west-1", "p", None, None, "off", True),
         ),
+        (
+            '[providers.bedrock]\ngeography = "none"\nmarkup = 1.25\n'
+            '[providers.bedrock.profiles."arn:aws:x"]\nmodel = "a/m"\n'
+            '[providers.bedrock.profiles."arn:aws:y"]\nmodel = "a/m"\nrates = { input = 1, output = 2 }',
+            REGION | {"QUANTIZED_PROVIDERS_BEDROCK_GEOGRAPHY": "eu"},
+            BedrockSettings(
+                "eu-west-1",
+                geography="eu",
+                markup_bp=12_500,
+                profiles={
+                    "arn:aws:x": BedrockProfile("a/m"),
+                    "arn:aws:y": BedrockProfile("a/m", Override(input=1_000_000, output=2_000_000)),
+                },
+            ),
+        ),
     ],
 )
 def test_bedrock_is_set_up_where_somebody_says_so(
@@ -356,6 +371,22 @@ def test_bedrock_is_set_up_where_somebody_says_so(
         ('[providers.bedrock]\nregion = "Frankfurt"', {}, "{path}: [providers.bedrock] region"),
         ('[providers.bedrock]\nregoin = "eu-west-1"', REGION, "{path}: [providers.bedrock] regoin"),
         ("[providers.bedrock]", {"AWS_REGION": "here"}, "AWS_REGION"),
+        ('[providers.bedrock]\ngeography = "mars"', REGION, "{path}: [providers.bedrock] geography"),
+        (
+            '[providers.bedrock.profiles."arn:x"]',
+            REGION,
+            '{path}: [providers.bedrock.profiles."arn:x"] model',
+        ),
+        (
+            '[providers.bedrock.profiles.mine]\nmodel = "a/m"',
+            REGION,
+            "{path}: [providers.bedrock.profiles] mine",
+        ),
+        (
+            '[providers.bedrock.profiles."arn:x"]\nmodle = "a/m"\nmodel = "a/m"',
+            REGION,
+            '{path}: [providers.bedrock.profiles."arn:x"] modle',
+        ),
         ("[providers.bedrock]", REGION | {"AWS_BEARER_TOKEN_BEDROCK": "a b"}, "AWS_BEARER_TOKEN_BEDROCK"),
         ("", REGION | {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "x"}, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
         (

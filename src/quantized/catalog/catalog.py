@@ -1,5 +1,6 @@
 """The models that can be called and what they cost whom: in memory, replaced whole, provider by provider."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 
@@ -11,6 +12,8 @@ from quantized.catalog.pricing import adjust, derive
 from quantized.core.ports import Override, Terms
 
 _LARGEST_CACHE = 20_000
+
+_log = logging.getLogger("quantized.catalog")
 
 
 Spelling = Callable[[str], tuple[str, str] | None]
@@ -47,13 +50,20 @@ class Catalog:
     ) -> None:
         self._markup_bp = markup_bp
         self._overrides = overrides or {}
+        self._complained: dict[str, set[str]] = {}
         self._shelves: dict[str, _Shelf] = {}
         self._offers: dict[tuple[str, str, str, str], Offer | None] = {}
 
     def replace(self, provider: str, models: Iterable[Model], spelling: Spelling | None = None) -> None:
         """From now on `provider` has these models, at its own rates, and no others; `spelling` reads further
-        names of them."""
+        names of them. An override of none of them is told to the log, once."""
+        models = list(models)
         overrides = self._overrides.get(provider, {})
+        for name in overrides.keys() - {model.id for model in models} - self._complained.get(provider, set()):
+            self._complained.setdefault(provider, set()).add(name)
+            _log.warning(
+                "[catalog.overrides.%s] %s is no model of the list, so its rates are nobody's", provider, name
+            )
         shelf = tuple(
             changed(model, rates=adjust(model.rates, self._markup_bp, overrides.get(model.id)))
             for model in models

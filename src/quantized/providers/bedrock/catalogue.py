@@ -29,23 +29,35 @@ Reading = Callable[[str], str | None]
 """The price list's own: its id of the model that a name means."""
 
 
-def listed(priced: Iterable[Model], read: Reading, region: str) -> list[Model]:
-    """The models of a region, each by its nearest way, at the end; before them, listed nowhere, a row for
-    each price that there is."""
+def listed(
+    priced: Iterable[Model],
+    read: Reading,
+    region: str,
+    geography: str | None = None,
+    profiles: Mapping[str, str] | None = None,
+) -> list[Model]:
+    """The models of a region, each by its nearest way, and the ARNs of `profiles` with the name of the model
+    behind each, at the end; before them, listed nowhere, a row for each price that there is."""
     by_price = {model.native_id: model for model in priced}
     prices = [_described(model, *_price_row(model.native_id)) for model in by_price.values()]
     # Global prices first: of two rows with one public name, the later one has it.
     prices.sort(key=lambda model: not model.native_id.startswith(f"{WORLD}."))
-    return [_UNPRICED, *prices, *_near(by_price, read, region)]
+    behind = [
+        _profile(arn, native_id(name, region, geography) or name, by_price, read)
+        for arn, name in (profiles or {}).items()
+    ]
+    return [_UNPRICED, *prices, *_near(by_price, read, region, geography), *behind]
 
 
-def spelling(read: Reading, region: str) -> Callable[[str], tuple[str, str] | None]:
+def spelling(
+    read: Reading, region: str, geography: str | None = None
+) -> Callable[[str], tuple[str, str] | None]:
     """How a name that is on no list is read (`catalog.catalog.Spelling`). A native id, an inference profile's
     id or an ARN is sent as it is, at the price of the model that it ends in; where that cannot be known, it
     has none."""
 
     def meant(name: str) -> tuple[str, str] | None:
-        native = native_id(name, region)
+        native = native_id(name, region, geography)
         if native is None:
             return None
         price = _price(native, read)
@@ -54,12 +66,20 @@ def spelling(read: Reading, region: str) -> Callable[[str], tuple[str, str] | No
     return meant
 
 
-def _near(by_price: Mapping[str, Model], read: Reading, region: str) -> Iterator[Model]:
+def _near(
+    by_price: Mapping[str, Model], read: Reading, region: str, geography: str | None
+) -> Iterator[Model]:
     for known in served():
-        native = nearest(known.id, region)
+        native = nearest(known.id, region, geography)
         found = by_price.get(_price(native, read) or "")
         model = found or Model(known.public, MAKER, native, known.public, "", None)
         yield replace(_described(model, native, known.family), listed=True)
+
+
+def _profile(arn: str, native: str, by_price: Mapping[str, Model], read: Reading) -> Model:
+    """The row of an ARN: all that is known of the model behind it, under a name of its own."""
+    found = by_price.get(_price(native, read) or "") or Model(arn, MAKER, arn, arn, "", None)
+    return replace(_described(found, native, family_of(native)), id=arn, native_id=arn, listed=True)
 
 
 def _price(native: str, read: Reading) -> str | None:

@@ -13,7 +13,7 @@ from quantized.core.errors import InsufficientCredits
 from quantized.core.parts import CacheMark
 from quantized.core.request import GenerationRequest, Sampling
 from quantized.providers.bedrock.content import ConverseWriter
-from quantized.providers.bedrock.families import Family, family_of
+from quantized.providers.bedrock.families import Family
 from quantized.providers.bedrock.seals import MAKER
 from quantized.providers.bedrock.structured import text_format
 from quantized.providers.bedrock.thinking import Reasoned, reasoned
@@ -36,17 +36,20 @@ _MOST_META = 16
 _LONGEST_META = 256
 
 
-def encode_body(request: GenerationRequest, target: Target, caching: AutomaticCaching) -> bytes:
+def encode_body(
+    request: GenerationRequest, target: Target, family: Family, caching: AutomaticCaching
+) -> bytes:
     """Raises UnsupportedParameter, InvalidValue for sealed blocks that were changed, InsufficientCredits
     where the balance pays for less than the reasoning that was asked for takes."""
     try:
-        return _encode(_body(request, target, caching))
+        return _encode(_body(request, target, family, caching))
     except Refused as refused:
         raise refused.by(MAKER) from None
 
 
-def _body(request: GenerationRequest, target: Target, caching: AutomaticCaching) -> dict[str, Any]:
-    family = family_of(target.model)
+def _body(
+    request: GenerationRequest, target: Target, family: Family, caching: AutomaticCaching
+) -> dict[str, Any]:
     refuse_unheard(request)
     if request.web_search is not None:
         raise unsupported("web_search_options", "it searches nothing; leave it out, or use another provider")

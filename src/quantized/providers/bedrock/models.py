@@ -147,6 +147,8 @@ _DAY = re.compile(r"-20\d{6}(?=-|$)")
 _NATIVE = re.compile(
     r"[a-z][a-z0-9-]*(?:\.[a-z0-9-]+)*\.[a-z][a-z0-9.:-]*|arn:aws[a-z-]*:(?:bedrock|sagemaker):.+"
 )
+_CLOSED = re.compile(r"us-gov-|us-iso|eu-iso|eusc-|cn-")
+"""Regions that no call leaves for the rest of the world."""
 
 
 class Served(Struct, frozen=True):
@@ -179,9 +181,10 @@ def public_name(model: str) -> str:
     return f"{_AUTHORS.get(author, author)}/{undated if alone else plain}"
 
 
-def native_id(name: str, region: str) -> str | None:
+def native_id(name: str, region: str, geography: str | None = None) -> str | None:
     """What a public name means in a region: an inference profile's id, or the model's. None for a name that
-    means none. Native ids, of models and of inference profiles, and ARNs mean themselves."""
+    means none. Native ids, of models and of inference profiles, and ARNs mean themselves. `geography` as of
+    `nearest`."""
     if _NATIVE.fullmatch(name):
         return name
     author, slash, plain = name.lower().partition("/")
@@ -189,23 +192,25 @@ def native_id(name: str, region: str) -> str | None:
         return None
     key = (_AUTHORS[author], _key(_plain(plain)))
     model = _DATED.get(key) or _UNDATED.get(key)
-    return None if model is None else nearest(model, region)
+    return None if model is None else nearest(model, region, geography)
 
 
-def nearest(model: str, region: str) -> str:
-    """The id by which a region's callers reach the model that is nearest to them."""
+def nearest(model: str, region: str, geography: str | None = None) -> str:
+    """The id by which a region's callers reach the model that is nearest to them. A `geography` that was
+    chosen is the only one, and the region itself comes next; of `none` there are no profiles."""
     places = _SERVED.get(model, HERE).split()
-    for geography in _geographies(region):
-        if geography in places:
-            return f"{geography}.{model}"
-    return f"{WORLD}.{model}" if WORLD in places and HERE not in places else model
+    for place in _geographies(region) if geography is None else (geography,):
+        if place in places:
+            return f"{place}.{model}"
+    roams = geography is None and not _CLOSED.match(region)
+    return f"{WORLD}.{model}" if roams and WORLD in places and HERE not in places else model
 
 
 def _geographies(region: str) -> tuple[str, ...]:
     """The prefixes of inference profiles that a region's callers may use, the narrowest first."""
     area, _, rest = region.partition("-")
-    if region.startswith("us-gov-"):
-        return ("us-gov",)
+    if _CLOSED.match(region):
+        return ("us-gov",) if region.startswith("us-gov-") else ()
     if area in {"us", "eu"}:
         return (area,)
     if area == "ca":

@@ -29,7 +29,8 @@ _EVENTS = "application/vnd.amazon.eventstream"
 class BedrockProvider:
     """`endpoint` stands in place of the region's own. `automatic_caching`: which requests are marked for the
     cache beyond what the caller marked. `answer_bytes` bounds an answer that comes whole where a stream was
-    asked for."""
+    asked for. `geography`: whose inference profiles public names mean. `profiles`: ARNs that do not say which
+    model they are, and the name of the one behind each."""
 
     def __init__(
         self,
@@ -39,8 +40,14 @@ class BedrockProvider:
         endpoint: str | None = None,
         automatic_caching: AutomaticCaching = "continued",
         answer_bytes: int = 64 * 1024 * 1024,
+        geography: str | None = None,
+        profiles: Mapping[str, str] | None = None,
     ) -> None:
         self._region = region
+        self._geography = geography
+        self._behind = {
+            arn: native_id(model, region, geography) or model for arn, model in (profiles or {}).items()
+        }
         self._base = runtime_url(region, endpoint)
         self._authorizer = authorizer
         self._caching: AutomaticCaching = automatic_caching
@@ -56,16 +63,17 @@ class BedrockProvider:
         return Capabilities(language=LANGUAGE, cap_required=True, fetches_images=False)
 
     def encode(self, request: GenerationRequest, target: Target) -> UpstreamCall:
-        stream = _streams(request, family_of(target.model))
+        family = self._family(target.model)
+        stream = _streams(request, family)
         headers = (("content-type", _JSON), ("accept", _EVENTS if stream else _JSON))
         url = converse_url(self._base, target.model, stream=stream)
-        return UpstreamCall(url, headers, encode_body(request, target, self._caching))
+        return UpstreamCall(url, headers, encode_body(request, target, family, self._caching))
 
     def authorize(self, call: UpstreamCall, now: datetime) -> UpstreamCall:
         return self._authorizer.authorize(call, now)
 
     def decoder(self, request: GenerationRequest) -> Decoder:
-        family = self._family(request)
+        family = self._family(request.model)
         decoder: Decoder
         if _streams(request, family):
             decoder = StreamDecoder(NAME, request.model, family.name)
@@ -74,15 +82,16 @@ class BedrockProvider:
         return Uncalled(decoder) if tells_of_past_tools(request) else decoder
 
     def decode_body(self, request: GenerationRequest, body: bytes) -> Sequence[Event]:
-        events = decode_body(NAME, request.model, self._family(request).name, body)
+        events = decode_body(NAME, request.model, self._family(request.model).name, body)
         return uncalled(events) if tells_of_past_tools(request) else events
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
         return fault_of_status(NAME, status, headers, body)
 
-    def _family(self, request: GenerationRequest) -> Family:
-        """That of this request's model, which may go by its public name."""
-        return family_of(native_id(request.model, self._region) or request.model)
+    def _family(self, model: str) -> Family:
+        """That of a model, which may go by its public name."""
+        native = native_id(model, self._region, self._geography) or model
+        return family_of(self._behind.get(native, native))
 
 
 def _streams(request: GenerationRequest, family: Family) -> bool:
