@@ -98,6 +98,13 @@ async def test_any_name_that_ends_in_a_model_is_sent_as_it_is_at_that_models_pri
         "arn:aws:sagemaker:us-east-1:123456789012:endpoint/mine",
         "anthropic.claude-of-tomorrow",
         "(unpriced)",
+        "x.y.z.amazon.nova-micro-v1:0",
+        "us.eu.amazon.nova-micro-v1:0",
+        "anthropic.claude-opus-4-8-turbo:zz",
+        "us.anthropic.claude-opus-4-8-1",
+        "amazon.nova-lite-v2:0",
+        "amazon.nova-lite-v1:0:300k:24k",
+        f"{OWNER}:inference-profile/us.amazon.nova-lite-v1:0-2",
     ],
 )
 async def test_what_names_no_known_model_has_no_price(name: str) -> None:
@@ -109,7 +116,14 @@ async def test_what_names_no_known_model_has_no_price(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["nonsense", "anthropic/claude-of-tomorrow", "global/anthropic", "", "a/b/c"]
+    "name",
+    [
+        *("nonsense", "anthropic/claude-of-tomorrow", "global/anthropic", "", "a/b/c", "arn:aws:bedrock:x"),
+        "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-micro-v1:0/../anthropic.claude-opus-4-8",
+        "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-micro-v1:0/anthropic.claude-opus-4-8",
+        "arn:aws:s3:us-east-1::foundation-model/amazon.nova-micro-v1:0",
+        "arn:aws:bedrock:us-east-1:1:inference-profile/us.amazon.nova-micro-v1:0",
+    ],
 )
 async def test_what_is_no_name_is_unknown(name: str) -> None:
     catalog = await catalogue()

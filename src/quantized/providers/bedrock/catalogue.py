@@ -5,13 +5,14 @@ or in the region itself, on the newer ones. So a public name has the rates of th
 a native id, an inference profile's id or an ARN those of its own.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
 from quantized.catalog.model import Modality, Model
 from quantized.providers.bedrock.families import Family, base_id, family_of
-from quantized.providers.bedrock.models import WORLD, native_id, nearest, public_name, served
+from quantized.providers.bedrock.models import WORLD, is_served, native_id, nearest, public_name, served
 from quantized.providers.bedrock.seals import MAKER
 
 PRICE_LIST = "aws"
@@ -20,8 +21,11 @@ PRICE_LIST = "aws"
 _REGIONAL = "regional."
 """What the price list puts before a model that costs more in a region than in the world."""
 
-_PRICED_ARNS = frozenset({"inference-profile", "foundation-model"})
-"""Kinds of resources whose ARN ends in the model's name."""
+_PRICED_ARN = re.compile(r"arn:[^/]*:(?:inference-profile|foundation-model)/([^/]+)")
+"""ARNs that end in the model's name."""
+
+_VARIANT = re.compile(r":(?:\d+k|mm)$")
+"""A longer or shorter context window, or images, of one and the same model."""
 
 _NAMELESS = "(unpriced)"
 
@@ -84,12 +88,20 @@ def _profile(arn: str, native: str, by_price: Mapping[str, Model], read: Reading
 
 def _price(native: str, read: Reading) -> str | None:
     """The price list's id for a native one. Of a geography that it does not name, the price is that of the
-    model in a region, which is nowhere below the world's."""
+    model in a region, which is nowhere below the world's.
+
+    The list reads names generously. Only one that is a known model's to the letter has its price: another may
+    be another model's.
+    """
     if native.startswith("arn:"):
-        kind, _, native = native.split(":", 5)[-1].partition("/")
-        if kind not in _PRICED_ARNS:
+        found = _PRICED_ARN.fullmatch(native)
+        if found is None:
             return None
-    return read(native) or read(base_id(native))
+        native = found[1]
+    base = base_id(native)
+    price = read(native) or read(base)
+    own = _VARIANT.sub("", base)
+    return price if price is not None and (is_served(own) or base_id(price) == own) else None
 
 
 def _price_row(price: str) -> tuple[str, Family]:

@@ -145,8 +145,11 @@ _REVISION = re.compile(r"-v?\d+:\d+$|-v1$")
 _VERSION = re.compile(r"(?<=\d)-(?=\d(?!\d))")
 _DAY = re.compile(r"-20\d{6}(?=-|$)")
 _NATIVE = re.compile(
-    r"[a-z][a-z0-9-]*(?:\.[a-z0-9-]+)*\.[a-z][a-z0-9.:-]*|arn:aws[a-z-]*:(?:bedrock|sagemaker):.+"
+    r"[a-z][a-z0-9-]*(?:\.[a-z0-9-]+)*\.[a-z][a-z0-9.:-]*"
+    r"|arn:aws(?:-[a-z-]+)?:(?:bedrock|sagemaker):[a-z0-9-]{1,20}:(?:\d{12})?:[a-z-]+/[A-Za-z0-9.:-]{1,200}"
+    r"(?:/[a-z0-9]{12})?"
 )
+"""An id, of a model or an inference profile, or an ARN of what can answer; a custom model's has two parts."""
 _CLOSED = re.compile(r"us-gov-|us-iso|eu-iso|eusc-|cn-")
 """Regions that no call leaves for the rest of the world."""
 
@@ -166,6 +169,11 @@ def served() -> list[Served]:
         Served(model, public_name(model), tuple(places.split()), family_of(model))
         for model, places in _SERVED.items()
     ]
+
+
+def is_served(model: str) -> bool:
+    """Whether this is a known model's own id, without a profile, to the letter."""
+    return model in _SERVED
 
 
 def public_name(model: str) -> str:
