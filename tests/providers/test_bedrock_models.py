@@ -77,6 +77,17 @@ def test_families_by_any_kind_of_id(model, family):
     assert family_of(model).name == family
 
 
+def test_what_was_a_preview_is_not_counted_on():
+    """A cache of the second 3.5 Sonnet was only for the accounts of its preview."""
+    assert family_of("us.anthropic.claude-3-5-sonnet-20241022-v2:0").caching == "none"
+    assert family_of("us.anthropic.claude-3-5-haiku-20241022-v1:0").caching == "points"
+
+
+@pytest.mark.parametrize("model", ["minimax.minimax-m2", "nvidia.nemotron-nano-9b-v2", "qwen.qwen3-32b-v1:0"])
+def test_models_with_structured_output(model):
+    assert family_of(model).schemas
+
+
 def test_limits_are_those_of_the_generation():
     assert family_of("anthropic.claude-3-haiku-20240307-v1:0").max_output_tokens == 4_096
     assert family_of("us.anthropic.claude-opus-4-6-v1").max_output_tokens == 128_000

@@ -231,19 +231,27 @@ _ROWS: tuple[tuple[str, Family], ...] = (
     (
         r"minimax\.",
         Family(
-            "minimax", streams_tools=True, reasoning="fixed", max_output_tokens=98_304, context_window=196_608
+            "minimax",
+            schemas=True,
+            streams_tools=True,
+            reasoning="fixed",
+            max_output_tokens=98_304,
+            context_window=196_608,
         ),
     ),
     (
         r"google\.gemma",
         Family("gemma", images=True, schemas=True, max_output_tokens=8_192, context_window=128_000),
     ),
-    (r"nvidia\.nemotron", Family("nemotron", max_output_tokens=131_072, context_window=262_144)),
+    (
+        r"nvidia\.nemotron",
+        Family("nemotron", schemas=True, max_output_tokens=131_072, context_window=262_144),
+    ),
 )
 _COMPILED = tuple((re.compile(pattern), row) for pattern, row in _ROWS)
 
 _GEOS = frozenset({"apac", "au", "ca", "eu", "global", "in", "jp", "regional", "us", "us-gov"})
-_UNCACHED = re.compile(r"claude-(?:3-(?:haiku|sonnet|opus)|3-5-sonnet-20240620|v2|instant)")
+_UNCACHED = re.compile(r"claude-(?:3-(?:haiku|sonnet|opus)|3-5-sonnet|v2|instant)")
 
 
 def base_id(model: str) -> str:
