@@ -117,8 +117,14 @@ MODELS: dict[str, Model] = {
 }
 
 
+PROFILE = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:application-inference-profile/fm16bt65tzgx"
+"""Somebody's own, which does not say that it is an Opus 4.5."""
+
+
 def served(model: str) -> tuple[str, Model] | None:
     """(the model's own id, what it can do), by any id that this region's callers may use."""
+    if model == PROFILE:
+        model = "us.anthropic.claude-opus-4-5-20251101-v1:0"
     if model.startswith("arn:"):
         _, partition, service, region, account, resource = model.split(":", 5)
         kind, _, model = resource.partition("/")

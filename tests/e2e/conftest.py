@@ -13,6 +13,7 @@ from anthropic_server import ANTHROPIC_KEY, AnthropicServer
 from anthropic_talk import Talk, talking
 from bedrock_server import BedrockServer
 from bedrock_server_credentials import STATIC
+from bedrock_server_models import PROFILE
 from chat_client import Connect, RawClient
 from gateway_process import GatewayProcess, Licence, configuration, eventually
 from hostile import UPSTREAM_KEY, Hostile
@@ -234,7 +235,8 @@ def bedrock(running_bedrock: BedrockServer) -> Iterator[BedrockServer]:
 @pytest.fixture(scope="session")
 def bedrock_gateway(make_gateway: Gateways, running_bedrock: BedrockServer) -> Iterator[GatewayProcess]:
     gateway = make_gateway(
-        "[retries]\nattempts = 2\nlongest_wait = 1.0\n[timeouts]\nfirst_byte = 5.0\nidle = 1.5",
+        "[retries]\nattempts = 2\nlongest_wait = 1.0\n[timeouts]\nfirst_byte = 5.0\nidle = 1.5\n"
+        f'[providers.bedrock.profiles."{PROFILE}"]\nmodel = "anthropic/claude-opus-4.5"',
         AWS_ACCESS_KEY_ID=STATIC.access_key,
         AWS_SECRET_ACCESS_KEY=STATIC.secret_key,
         AWS_REGION="us-east-1",

@@ -16,7 +16,7 @@ from anthropic_server_answers import ANSWER, THOUGHT
 from anthropic_talk import WEATHER, Talk, cost, described, rates, result, sent, talking, user
 from bedrock_server import BedrockServer
 from bedrock_server_credentials import BEDROCK_KEY, STATIC, Identity
-from bedrock_server_models import ACCOUNT
+from bedrock_server_models import ACCOUNT, PROFILE
 from credential_service import CredentialService
 from gateway_process import GatewayProcess, Licence, eventually
 from hostile import Hostile
@@ -53,6 +53,7 @@ def says(answer: httpx.Response) -> str:
         ("anthropic/claude-opus-4.8", "us.anthropic.claude-opus-4-8"),
         ("amazon/nova-lite", "us.amazon.nova-lite-v1:0"),
         ("amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0"),
+        (PROFILE, PROFILE),
         (
             "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0",
             "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0",

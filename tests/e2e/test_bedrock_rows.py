@@ -12,6 +12,7 @@ from anthropic_server_answers import ANSWER, THOUGHT
 from anthropic_server_answers import WEATHER as IT_IS
 from anthropic_talk import WEATHER, Talk, cost, described, rates, result, sent, user
 from bedrock_server import BedrockServer
+from bedrock_server_models import PROFILE
 from gateway_process import GatewayProcess
 from openai import APIStatusError
 
@@ -66,12 +67,13 @@ def test_row_20_the_usage_that_comes_after_the_end_is_told_and_charged(
     converse: Talk, bedrock_gateway: GatewayProcess, bedrock: BedrockServer
 ) -> None:
     spent = 0
-    for model in ALL:
+    asked = (*ALL, PROFILE)
+    for model in asked:
         counts = converse.ask("Hello", model=model).counts
         assert counts.prompt > 5 and counts.output == len(ANSWER.split())
         assert counts.credits == cost(rates(bedrock_gateway, converse.licence, model, "bedrock"), counts) > 0
         spent += counts.credits
-    books = bedrock_gateway.settled(converse.licence, len(ALL))
+    books = bedrock_gateway.settled(converse.licence, len(asked))
     assert books.licence["used"] == spent
     assert {(row["outcome"], row["estimated"]) for row in books.usage} == {("completed", 0)}
 
@@ -237,7 +239,7 @@ def test_row_27_what_is_read_and_written_is_counted_beside_the_input(
 def test_row_31_signed_thoughts_go_back_as_they_came(
     converse: Talk, bedrock: BedrockServer, script: str
 ) -> None:
-    for model in [CLAUDE, NEWER]:
+    for model in [CLAUDE, NEWER, PROFILE]:
         more: dict[str, Any] = {"tools": [WEATHER], "reasoning": HIGH, "model": model}
         question: list[Any] = [f"do:{script}"]
         heard = converse.ask(*question, **more)

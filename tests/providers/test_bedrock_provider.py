@@ -3,12 +3,14 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import pytest
+from botocore.session import get_session
 from converse_requests import CLAUDE, HELLO, LLAMA, LLAMA_4, MISTRAL, NOVA, PROFILE, called, result, user
 from msgspec.structs import replace
 
 from quantized.core.errors import ProviderUnavailable, UnsupportedParameter
 from quantized.core.events import Failed, Finished, Sealed
 from quantized.core.request import Sampling, Tool
+from quantized.providers.bedrock.endpoint import runtime_url
 from quantized.providers.bedrock.provider import BedrockProvider
 from quantized.providers.bedrock.signing import BearerToken
 from quantized.providers.provider import Target
@@ -154,3 +156,18 @@ def test_what_an_arn_can_is_what_the_model_behind_it_can():
     thought = behind.decode_body(replace(HELLO, model=PROFILE), THOUGHT)
     [sealed] = [event for event in thought if isinstance(event, Sealed)]
     assert json.loads(sealed.seal.payload)["family"] == "anthropic"
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        *("eu-west-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1", "us-isob-east-1", "us-isof-south-1"),
+        *("eu-isoe-west-1", "eusc-de-east-1"),
+    ],
+)
+def test_every_region_has_its_partitions_domain(region):
+    """As botocore knows them."""
+    session = get_session()
+    partition = session.get_partition_for_region(region)
+    domains = {one["partition"]: one["dnsSuffix"] for one in session.get_data("endpoints")["partitions"]}
+    assert runtime_url(region) == f"https://bedrock-runtime.{region}.{domains[partition]}"

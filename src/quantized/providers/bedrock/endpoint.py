@@ -2,14 +2,22 @@
 
 from urllib.parse import quote
 
-_CHINA = "cn-"
+_DOMAINS = {
+    "cn-": "amazonaws.com.cn",
+    "us-isob-": "sc2s.sgov.gov",
+    "us-isof-": "csp.hci.ic.gov",
+    "us-iso-": "c2s.ic.gov",
+    "eu-isoe-": "cloud.adc-e.uk",
+    "eusc-": "amazonaws.eu",
+}
+"""Of regions apart, by how their names begin."""
 
 
 def runtime_url(region: str, endpoint: str | None = None) -> str:
     """The URL before every path, without a slash at its end. `endpoint` takes the place of the region's."""
     if endpoint is not None:
         return endpoint.rstrip("/")
-    domain = "amazonaws.com.cn" if region.startswith(_CHINA) else "amazonaws.com"
+    domain = next((found for area, found in _DOMAINS.items() if region.startswith(area)), "amazonaws.com")
     return f"https://bedrock-runtime.{region}.{domain}"
 
 
