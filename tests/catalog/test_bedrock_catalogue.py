@@ -7,7 +7,7 @@ import pytest
 from quantized.catalog.catalog import Catalog
 from quantized.clock import SystemClock
 from quantized.core.ports import Override, Terms
-from quantized.providers.bedrock.models import nearest, served
+from quantized.providers.bedrock.models import nearest, reaches, served
 from quantized.settings import CatalogSettings, Settings
 from quantized.settings_providers import BedrockProfile, BedrockSettings
 from quantized.stock import stocked_catalog
@@ -34,13 +34,13 @@ async def catalogue(
 async def test_a_regions_models_are_listed_once_by_their_nearest_way(region: str) -> None:
     catalog = await catalogue(region)
     listed = {offer.model.id: offer for offer in catalog.offers(ANY, "bedrock")}
-    assert len(listed) == len(catalog.offers(ANY, "bedrock")) > 60
+    assert len(listed) == len(catalog.offers(ANY, "bedrock")) > 30
     for known in served():
         found = catalog.find("bedrock", known.public, ANY)
         if found is None:
             assert catalog.unpriced("bedrock", known.public, ANY)
             continue
-        assert listed[known.public] == found
+        assert (listed.get(known.public) == found) is reaches(known.id, region)
         model = found.model
         assert (model.native_id, model.provider) == (nearest(known.id, region), "bedrock")
         assert model.max_output_tokens == known.family.max_output_tokens
@@ -235,3 +235,22 @@ async def test_a_geography_that_was_chosen_wins(geography: str | None, native: s
     for name in ("anthropic/claude-sonnet-4.5", "anthropic/claude-sonnet-4-5"):
         found = catalog.find("bedrock", name, ANY)
         assert found is not None and found.model.native_id == native
+
+
+@pytest.mark.parametrize(
+    ("region", "geography", "there"),
+    [
+        ("us-east-1", None, True),
+        ("eu-west-3", None, False),
+        ("us-east-1", "eu", False),
+        ("eu-west-3", "us", True),
+    ],
+)
+async def test_a_model_that_no_way_leads_to_is_not_listed(
+    region: str, geography: str | None, there: bool
+) -> None:
+    """Nova Premier is in the United States alone."""
+    catalog = await catalogue(row=BedrockSettings(region, geography=geography, markup_bp=10_000))
+    listed = {offer.model.id for offer in catalog.offers(ANY, "bedrock")}
+    assert ("amazon/nova-premier" in listed) is there
+    assert {"amazon/nova-lite", "anthropic/claude-sonnet-4.5"} <= listed

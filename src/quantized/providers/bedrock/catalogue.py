@@ -12,7 +12,15 @@ from msgspec.structs import replace
 
 from quantized.catalog.model import Modality, Model
 from quantized.providers.bedrock.families import Family, base_id, family_of
-from quantized.providers.bedrock.models import WORLD, is_served, native_id, nearest, public_name, served
+from quantized.providers.bedrock.models import (
+    WORLD,
+    is_served,
+    native_id,
+    nearest,
+    public_name,
+    reaches,
+    served,
+)
 from quantized.providers.bedrock.seals import MAKER
 
 PRICE_LIST = "aws"
@@ -40,8 +48,9 @@ def listed(
     geography: str | None = None,
     profiles: Mapping[str, str] | None = None,
 ) -> list[Model]:
-    """The models of a region, each by its nearest way, and the ARNs of `profiles` with the name of the model
-    behind each, at the end; before them, listed nowhere, a row for each price that there is."""
+    """The models of a region, each by its nearest way (listed where there is one), and the ARNs of `profiles`
+    with the name of the model behind each, at the end; before them, listed nowhere, a row for each price that
+    there is."""
     by_price = {model.native_id: model for model in priced}
     prices = [_described(model, *_price_row(model.native_id)) for model in by_price.values()]
     # Global prices first: of two rows with one public name, the later one has it.
@@ -77,7 +86,7 @@ def _near(
         native = nearest(known.id, region, geography)
         found = by_price.get(_price(native, read) or "")
         model = found or Model(known.public, MAKER, native, known.public, "", None)
-        yield replace(_described(model, native, known.family), listed=True)
+        yield replace(_described(model, native, known.family), listed=reaches(known.id, region, geography))
 
 
 def _profile(arn: str, native: str, by_price: Mapping[str, Model], read: Reading) -> Model:

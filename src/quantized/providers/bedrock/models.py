@@ -214,6 +214,11 @@ def nearest(model: str, region: str, geography: str | None = None) -> str:
     return f"{WORLD}.{model}" if roams and WORLD in places and HERE not in places else model
 
 
+def reaches(model: str, region: str, geography: str | None = None) -> bool:
+    """Whether any way is known by which a region's callers reach a model."""
+    return HERE in _SERVED.get(model, HERE).split() or nearest(model, region, geography) != model
+
+
 def _geographies(region: str) -> tuple[str, ...]:
     """The prefixes of inference profiles that a region's callers may use, the narrowest first."""
     area, _, rest = region.partition("-")
