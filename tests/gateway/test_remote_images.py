@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from quantized.core.errors import ImageNotFetched
+from quantized.core.errors import ImageNotFetched, Unavailable
 from quantized.core.parts import Image, Text, ToolResult
 from quantized.core.request import GenerationRequest, Message
 from quantized.gateway.remote_images import ImageLimits, RemoteImages
@@ -40,7 +40,7 @@ class Gallery:
             self.two.set()
         self.most_at_once = max(self.most_at_once, self.at_once)
         await self.go.wait()
-        if path == "/slow":
+        if path.startswith("/slow"):
             await reader.read()
         self.at_once -= 1
         status = "404 Not Found" if path == "/none" else "200 OK"
@@ -55,8 +55,10 @@ class Gallery:
     def url(self, name: object) -> str:
         return f"http://127.0.0.1:{self.port}/{name}"
 
-    def images(self, **limits: float) -> RemoteImages:
-        fetcher = ImageFetcher(FetchLimits(seconds=5), judge=lambda _: True, ports=frozenset({self.port}))
+    def images(self, *, image_seconds: float = 5.0, **limits: float) -> RemoteImages:
+        fetcher = ImageFetcher(
+            FetchLimits(seconds=image_seconds), judge=lambda _: True, ports=frozenset({self.port})
+        )
         return RemoteImages(fetcher, ImageLimits(**limits))  # type: ignore[arg-type]
 
 
@@ -96,7 +98,7 @@ async def test_every_url_becomes_its_image_and_all_else_stays(gallery: Gallery) 
         Message("user", (Image(gallery.url(2), "high"), Image(gallery.url(1)))),
         result,
     )
-    found = await gallery.images().inlined(asked, taken)
+    found = await gallery.images().inlined(asked, taken, "L")
     assert found == request(
         user(inlined(1), kept),
         Message("user", (Image(inlined(2), "high"), Image(inlined(1)))),
@@ -107,12 +109,12 @@ async def test_every_url_becomes_its_image_and_all_else_stays(gallery: Gallery) 
 
 async def test_without_urls_nothing_changes(gallery: Gallery) -> None:
     asked = request(user("data:image/gif;base64,R0lGODdh"))
-    assert await gallery.images().inlined(asked, taken) is asked
+    assert await gallery.images().inlined(asked, taken, "L") is asked
 
 
 async def refused(images: RemoteImages, asked: GenerationRequest) -> ImageNotFetched:
     with pytest.raises(ImageNotFetched) as fault:
-        await images.inlined(asked, taken)
+        await images.inlined(asked, taken, "L")
     return fault.value
 
 
@@ -134,20 +136,52 @@ async def test_too_many_are_refused_before_any_is_fetched(gallery: Gallery) -> N
     assert fault.param == "messages[0].content[4].image_url.url"
     assert "at most 3" in fault.message
     assert gallery.asked == []
-    assert await gallery.images(per_request=4).inlined(request(user(*urls, urls[0])), taken)
+    assert await gallery.images(per_request=4).inlined(request(user(*urls, urls[0])), taken, "L")
 
 
 async def test_too_much_is_refused(gallery: Gallery) -> None:
     urls = [gallery.url(n) for n in range(3)]
     fault = await refused(gallery.images(bytes=3 * SIZE - 1), request(user(*urls)))
     assert f"{3 * SIZE - 1} bytes" in fault.message
-    assert await gallery.images(bytes=3 * SIZE).inlined(request(user(*urls)), taken)
+    assert await gallery.images(bytes=3 * SIZE).inlined(request(user(*urls)), taken, "L")
 
 
-async def test_all_together_have_an_end(gallery: Gallery) -> None:
-    fault = await refused(gallery.images(seconds=0.2), request(user(gallery.url(1), gallery.url("slow"))))
-    assert "0.2 seconds" in fault.message
-    assert fault.param == "messages[0].content[2].image_url.url"
+async def test_all_together_have_an_end_that_is_no_images_fault(gallery: Gallery) -> None:
+    images = gallery.images(seconds=0.2, at_once=1)
+    with pytest.raises(Unavailable) as fault:
+        await images.inlined(request(user(gallery.url("slow"), gallery.url(1))), taken, "L")
+    assert "2 of 2 images" in (fault.value.cause or "")
+
+
+async def test_an_image_that_waits_for_others_is_not_late(gallery: Gallery) -> None:
+    """What an image may take counts from when it is asked for."""
+    images = gallery.images(at_once=1, image_seconds=0.5)
+    gallery.go.clear()
+    both = asyncio.gather(
+        refused(images, request(user(gallery.url("slow")))),
+        images.inlined(request(user(gallery.url(1))), taken, "M"),
+    )
+    async with asyncio.timeout(5):
+        await gallery.any.wait()
+    gallery.go.set()
+    fault, found = await both
+    assert "0.5 seconds" in fault.message
+    assert found == request(user(inlined(1)))
+
+
+async def test_no_licence_takes_the_slots_of_another(gallery: Gallery) -> None:
+    """However many requests it sends, and whatever it names there."""
+    images = gallery.images(at_once=4, each=2)
+    slow = [request(user(*(gallery.url(f"slow?{r}{n}") for n in range(10)))) for r in range(3)]
+    greedy = [asyncio.create_task(images.inlined(one, taken, "greedy")) for one in slow]
+    async with asyncio.timeout(5):
+        await gallery.two.wait()
+        found = await images.inlined(request(user(*map(gallery.url, range(6)))), taken, "other")
+    assert found == request(user(*map(inlined, range(6))))
+    assert len([path for path in gallery.asked if path.startswith("/slow")]) == 2
+    for task in greedy:
+        task.cancel()
+    await asyncio.gather(*greedy, return_exceptions=True)
 
 
 async def test_only_so_many_are_fetched_at_once(gallery: Gallery) -> None:
@@ -155,7 +189,7 @@ async def test_only_so_many_are_fetched_at_once(gallery: Gallery) -> None:
     images = gallery.images(at_once=2)
     asked = [request(user(*(gallery.url(f"{r}{n}") for n in range(3)))) for r in range(2)]
     gallery.go.clear()
-    both = asyncio.gather(*(images.inlined(one, taken) for one in asked))
+    both = asyncio.gather(*(images.inlined(one, taken, "L") for one in asked))
     async with asyncio.timeout(5):
         await gallery.two.wait()
     gallery.go.set()
@@ -166,10 +200,10 @@ async def test_only_so_many_are_fetched_at_once(gallery: Gallery) -> None:
 
 async def test_who_leaves_leaves_no_fetch_behind(gallery: Gallery) -> None:
     images = gallery.images(at_once=1)
-    task = asyncio.create_task(images.inlined(request(user(gallery.url("slow"))), taken))
+    task = asyncio.create_task(images.inlined(request(user(gallery.url("slow"))), taken, "L"))
     async with asyncio.timeout(5):
         await gallery.any.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await images.inlined(request(user(gallery.url(1))), taken)
+    assert await images.inlined(request(user(gallery.url(1))), taken, "L")

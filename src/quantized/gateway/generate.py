@@ -68,6 +68,7 @@ class Generation:
         self._dialogue = dialogue
         self._request = request = dialogue.request
         self._journal = journal
+        self._license_id = caller.license_id
         route = choose(gateway.registry, gateway.catalog, request.model, forced_provider, caller.terms)
         self._to = route.registered
         journal.provider = self._to.provider.name
@@ -127,7 +128,7 @@ class Generation:
         encode = partial(provider.encode, target=_target(self._quote.offer.model, cap))
         request = self._request
         if images is not None and not provider.capabilities.fetches_images:
-            request = await images.inlined(request, encode)
+            request = await images.inlined(request, encode, self._license_id)
         return encode(request)
 
     async def _whole(self, response: UpstreamResponse, _: float) -> tuple[Answer, Meter]:

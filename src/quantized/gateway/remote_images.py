@@ -8,9 +8,10 @@ from typing import Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from quantized.core.errors import Fault, ImageNotFetched
+from quantized.core.errors import Fault, ImageNotFetched, Unavailable
 from quantized.core.parts import AnyPart, Image, ToolResult
 from quantized.core.request import GenerationRequest
+from quantized.gateway.slots import Slots
 from quantized.wire.data_url import is_data_url
 
 _DOT = (
@@ -34,12 +35,14 @@ class ImageSource(Protocol):
 
 
 class ImageLimits(Struct, frozen=True):
-    """`per_request` different URLs, of `bytes` together, within `seconds`; `at_once` over all requests."""
+    """`per_request` different URLs, of `bytes` together, within `seconds` with all waiting for a slot; of
+    slots there are `at_once`, and for one licence `each`."""
 
     per_request: int = 20
     bytes: int = 20 * 1024 * 1024
-    seconds: float = 30.0
+    seconds: float = 60.0
     at_once: int = 16
+    each: int = 4
 
 
 class RemoteImages:
@@ -49,12 +52,13 @@ class RemoteImages:
     def __init__(self, source: ImageSource, limits: ImageLimits | None = None) -> None:
         self._source = source
         self._limits = limits or ImageLimits()
-        self._free = asyncio.Semaphore(self._limits.at_once)
+        self._slots = Slots(self._limits.at_once, self._limits.each)
 
     async def inlined(
-        self, request: GenerationRequest, check: Callable[[GenerationRequest], object]
+        self, request: GenerationRequest, check: Callable[[GenerationRequest], object], license_id: str
     ) -> GenerationRequest:
-        """The request with `data:` URLs alone. Raises ImageNotFetched, naming the part.
+        """The request with `data:` URLs alone. Raises ImageNotFetched, naming the part, and Unavailable
+        where they were not all there in time: each has an end of its own, so that it is no one's fault.
 
         `check` is given the request with some picture in the place of each that is to be fetched. What it
         raises is raised before anything is.
@@ -71,9 +75,9 @@ class RemoteImages:
                 param=list(wanted.values())[limit],
             )
         check(_shown(request, dict.fromkeys(wanted, _DOT)))
-        return _shown(request, await self._all(wanted))
+        return _shown(request, await self._all(wanted, license_id))
 
-    async def _all(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
+    async def _all(self, wanted: Mapping[str, str], license_id: str) -> Mapping[str, str]:
         """A `data:` URL for each URL. What one image's fault leaves without use is not fetched to its end."""
         limits = self._limits
         left = limits.bytes
@@ -81,7 +85,7 @@ class RemoteImages:
 
         async def one(url: str, field: str) -> None:
             nonlocal left
-            async with self._free:
+            async with self._slots.taken(license_id):
                 image = await self._source.fetch(url, field)
             left -= len(image.data)
             if left < 0:
@@ -93,8 +97,9 @@ class RemoteImages:
                 for url, field in wanted.items():
                     group.create_task(one(url, field))
         except TimeoutError:
-            field = next(field for url, field in wanted.items() if url not in found)
-            raise _refused(field, f"the image was not there within {limits.seconds:g} seconds.") from None
+            missing = len(wanted) - len(found)
+            cause = f"{missing} of {len(wanted)} images were not there within {limits.seconds:g} seconds"
+            raise Unavailable(cause=cause) from None
         except BaseExceptionGroup as faults:
             raise faults.exceptions[0] from None
         return found
