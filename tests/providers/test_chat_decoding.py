@@ -431,3 +431,62 @@ def test_no_json_is_too_strange(frames):
     starts = [e for e in events if isinstance(e, PartStarted)]
     assert [e.index for e in starts] == list(range(len(starts)))
     assert all(e.index < len(starts) for e in events if isinstance(e, ArgumentsDelta))
+
+
+SAYINGS: dict[str, st.SearchStrategy[Any]] = {
+    "role": st.just("assistant"),
+    "content": st.sampled_from(["Hello", "", None, [{"type": "text", "text": "Hi"}]]),
+    "refusal": st.sampled_from([None, "", "No."]),
+    "reasoning": st.sampled_from([None, "", "Hm."]),
+    "reasoning_content": st.sampled_from([None, "", "Hm."]),
+    "reasoning_details": st.sampled_from([None, [], [{"type": "reasoning.text", "text": "Hm."}]]),
+    "tool_calls": st.sampled_from([None, [], [{"id": "a", "function": {"name": "f", "arguments": "{}"}}]]),
+    "function_call": st.sampled_from([None, {"name": "f", "arguments": "{}"}]),
+    "annotations": st.sampled_from([None, [], [{"type": "url_citation"}]]),
+    "images": st.sampled_from([None, [], [{"image_url": {"url": "data:image/png;base64,AA=="}}]]),
+    "audio": st.sampled_from([None, {"id": "a", "data": "AA==", "transcript": "Hi", "expires_at": 1}]),
+}
+ENDINGS = ["stop", "STOP", "length", "tool_calls", "error", "unheard_of", "", None]
+COUNTS = st.sampled_from([None, 0, 1, 7, 2.0])
+USAGES = st.none() | st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), COUNTS),
+        "prompt_tokens_details": st.none() | st.dictionaries(st.sampled_from(["cached_tokens"]), COUNTS),
+        "cost": st.sampled_from([None, 0.25]),
+    },
+)
+
+
+def unplain(answer: dict[str, Any]) -> bytes:
+    """The same, with a field beside it that says nothing and is no part of the usual form."""
+    return json.dumps({**answer, "choices": [{**c, "logprobs": {}} for c in answer["choices"]]}).encode()
+
+
+def told(body: bytes) -> list[object]:
+    """Two faults are never equal, what they say is."""
+    events = decode_body("named", "m", body)
+    return [(repr(e.fault), vars(e.fault), e.usage, e.cost) if isinstance(e, Failed) else e for e in events]
+
+
+@given(
+    st.fixed_dictionaries({}, optional=SAYINGS),
+    st.sampled_from(ENDINGS),
+    st.sampled_from([{}, {"index": 1}, {"error": {"message": "boom"}}, {"delta": {"content": "Hi"}}]),
+    USAGES,
+    st.sampled_from([{}, {"id": None, "model": None, "created": None}, {"error": {"message": "boom"}}]),
+)
+def test_the_usual_answer_means_what_a_closer_look_finds(said, ending, beside, usage, head):
+    choice = {"index": 0, "message": said, "finish_reason": ending, **beside}
+    answer = {**HEAD, "choices": [choice], "usage": usage, **head}
+    assert told(json.dumps(answer).encode()) == told(unplain(answer))
+
+
+@pytest.mark.parametrize("cached", [{}, {"prompt_tokens_details": None}, {"prompt_cache_hit_tokens": 0}])
+@pytest.mark.parametrize("total", [{}, {"total_tokens": None}, {"total_tokens": 15}, {"total_tokens": 9}])
+@pytest.mark.parametrize("details", [{}, {"completion_tokens_details": {"reasoning_tokens": 0}}])
+def test_two_counts_and_nothing_within_them(cached, total, details):
+    usage = {"prompt_tokens": 12, "completion_tokens": 3, **cached, **total, **details}
+    choice = {"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}
+    answer = fold(decode_body("named", "m", json.dumps({"choices": [choice], "usage": usage}).encode()))
+    assert answer.usage == Usage(input=12, output=3)

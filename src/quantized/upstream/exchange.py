@@ -117,15 +117,23 @@ class Exchange:
                     return False
 
     async def read(self, limit: int) -> bytes:
+        if self._message.complete and self._failure is None:
+            # It came with its head, as most answers that are not streamed do.
+            whole = self._take()
+            self._check_size(len(whole), limit)
+            return whole
         pieces = []
         size = 0
         while piece := self._take() or await self.next():
             size += len(piece)
-            if size > limit:
-                self.abort()
-                raise UpstreamFailure("body", f"the response is longer than {limit} bytes")
+            self._check_size(size, limit)
             pieces.append(piece)
         return b"".join(pieces)
+
+    def _check_size(self, size: int, limit: int) -> None:
+        if size > limit:
+            self.abort()
+            raise UpstreamFailure("body", f"the response is longer than {limit} bytes")
 
     def let_go(self, seconds: float) -> None:
         connection = self._connection

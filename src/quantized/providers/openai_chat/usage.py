@@ -91,6 +91,10 @@ def _rest_of_total(reported: Reported, longest: int) -> int | None:
 def _disjoint(reported: Reported, prompt: int, completion: int, longest: int, searches: int) -> Usage:
     inputs = reported.prompt_tokens_details or _NO_PROMPT
     outputs = reported.completion_tokens_details or _NO_COMPLETION
+    tools = reported.server_tool_use_details or reported.server_tool_use
+    made = searches if tools is None else _count(tools.web_search_requests)
+    if _is_plain(reported, inputs, outputs, prompt + completion):
+        return Usage(input=prompt, output=completion, web_searches=made)
     cached = _count(inputs.cached_tokens) or _count(reported.prompt_cache_hit_tokens)
     written, reasoned = _count(inputs.cache_write_tokens), _count(outputs.reasoning_tokens)
 
@@ -108,7 +112,6 @@ def _disjoint(reported: Reported, prompt: int, completion: int, longest: int, se
     spoken, rest = _take(_count(outputs.audio_tokens), completion)
     drawn, rest = _take(_count(outputs.image_tokens), rest)
     reasoned, visible = _take(reasoned, rest)
-    tools = reported.server_tool_use_details or reported.server_tool_use
     return Usage(
         input=fresh,
         cached_read=cached,
@@ -118,7 +121,21 @@ def _disjoint(reported: Reported, prompt: int, completion: int, longest: int, se
         reasoning=reasoned,
         output_audio=spoken,
         output_image=drawn,
-        web_searches=searches if tools is None else _count(tools.web_search_requests),
+        web_searches=made,
+    )
+
+
+def _is_plain(reported: Reported, inputs: _PromptDetails, outputs: _CompletionDetails, together: int) -> bool:
+    """Two counts and nothing to tell apart within them, as in most answers."""
+    return not (
+        inputs.cached_tokens
+        or inputs.cache_write_tokens
+        or inputs.audio_tokens
+        or outputs.reasoning_tokens
+        or outputs.audio_tokens
+        or outputs.image_tokens
+        or reported.prompt_cache_hit_tokens
+        or (reported.total_tokens or 0) > together
     )
 
 

@@ -95,6 +95,10 @@ def logprobs_of(content: tuple[Raw, ...], refusal: tuple[Raw, ...]) -> Logprobs 
 
 def _message(answer: Answer, *, shows_reasoning: bool) -> Message:
     """The parts of a kind run together in their order: the language has one field for each kind."""
+    match answer.parts:
+        case (parts.OutputText(text, ()),):
+            # Nearly every answer is nothing but one text.
+            return Message(content=text, refusal=None, reasoning=None)
     texts: list[str] = []
     said = 0
     annotations: list[Raw] = []
