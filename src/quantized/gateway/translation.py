@@ -95,8 +95,7 @@ class Translation:
         if type(event) not in _DELTAS:
             if isinstance(event, Started):
                 self.started = event
-            # Seen, not said: the renderer has to know what is open when it writes the end.
-            self._renderer.feed(event)
+            self._renderer.seen(event)
 
     def _rendered(self, events: Iterable[Event]) -> Iterable[bytes]:
         for event in events:

@@ -33,6 +33,10 @@ class Renderer(Protocol):
     def relay(self, payload: bytes) -> bytes:
         """The provider's own payload as a frame of ours; only where the languages are the same."""
 
+    def seen(self, event: Event) -> None:
+        """A relayed payload has told this. Only what is no delta has to be said: the frames that are still
+        rendered need to know what has begun."""
+
     def turn(self, ending: FinishReason | Fault, usage: Usage) -> Turn | None:
         """What the answer came to, for the store; None where the surface stores nothing. Nothing is fed
         after this."""

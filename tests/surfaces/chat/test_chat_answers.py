@@ -9,7 +9,16 @@ from openai import APIError
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from quantized.core.errors import ProviderUnavailable
-from quantized.core.events import Event, Finished, FinishReason, PartFinished, PartStarted, Started
+from quantized.core.events import (
+    ArgumentsDelta,
+    Event,
+    Finished,
+    FinishReason,
+    PartFinished,
+    PartStarted,
+    Started,
+    TextDelta,
+)
 from quantized.core.fold import fold
 from quantized.core.parts import Reasoning, ToolCall
 from quantized.core.request import GenerationRequest
@@ -251,6 +260,22 @@ def test_a_relayed_stream_ends_as_a_rendered_one(name: str) -> None:
 
 def test_a_relayed_payload_is_one_frame() -> None:
     assert SURFACE.renderer(asked()).relay(b'{"a":1}') == b'data: {"a":1}\n\n'
+
+
+def test_what_was_relayed_counts_for_what_is_rendered_after_it() -> None:
+    beginning = (
+        STARTED,
+        PartStarted(0, "text"),
+        TextDelta(0, "Hm"),
+        PartStarted(1, "tool_call", id="c1", name="f"),
+    )
+    fed, saw = SURFACE.renderer(asked()), SURFACE.renderer(asked())
+    for event in beginning:
+        fed.feed(event)
+        if not isinstance(event, TextDelta):
+            saw.seen(event)
+    rest = (ArgumentsDelta(1, "{}"), PartStarted(2, "tool_call", id="c2", name="g"), ArgumentsDelta(2, "[]"))
+    assert [saw.feed(event) for event in rest] == [fed.feed(event) for event in rest]
 
 
 def test_a_renderer_refuses_what_the_grammar_forbids() -> None:

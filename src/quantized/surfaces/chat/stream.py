@@ -1,9 +1,9 @@
 """Events to chat completions chunks, as server-sent events.
 
-Where the gateway relays the provider's own frames, only `Started`, `PartStarted` and `PartFinished` are fed
-and what they render is thrown away; frames that cannot be relayed are fed and rendered, among the others. So
-nothing here depends on having seen the deltas that came before, but for the places of citations in a text of
-several parts; no language that is relayed has those.
+Where the gateway relays the provider's own frames, they are `seen`, and of them only `Started`, `PartStarted`
+and `PartFinished`; frames that cannot be relayed are fed and rendered, among the others. So nothing here
+depends on having seen the deltas that came before, but for the places of citations in a text of several
+parts; no language that is relayed has those.
 """
 
 from msgspec import UNSET, Raw
@@ -74,6 +74,13 @@ class ChatRenderer:
 
     def relay(self, payload: bytes) -> bytes:
         return b"data: " + payload + b"\n\n"
+
+    def seen(self, event: Event) -> None:
+        match event:
+            case events.Started():
+                self._started = event
+            case events.PartStarted():
+                self._begin(event)
 
     def turn(self, ending: FinishReason | Fault, usage: Used) -> None:
         """Chat completions keep nothing."""

@@ -48,6 +48,9 @@ class ResponsesRenderer:
     def relay(self, payload: bytes) -> bytes:  # noqa: ARG002 (a renderer has one)
         raise ValueError("no provider speaks this language")
 
+    def seen(self, event: Event) -> None:  # noqa: ARG002 (a renderer has one)
+        raise ValueError("no provider speaks this language")
+
     def turn(self, ending: FinishReason | Fault, usage: Usage | None) -> Turn:
         """The response as it ended, to be stored. Nothing can be fed after this."""
         if self._ended is not None and self._ended[0] == ending:
