@@ -237,17 +237,17 @@ class ClientConnection(asyncio.Protocol):
         if version not in _VERSIONS:
             raise _Refused(_MALFORMED)
         modern = version == "1.1"
-        names = [name for name, _ in headers]
-        if names.count(b"host") > 1 or (modern and b"host" not in names):
+        fields = dict(reversed(headers))
+        if (modern and b"host" not in fields) or _is_repeated(b"host", headers, fields):
             raise _Refused(_MALFORMED)
-        if b"transfer-encoding" in names and not (modern and _is_chunked(headers)):
+        if b"transfer-encoding" in fields and not (modern and _is_chunked(headers)):
             raise _Refused(_MALFORMED)
         upgrades = parser.should_upgrade()
-        if upgrades and (b"transfer-encoding" in names or _announces_body(headers)):
+        if upgrades and (b"transfer-encoding" in fields or _announces_body(headers)):
             # The parser takes what follows for the other protocol.
             raise _Refused(_UPGRADE)
         keep_alive = modern and not upgrades and parser.should_keep_alive()
-        return RequestHead(parser.get_method(), self._target, headers, modern, keep_alive)
+        return RequestHead(parser.get_method(), self._target, headers, fields, modern, keep_alive)
 
     def _exchange(self, head: RequestHead) -> Exchange:
         try:
@@ -363,6 +363,10 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._unsent = unsent
             self._expect_within(self._bounds.patience)
+
+
+def _is_repeated(name: bytes, headers: Headers, fields: Mapping[bytes, bytes]) -> bool:
+    return len(fields) < len(headers) and sum(key == name for key, _ in headers) > 1
 
 
 def _announces_body(headers: Headers) -> bool:

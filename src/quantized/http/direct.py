@@ -66,7 +66,7 @@ class DirectExchange(Exchange):
 
     def header(self, name: bytes) -> str | None:
         """The value of a request header, whose `name` is lower-case; the first one where it is repeated."""
-        value = self.head.header(name)
+        value = self.head.fields.get(name)
         return None if value is None else value.decode("latin-1")
 
     # The body.

@@ -1,7 +1,7 @@
 """One request of a client, and the response to it: what every exchange on a connection has."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol
 
@@ -23,16 +23,11 @@ class RequestHead(NamedTuple):
     method: bytes
     target: bytes
     headers: Headers
+    fields: Mapping[bytes, bytes]
+    """The headers by name; the first one where it is repeated."""
     modern: bool
     """HTTP/1.1, not 1.0: the client knows chunks."""
     keep_alive: bool
-
-    def header(self, name: bytes) -> bytes | None:
-        """The value of a header, whose `name` is lower-case; the first one where it is repeated."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
 
 
 class Line(Protocol):
@@ -84,7 +79,7 @@ class Exchange:
         self._pieces: list[bytes] = []
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
-        self._owes_continue = head.modern and (head.header(b"expect") or b"").lower() == b"100-continue"
+        self._owes_continue = head.modern and head.fields.get(b"expect", b"").lower() == b"100-continue"
         self._chunked = False
         self.bodyless = False
         self.whole = False
