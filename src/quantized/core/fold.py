@@ -93,41 +93,52 @@ def fold(events: Iterable[Event]) -> Answer:
     content: list[Raw] = []
     refusal: list[Raw] = []
     for event in events:
-        # Most answers are one text: what they are made of comes first, for each class that an event is not
-        # costs 0.3 µs.
-        match event:
-            case Started():
-                started = event
-            case PartStarted():
-                drafts.append(_Draft(event))
-            case PartFinished():
-                pass
-            case TextDelta() | ReasoningDelta() | RefusalDelta() | ArgumentsDelta():
-                drafts[event.index].texts.append(event.text)
-            case Finished(reason, usage, cost):
-                if started is None:
-                    raise ValueError("a stream finished before it started")
-                return Answer(
-                    id=started.id,
-                    model=started.model,
-                    created=started.created,
-                    fingerprint=started.fingerprint,
-                    parts=tuple([draft.finish() for draft in drafts]),
-                    finish=reason,
-                    usage=usage,
-                    cost=cost,
-                    logprobs_content=tuple(content),
-                    logprobs_refusal=tuple(refusal),
-                )
-            case Failed(fault):
-                raise fault
-            case AudioDelta(index):
-                drafts[index].audio.append(event)
-            case Annotated(index, annotation):
-                drafts[index].annotations.append(annotation)
-            case Sealed(index, seal):
-                drafts[index].seals.append(seal)
-            case LogprobsDelta():
-                content.extend(event.content)
-                refusal.extend(event.refusal)
+        # What most answers are made of is told by its type alone: of these classes, to find out that an event
+        # is none of one takes `match` 0.3 µs.
+        if type(event) is TextDelta:
+            drafts[event.index].texts.append(event.text)
+        elif type(event) is Started:
+            started = event
+        elif type(event) is PartStarted:
+            drafts.append(_Draft(event))
+        elif type(event) is Finished:
+            if started is None:
+                raise ValueError("a stream finished before it started")
+            return _answer(started, event, drafts, content, refusal)
+        elif type(event) is Failed:
+            raise event.fault
+        elif type(event) is LogprobsDelta:
+            content.extend(event.content)
+            refusal.extend(event.refusal)
+        elif type(event) is not PartFinished:
+            _add(drafts, event)
     raise ValueError("a stream ended without a terminal event")
+
+
+def _add(drafts: list[_Draft], event: Event) -> None:
+    match event:
+        case ReasoningDelta(index, text) | RefusalDelta(index, text) | ArgumentsDelta(index, text):
+            drafts[index].texts.append(text)
+        case AudioDelta(index):
+            drafts[index].audio.append(event)
+        case Annotated(index, annotation):
+            drafts[index].annotations.append(annotation)
+        case Sealed(index, seal):
+            drafts[index].seals.append(seal)
+
+
+def _answer(
+    started: Started, ending: Finished, drafts: list[_Draft], content: list[Raw], refusal: list[Raw]
+) -> Answer:
+    return Answer(
+        id=started.id,
+        model=started.model,
+        created=started.created,
+        fingerprint=started.fingerprint,
+        parts=tuple([draft.finish() for draft in drafts]),
+        finish=ending.reason,
+        usage=ending.usage,
+        cost=ending.cost,
+        logprobs_content=tuple(content),
+        logprobs_refusal=tuple(refusal),
+    )

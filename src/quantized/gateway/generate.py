@@ -136,9 +136,10 @@ class Generation:
         journal = self._journal
         journal.first_byte_ms = self._gateway.clock.now_ms() - journal.started_at
         events = self._to.provider.decode_body(self._request, body)
-        if isinstance(events[-1], Failed):
+        ending = events[-1]
+        if type(ending) is Failed:
             # Nobody is charged for an answer that did not come; what it took, an operator may want to know.
-            journal.usage = events[-1].usage
+            journal.usage = ending.usage
         answer = self._identity().named(fold(events))
         meter = Meter()
         if answer.usage is None:

@@ -91,11 +91,14 @@ class Translation:
         return rest
 
     def _relayed(self, event: Event) -> None:
-        self.meter.note(event)
-        if type(event) not in _DELTAS:
-            if isinstance(event, Started):
-                self.started = event
-            self._renderer.seen(event)
+        if type(event) in _DELTAS:
+            self.meter.note(event)
+            return
+        if type(event) is Started:
+            self.started = event
+        else:
+            self.meter.note(event)
+        self._renderer.seen(event)
 
     def _rendered(self, events: Iterable[Event]) -> Iterable[bytes]:
         for event in events:

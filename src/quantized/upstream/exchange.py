@@ -79,8 +79,8 @@ class Exchange:
     def headers(self) -> Mapping[str, str]:
         return self._message.headers
 
-    async def send(self, connection: Connection, head: bytes, body: bytes) -> None:
-        """Returns when the response's head has arrived. Raises UpstreamFailure."""
+    async def send(self, connection: Connection, head: bytes, body: bytes) -> "Exchange":
+        """Returns itself when the response's head has arrived. Raises UpstreamFailure."""
         self._connection = connection
         connection.listener = self
         message = self._message
@@ -96,6 +96,7 @@ class Exchange:
                 raise self._failure
             await self._wait()
         self._answered = True
+        return self
 
     async def next(self) -> bytes:
         while not self._message.chunks and not self._ended():

@@ -10,7 +10,7 @@ byte of response, or one that ran out of time is never repeated.
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 from quantized.providers.provider import UpstreamCall
 from quantized.upstream.call import Patience, UpstreamFailure
@@ -157,18 +157,17 @@ class Pool:
         connection.attach(transport)
         return connection
 
-    async def _attempt(
+    def _attempt(
         self,
         connection: Connection,
         call: UpstreamCall,
         head: RequestHead,
         patience: Patience,
         total_at: float,
-    ) -> Exchange:
+    ) -> Awaitable[Exchange]:
         message = Message(self._header_bytes, any_coding=head.any_coding)
         exchange = Exchange(message, patience, total_at=total_at, buffer_bytes=self._buffer_bytes)
-        await exchange.send(connection, framed(head, call.method, call.body), call.body)
-        return exchange
+        return exchange.send(connection, framed(head, call.method, call.body), call.body)
 
     # Called by the connections.
 
