@@ -214,7 +214,7 @@ def _aws_credentials(settings: Settings, resources: AsyncExitStack, clock: Clock
     row = settings.providers.get(BEDROCK)
     if not isinstance(row, BedrockSettings) or row.bearer_token is not None:
         return None
-    keeper = CredentialKeeper(BotocoreChain(row.profile, settings.outgoing.proxy or None), clock)
+    keeper = CredentialKeeper(BotocoreChain(row.profile, settings.outgoing.proxy or None, row.region), clock)
     _in_background(resources, keeper.run())
     return keeper
 

@@ -1,6 +1,7 @@
 """The bound is never below what tokenizers could count; the estimate never above the bound."""
 
 import base64
+import json
 
 import pytest
 from hypothesis import given
@@ -187,3 +188,9 @@ def test_output_is_estimated_within_its_bytes(produced: int) -> None:
     estimate = estimate_output(produced)
     assert estimate <= produced
     assert estimate * 4 >= produced
+
+
+def test_a_tools_result_is_counted_as_the_json_that_it_may_be_sent_as() -> None:
+    for text in ("\x01" * 10_000, "\ud800" * 10_000, "plain"):
+        asked = _ask(ToolResult("c", (Text(text),)))
+        assert input_bound(asked, _BOUNDLESS) >= len(json.dumps({"output": text}))

@@ -371,3 +371,34 @@ def test_the_wait_before_a_renewal() -> None:
     assert pace.after_success(60) == 30
     assert pace.after_success(0.5) == pace.after_success(-5) == 1
     assert [pace.after_failures(count) for count in (1, 2, 3, 7, 10_000)] == [1, 2, 4, 60, 60]
+
+
+# Where AWS's token services are asked.
+
+
+def test_roles_are_assumed_in_the_configured_region_through_the_proxy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            asked.append(self.path)
+            self.send_error(403)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    serving = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    serving.start()
+    (tmp_path / "config").write_text(
+        "[default]\nrole_arn = arn:aws:iam::123456789012:role/R\nsource_profile = source\n"
+        "[profile source]\naws_access_key_id = AKIA1\naws_secret_access_key = s1\n"
+    )
+    put(monkeypatch, AWS_MAX_ATTEMPTS="1", AWS_STS_REGIONAL_ENDPOINTS="regional")
+    with pytest.raises(NoCredentials):
+        BotocoreChain(None, f"http://127.0.0.1:{server.server_port}", "eu-central-1")()
+    server.shutdown()
+    server.server_close()
+    assert set(asked) == {"sts.eu-central-1.amazonaws.com:443"}

@@ -4,8 +4,8 @@ The bound must never be below what a provider counts, because the hold is priced
 facts and worst cases:
 
 - Text: tokenizers of the byte-pair and sentence-piece families make at most one token of a UTF-8 byte.
-- JSON (tool schemas, response schemas, tool-call arguments) may be written again by a chat template with
-  spaces or indentation between its elements: at most one more token for each byte.
+- JSON (tool schemas, response schemas, tool-call arguments, results of tools) may be written again by a chat
+  template with spaces or indentation between its elements: at most one more token for each byte.
 - A message: role, delimiters and the newlines between them, 3 to 8 tokens in published templates.
 - A tool: the signature or wrapper around its schema. Any tools at all: the instructions a provider adds for
   their use, 300 to 900 tokens where they are published.
@@ -26,6 +26,7 @@ No single reading is longer than the context window: longer ones are refused ups
 """
 
 from msgspec import Raw
+from msgspec.json import encode
 
 from quantized.catalog.model import Model
 from quantized.core.parts import (
@@ -49,6 +50,8 @@ _PER_REQUEST = 512
 _PER_MESSAGE = 16
 _PER_PART = 8
 _PER_TOOL = 64
+_WRAPPED = 16
+"""Bytes of JSON around a tool's result."""
 _ANY_TOOLS = 1_024
 _ANY_SCHEMA = 256
 _PER_IMAGE = 48_169
@@ -115,7 +118,14 @@ class _Measure:
             case ToolResult(call_id=call_id, parts=parts):
                 self.text += _utf8(call_id)
                 for inner in parts:
-                    self._add(inner)
+                    if type(inner) is Text:
+                        # Some providers want it within JSON, where one byte may become six.
+                        self.parts += 1
+                        self.json += (
+                            len(encode(inner.text.encode("utf-8", "backslashreplace").decode())) + _WRAPPED
+                        )
+                    else:
+                        self._add(inner)
 
     def _add_tool(self, tool: Tool) -> None:
         self.text += _utf8(tool.name) + _utf8(tool.description or "")

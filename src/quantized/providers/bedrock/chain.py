@@ -4,15 +4,20 @@ that they can name, the container's role, the instance's role. All of it is boto
 import logging
 
 from quantized.providers.bedrock.credentials import AwsCredentials, NoCredentials
+from quantized.providers.cleaning import for_log
 
 
 class BotocoreChain:
     """Blocks, on files and on the network. `profile`: None for what the environment names, or the default.
-    `proxy`: the http:// URL through which AWS's token services are reached."""
+    `proxy`: the http:// URL through which AWS's token services are reached. `region`: whose token services
+    are asked, None for the one that the environment names."""
 
-    def __init__(self, profile: str | None = None, proxy: str | None = None) -> None:
+    def __init__(
+        self, profile: str | None = None, proxy: str | None = None, region: str | None = None
+    ) -> None:
         self._profile = profile
         self._proxy = proxy
+        self._region = region
 
     def __call__(self) -> AwsCredentials:
         """Looks from the beginning each time, so that what has changed in files or roles is seen.
@@ -23,7 +28,7 @@ class BotocoreChain:
             found = self._look()
         except Exception as error:
             # Files, processes and services of others: there is no end to what may be wrong with them.
-            raise NoCredentials(f"{type(error).__name__}: {error}") from error
+            raise NoCredentials(f"{type(error).__name__}: {for_log(str(error))}") from error
         if found is None:
             raise NoCredentials("none in the environment, in AWS's files, or of a container or instance role")
         return found
@@ -36,6 +41,8 @@ class BotocoreChain:
         # Below this level it writes tokens and keys.
         logging.getLogger("botocore").setLevel(logging.WARNING)
         session = Session(profile=self._profile)
+        if self._region is not None:
+            session.set_config_variable("region", self._region)
         if self._proxy is not None:
             session.set_default_client_config(Config(proxies={"http": self._proxy, "https": self._proxy}))
         credentials = session.get_credentials()
