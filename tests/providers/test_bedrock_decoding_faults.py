@@ -303,3 +303,33 @@ def test_any_error_is_a_fault_that_names_nobody(status, name, message):
     assert isinstance(gone, RejectedByProvider | ModelNotFound | ProviderUnavailable)
     assert "arn:" not in gone.message
     assert "AKIA" not in gone.message + (gone.cause or "")
+
+
+def test_a_model_without_eyes_is_the_callers_mistake_and_not_a_model_that_is_not_there():
+    told = validation("The provided model doesn't support image inputs.")
+    assert isinstance(told, RejectedByProvider)
+
+
+def test_a_day_that_is_spent_is_no_mistake_of_the_callers():
+    told = unavailable(validation("Too many tokens per day, please wait before trying again."))
+    assert told.alert
+    assert not told.retryable
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "role/MyRole",
+        "assumed-role/MyRole/i-0123456789abcdef0",
+        "s3://campus-private/doc.pdf",
+        "us-east-1",
+        "ap-southeast-2",
+        "us-gov-west-1",
+        "vpce-0a1b2c3d4e5f-abc",
+        "i-0123456789abcdef0",
+    ],
+)
+def test_what_lies_inside_is_not_told(inside: str):
+    told = validation(f"The thing {inside} is wrong.")
+    assert isinstance(told, RejectedByProvider)
+    assert told.message == "The thing … is wrong."

@@ -12,7 +12,10 @@ _SECRETS = re.compile(
     re.IGNORECASE,
 )
 _INTERNALS = re.compile(
-    r"https?://\S+"
+    r"\b(?:https?|s3)://\S+"
+    r"|\b(?:user|role|assumed-role)/[\w+=,.@/-]+"
+    r"|\b(?:i|vpce|vpc|subnet|eni|sg)-[0-9a-f]{4,}(?:-[0-9a-z]+)*\b"
+    r"|\b(?:us|eu|ap|ca|sa|me|af|il|mx)(?:-gov|-iso[a-f]?)?-(?:north|south|east|west|central)[a-z]*-\d\b"
     r"|\barn:[a-z-]+:[^\s'\"`,;)\]]*|\b\d{12}\b"
     r"|\b(?:www\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:ai|com|net|org|io|dev|local|internal)\b(?:/\S*)?"
     r"|\b(?:req|request|gen|chatcmpl|trace)[-_][A-Za-z0-9_-]{6,}"

@@ -63,7 +63,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _UNKNOWN_MODEL = re.compile(
     r"model identifier is invalid|on-demand throughput isn.?t supported"
     r"|model (?:id|identifier|version|arn)\b.{0,200}?(?:invalid|not found|not supported|end of its life)"
-    r"|model (?:that )?you provided|provided model (?:doesn.?t|does not|isn.?t|is not)"
+    r"|model (?:that )?you provided|provided model (?:doesn.?t|does not|isn.?t|is not)(?! support\w* image)"
     r"|inference profile\b.{0,200}?(?:not found|invalid|does ?n.?t exist)"
     r"|model not found|could not resolve the foundation model",
     re.IGNORECASE | re.DOTALL,
@@ -81,6 +81,7 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 _PER_DAY = re.compile(r"\bper day\b|\bdaily\b", re.IGNORECASE)
+_SPENT_FOR_TODAY = re.compile(r"too many (?:tokens|requests) per day\b", re.IGNORECASE)
 _PREFIX = re.compile(
     r"\s*(?:(?:the model returned the following errors?|validation ?error|malformed input request"
     r"|\d+ (?:validation errors? detected|schema violations? found))[:,]\s*)+",
@@ -162,6 +163,9 @@ def _fault(said: _Said, status: int, model: str | None, where: str) -> Fault:
         status in {400, _NOT_FOUND} and _is_unknown_model(said)
     ):
         return ModelNotFound(model or "requested", cause=_with_reason(cause, said))
+    if said.status == 400 and _SPENT_FOR_TODAY.match(said.sentence):
+        # Told as an invalid request, but of nothing in it.
+        return ProviderUnavailable(cause=_with_reason(cause, said), alert=True)
     if status in _CALLERS_INPUT:
         return _rejected(said, status, cause)
     retryable = status in _RETRYABLE
