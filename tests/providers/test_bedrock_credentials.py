@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -402,3 +402,26 @@ def test_roles_are_assumed_in_the_configured_region_through_the_proxy(
     server.shutdown()
     server.server_close()
     assert set(asked) == {"sts.eu-central-1.amazonaws.com:443"}
+
+
+async def test_a_look_that_hangs_is_given_up_and_another_begun() -> None:
+    hangs, first = threading.Event(), threading.Event()
+
+    def find() -> AwsCredentials:
+        if not first.is_set():
+            first.set()
+            assert hangs.wait(30)
+        return AwsCredentials("AKIA1", "s1")
+
+    keeper = CredentialKeeper(find, SystemClock(), Pace(shortest=0.01, look=0.05))
+    running = asyncio.create_task(keeper.run())
+    try:
+        async with asyncio.timeout(5):
+            while True:
+                with suppress(ProviderUnavailable):
+                    assert keeper.current(0).access_key == "AKIA1"
+                    break
+                await asyncio.sleep(0.01)
+    finally:
+        hangs.set()
+        running.cancel()

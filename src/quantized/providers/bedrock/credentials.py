@@ -38,12 +38,14 @@ class NoCredentials(Exception):
 class Pace(Struct, frozen=True):
     """Seconds. Credentials are renewed `ahead` of their end, or at half of their life if that is later; those
     without an end are looked for again after `lasting`, because a file may have changed. After a failure the
-    next try comes after `shortest`, then after twice that, up to `longest`."""
+    next try comes after `shortest`, then after twice that, up to `longest`. A look that takes longer than
+    `look` has failed."""
 
     ahead: float = 900.0
     lasting: float = 300.0
     shortest: float = 1.0
     longest: float = 60.0
+    look: float = 120.0
 
     def after_success(self, life: float | None) -> float:
         """The wait until the next renewal of credentials that live so long, None for ever."""
@@ -58,8 +60,8 @@ class Pace(Struct, frozen=True):
 class CredentialKeeper:
     """Holds the credentials in force.
 
-    `find` blocks and is called in a thread of its own, once at a time. It returns what there is now, renewed
-    where it had to be, or raises NoCredentials.
+    `find` blocks and is called in a thread of its own, once at a time save for calls that were given up. It
+    returns what there is now, renewed where it had to be, or raises NoCredentials.
     """
 
     def __init__(self, find: Callable[[], AwsCredentials], clock: Clock, pace: Pace | None = None) -> None:
@@ -91,11 +93,12 @@ class CredentialKeeper:
         failures = 0
         while True:
             try:
-                found = await _in_thread(self._find)
-            except NoCredentials as error:
+                async with asyncio.timeout(self._pace.look):
+                    found = await _in_thread(self._find)
+            except (NoCredentials, TimeoutError) as error:
                 failures += 1
                 wait = self._pace.after_failures(failures)
-                self._failed(str(error), wait)
+                self._failed(str(error) or f"no answer within {self._pace.look:g} seconds", wait)
             else:
                 failures = 0
                 wait = self._renewed(found)
