@@ -517,16 +517,18 @@ async def test_nobody_listens(server: Server) -> None:
 
 
 async def test_a_cancelled_fetch_leaves_no_connection(server: Server) -> None:
-    gone = asyncio.Event()
+    answered, gone = asyncio.Event(), asyncio.Event()
 
     async def script(peer: Peer) -> None:
         await peer.answer(b"HTTP/1.1 200 OK\r\ncontent-type: image/png\r\n\r\n\x89PNG")
+        answered.set()
         await peer.gone()
         gone.set()
 
     server.serve(script)
     task = asyncio.ensure_future(fetcher(server).fetch(f"http://img.example:{server.port}/", FIELD))
-    await eventually(lambda: server.accepted == 1)
+    async with asyncio.timeout(5):
+        await answered.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
