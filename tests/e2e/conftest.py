@@ -10,7 +10,6 @@ import httpx
 import pytest
 import pytest_asyncio
 from anthropic_server import ANTHROPIC_KEY, AnthropicServer
-from anthropic_talk import Talk, talking
 from bedrock_server import BedrockServer
 from bedrock_server_credentials import STATIC
 from bedrock_server_models import PROFILE
@@ -19,6 +18,7 @@ from gateway_process import GatewayProcess, Licence, configuration, eventually
 from hostile import UPSTREAM_KEY, Hostile
 from hostile_behaviours import BEHAVIOURS
 from hostile_thinking import THINKING
+from sdk_talk import Talk, talking
 
 _LISTED = {
     "id": "listed/model",

@@ -6,10 +6,10 @@ import httpx
 import pytest
 from anthropic_server import ANTHROPIC_KEY, AnthropicServer
 from anthropic_server_answers import ANSWER
-from anthropic_talk import ADAPTIVE, Talk, sent, talking, user
 from gateway_process import GatewayProcess
 from hostile_behaviours import MARK
 from openai import APIError, APIStatusError
+from sdk_talk import ADAPTIVE, Talk, sent, talking, user
 
 UNAVAILABLE = "Service temporarily unavailable"
 WORDS = (

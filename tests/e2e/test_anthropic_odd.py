@@ -9,8 +9,8 @@ import pytest
 from anthropic_server import AnthropicServer
 from anthropic_server_answers import ANSWER
 from anthropic_server_models import MODELS
-from anthropic_talk import ADAPTIVE, BUDGETED, WEATHER, Talk, result, user
 from openai import BadRequestError
+from sdk_talk import ADAPTIVE, BUDGETED, WEATHER, Talk, result, user
 
 CALL = ("call:1", "get_weather", '{"city": "Paris"}')
 CALLED = {

@@ -11,9 +11,9 @@ import pytest
 from anthropic_server import AnthropicServer
 from anthropic_server_answers import ANSWER, EXPLANATION, SEARCH_INPUT, THOUGHT, reread
 from anthropic_server_answers import WEATHER as IT_IS
-from anthropic_talk import ADAPTIVE, BUDGETED, WEATHER, Talk, cost, described, rates, result, sent, user
 from gateway_process import GatewayProcess
 from openai import APIStatusError
+from sdk_talk import ADAPTIVE, BUDGETED, WEATHER, Talk, cost, described, rates, result, sent, user
 
 HIGH = {"effort": "high"}
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n0000").decode()

@@ -10,7 +10,10 @@ from anthropic_server import ANTHROPIC_KEY, AnthropicServer
 from anthropic_server_answers import ANSWER, THOUGHT
 from anthropic_server_answers import WEATHER as IT_IS
 from anthropic_server_thoughts import dropped
-from anthropic_talk import (
+from gateway_process import GatewayProcess
+from hostile import Hostile
+from openai import BadRequestError
+from sdk_talk import (
     ADAPTIVE,
     BUDGETED,
     WEATHER,
@@ -24,9 +27,6 @@ from anthropic_talk import (
     talking,
     user,
 )
-from gateway_process import GatewayProcess
-from hostile import Hostile
-from openai import BadRequestError
 
 HIGH = {"effort": "high"}
 QUESTION: list[Any] = ["do:think-tool"]

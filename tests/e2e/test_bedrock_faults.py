@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from anthropic_server_answers import ANSWER
-from anthropic_talk import Talk, talking, user
 from bedrock_server import FAULTS, STREAM_FAULTS, BedrockServer
 from bedrock_server_credentials import STATIC
 from bedrock_server_models import ACCOUNT
 from gateway_process import GatewayProcess
 from hostile_behaviours import MARK
 from openai import APIError, APIStatusError
+from sdk_talk import Talk, talking, user
 
 NOVA = "amazon/nova-lite"
 UNAVAILABLE = "Service temporarily unavailable"

@@ -13,7 +13,6 @@ import httpx
 import pytest
 from anthropic_server import ANTHROPIC_KEY, AnthropicServer
 from anthropic_server_answers import ANSWER, THOUGHT
-from anthropic_talk import WEATHER, Talk, cost, described, rates, result, sent, talking, user
 from bedrock_server import BedrockServer
 from bedrock_server_credentials import BEDROCK_KEY, STATIC, Identity
 from bedrock_server_models import ACCOUNT, PROFILE
@@ -21,6 +20,7 @@ from credential_service import CredentialService
 from gateway_process import GatewayProcess, Licence, eventually
 from hostile import Hostile
 from openai import APIStatusError
+from sdk_talk import WEATHER, Talk, cost, described, rates, result, sent, talking, user
 
 Gateways = Callable[..., GatewayProcess]
 SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"

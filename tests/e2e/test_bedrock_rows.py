@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from anthropic_server_answers import ANSWER, THOUGHT
 from anthropic_server_answers import WEATHER as IT_IS
-from anthropic_talk import WEATHER, Talk, cost, described, rates, result, sent, user
 from bedrock_server import BedrockServer
 from bedrock_server_models import PROFILE
 from gateway_process import GatewayProcess
 from openai import APIStatusError
+from sdk_talk import WEATHER, Talk, cost, described, rates, result, sent, user
 
 CLAUDE, NEWER = "anthropic/claude-sonnet-4.5", "anthropic/claude-opus-4.8"
 NOVA, NOVA_2, LLAMA = "amazon/nova-lite", "amazon/nova-2-lite", "meta/llama3-3-70b-instruct"
