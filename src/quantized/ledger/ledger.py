@@ -1,24 +1,20 @@
 """The ledger that requests talk to: verbs that arrive while a transaction is under way share the next one.
 
-The event loop keeps the order and the waiting; one thread owns the database. Nothing lingers: a verb that
-finds the thread idle goes at once, together with what else was said in the same turn of the loop.
+The event loop keeps the order and the waiting; the writer owns the database. Nothing lingers: a verb that
+finds the writer idle goes at once, together with what else was said in the same turn of the loop.
 """
 
 import asyncio
 import logging
-import threading
 from collections.abc import Awaitable
 from itertools import chain
-from queue import SimpleQueue
 from typing import Any
-
-import msgspec
-from msgspec.structs import replace
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Charge, Clock, Hold, HoldOrder, Receipt
-from quantized.ledger.rules import Book, Release, Result, UnknownHold, Verb, apply
-from quantized.storage.records import Changes, LedgerStore, Needs, Rejected, Rows
+from quantized.ledger.rules import Release, Result, UnknownHold, Verb
+from quantized.ledger.writer import Flushed, WriterMaker, WriterThread, told
+from quantized.storage.records import LedgerStore
 
 _log = logging.getLogger("quantized.ledger")
 
@@ -42,13 +38,6 @@ class _Said:
         self.late = False
 
 
-class _Flushed(msgspec.Struct, frozen=True):
-    """What became of a batch: results of its first verbs, and why the rest (if any) must be tried again."""
-
-    results: list[Result]
-    failure: LedgerUnavailable | None = None
-
-
 class GroupCommitLedger:
     """`core.ports.Ledger`. Made and used inside one running event loop; `close` ends it.
 
@@ -59,9 +48,14 @@ class GroupCommitLedger:
     """
 
     def __init__(
-        self, store: LedgerStore, clock: Clock, *, patience: float = 1.8, capacity: int = 10_000
+        self,
+        store: LedgerStore,
+        clock: Clock,
+        *,
+        patience: float = 1.8,
+        capacity: int = 10_000,
+        writer: WriterMaker = WriterThread,
     ) -> None:
-        self._clock = clock
         self._patience = patience
         self._capacity = capacity
         self._loop = asyncio.get_running_loop()
@@ -71,9 +65,7 @@ class GroupCommitLedger:
         self._alarm: asyncio.TimerHandle | None = None
         self._pause = _FIRST_PAUSE
         self._drained: asyncio.Event | None = None
-        self._work: SimpleQueue[list[Verb] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._write, args=(store,), name="ledger", daemon=True)
-        self._thread.start()
+        self._writer = writer(store, clock, self._flushed)
 
     def hold(self, order: HoldOrder) -> Awaitable[Hold]:
         """Raises also Unauthenticated for a licence that may not be used, LedgerMisuse for an id that has
@@ -96,7 +88,7 @@ class GroupCommitLedger:
         return self._say(Release(hold_id, "expired"))
 
     async def close(self) -> None:
-        """Takes no more verbs, writes those there are for at most `patience` seconds and ends the thread. A
+        """Takes no more verbs, writes those there are for at most `patience` seconds and ends the writer. A
         settlement that could not be written is logged with all it says."""
         if self._drained is not None:
             return
@@ -109,8 +101,8 @@ class GroupCommitLedger:
         except TimeoutError:
             _log.error("the gateway stops before the ledger has written everything")
         finally:
-            self._work.put(None)
-        await asyncio.to_thread(self._thread.join)
+            self._writer.stop()
+        await self._writer.stopped()
         self._give_up()
 
     def _say(self, verb: Verb) -> asyncio.Future[Any]:
@@ -134,11 +126,11 @@ class GroupCommitLedger:
         self._next_flush = None
         self._under_way, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
         if self._under_way:
-            self._work.put([said.verb for said in self._under_way])
+            self._writer.write([said.verb for said in self._under_way])
         elif self._drained is not None:
             self._drained.set()
 
-    def _flushed(self, flushed: _Flushed) -> None:
+    def _flushed(self, flushed: Flushed) -> None:
         batch, self._under_way = self._under_way, []
         for said, result in zip(batch, flushed.results, strict=False):
             _answer(said, result)
@@ -171,31 +163,20 @@ class GroupCommitLedger:
                 self._say(Release(said.verb.id, "taken too late")).add_done_callback(_heard)
 
     def _give_up(self) -> None:
-        """What could not be written when the thread has ended."""
+        """What could not be written when the writer has ended."""
         for handle in (self._next_flush, self._alarm):
             if handle is not None:
                 handle.cancel()
         for said in chain(self._under_way, self._waiting):
             if isinstance(said.verb, Charge):
-                _log.critical("a settlement could not be written", extra={"charge": _told(said.verb)})
+                _log.critical("a settlement could not be written", extra={"charge": told(said.verb)})
             if not said.answer.done():
                 said.answer.set_exception(LedgerUnavailable(cause="the gateway has stopped"))
-
-    def _write(self, store: LedgerStore) -> None:
-        """The thread."""
-        while (batch := self._work.get()) is not None:
-            self._loop.call_soon_threadsafe(self._flushed, _flush(store, batch, self._clock.now_ms()))
-        store.close()
 
 
 def _dropped(said: _Said) -> bool:
     """Whether nobody wants this verb done any more: a hold whose request was refused meanwhile."""
     return said.late and isinstance(said.verb, HoldOrder)
-
-
-def _told(verb: Verb) -> object:
-    """A verb for the log: what people said to a model has no place there."""
-    return msgspec.to_builtins(replace(verb, turn=None) if isinstance(verb, Charge) else verb)
 
 
 def _heard(answer: asyncio.Future[Any]) -> None:
@@ -215,53 +196,3 @@ def _answer(said: _Said, result: Result) -> None:
         said.answer.set_exception(result)
     else:
         said.answer.set_result(result)
-
-
-def _flush(store: LedgerStore, verbs: list[Verb], now_ms: int) -> _Flushed:
-    """The verbs in one transaction; one by one where the database will never take some row among them."""
-    try:
-        return _Flushed(_commit(store, verbs, now_ms))
-    except LedgerUnavailable as failure:
-        return _Flushed([], failure)
-    except Rejected:
-        results: list[Result] = []
-        for verb in verbs:
-            try:
-                results += _commit(store, [verb], now_ms)
-            except LedgerUnavailable as failure:
-                return _Flushed(results, failure)
-            except Rejected as rejected:
-                _log.critical(
-                    "the database rejects a verb for good",
-                    extra={"verb": _told(verb), "cause": str(rejected)},
-                )
-                results.append(LedgerUnavailable(cause=f"rejected: {rejected}"))
-        return _Flushed(results)
-
-
-def _commit(store: LedgerStore, verbs: list[Verb], now_ms: int) -> list[Result]:
-    results: list[Result] = []
-
-    def decide(rows: Rows) -> Changes:
-        book = Book(rows, now_ms)
-        results.extend(apply(book, verb) for verb in verbs)
-        return book.changes
-
-    # A charge outlives the machine. A hold has to outlive the process, which may have asked a provider by
-    # then; a machine that goes down takes the request along, and its hold would only be released again.
-    durable = any(type(verb) is Charge for verb in verbs)
-    store.transact(_needs(verbs), decide, now_ms=now_ms, durable=durable)
-    return results
-
-
-def _needs(verbs: list[Verb]) -> Needs:
-    hold_ids: dict[str, None] = {}
-    license_ids: dict[str, None] = {}
-    for verb in verbs:
-        match verb:
-            case HoldOrder():
-                hold_ids[verb.id] = None
-                license_ids[verb.license_id] = None
-            case Charge() | Release():
-                hold_ids[verb.hold_id] = None
-    return Needs([*hold_ids], [*license_ids])

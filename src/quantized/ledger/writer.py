@@ -1,0 +1,125 @@
+"""One batch of verbs on its way into the database: a thread that runs them, and what became of them."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from queue import SimpleQueue
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from quantized.core.errors import LedgerUnavailable
+from quantized.core.ports import Charge, Clock, HoldOrder
+from quantized.ledger.rules import Book, Release, Result, Verb, apply
+from quantized.storage.records import Changes, LedgerStore, Needs, Rejected, Rows
+
+_log = logging.getLogger("quantized.ledger")
+
+
+class Flushed(msgspec.Struct, frozen=True):
+    """What became of a batch: results of its first verbs, and why the rest (if any) must be tried again."""
+
+    results: list[Result]
+    failure: LedgerUnavailable | None = None
+
+
+class Writer(Protocol):
+    """Runs batches against a store, one at a time, while the event loop goes on."""
+
+    def write(self, verbs: list[Verb]) -> None:
+        """Returns at once. What became of the batch is told in the event loop; the next comes after that."""
+
+    def stop(self) -> None:
+        """After the batch under way there will be no other."""
+
+    def stopped(self) -> Awaitable[None]:
+        """Until the batch under way is over and the store is closed."""
+
+
+WriterMaker = Callable[[LedgerStore, Clock, Callable[[Flushed], None]], Writer]
+"""Makes a writer, inside the event loop in which it is to call what it is given."""
+
+
+class WriterThread:
+    """`Writer` with a thread of its own, because the store blocks."""
+
+    def __init__(self, store: LedgerStore, clock: Clock, flushed: Callable[[Flushed], None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._flushed = flushed
+        self._loop = asyncio.get_running_loop()
+        self._work: SimpleQueue[list[Verb] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._thread.start()
+
+    def write(self, verbs: list[Verb]) -> None:
+        self._work.put(verbs)
+
+    def stop(self) -> None:
+        self._work.put(None)
+
+    async def stopped(self) -> None:
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while (batch := self._work.get()) is not None:
+            flushed = flush(self._store, batch, self._clock.now_ms())
+            self._loop.call_soon_threadsafe(self._flushed, flushed)
+        self._store.close()
+
+
+def flush(store: LedgerStore, verbs: list[Verb], now_ms: int) -> Flushed:
+    """The verbs in one transaction; one by one where the database will never take some row among them."""
+    try:
+        return Flushed(_commit(store, verbs, now_ms))
+    except LedgerUnavailable as failure:
+        return Flushed([], failure)
+    except Rejected:
+        results: list[Result] = []
+        for verb in verbs:
+            try:
+                results += _commit(store, [verb], now_ms)
+            except LedgerUnavailable as failure:
+                return Flushed(results, failure)
+            except Rejected as rejected:
+                _log.critical(
+                    "the database rejects a verb for good",
+                    extra={"verb": told(verb), "cause": str(rejected)},
+                )
+                results.append(LedgerUnavailable(cause=f"rejected: {rejected}"))
+        return Flushed(results)
+
+
+def told(verb: Verb) -> object:
+    """A verb for the log: what people said to a model has no place there."""
+    return msgspec.to_builtins(replace(verb, turn=None) if isinstance(verb, Charge) else verb)
+
+
+def _commit(store: LedgerStore, verbs: list[Verb], now_ms: int) -> list[Result]:
+    results: list[Result] = []
+
+    def decide(rows: Rows) -> Changes:
+        book = Book(rows, now_ms)
+        results.extend(apply(book, verb) for verb in verbs)
+        return book.changes
+
+    # A charge outlives the machine. A hold has to outlive the process, which may have asked a provider by
+    # then; a machine that goes down takes the request along, and its hold would only be released again.
+    durable = any(type(verb) is Charge for verb in verbs)
+    store.transact(_needs(verbs), decide, now_ms=now_ms, durable=durable)
+    return results
+
+
+def _needs(verbs: list[Verb]) -> Needs:
+    hold_ids: dict[str, None] = {}
+    license_ids: dict[str, None] = {}
+    for verb in verbs:
+        match verb:
+            case HoldOrder():
+                hold_ids[verb.id] = None
+                license_ids[verb.license_id] = None
+            case Charge() | Release():
+                hold_ids[verb.hold_id] = None
+    return Needs([*hold_ids], [*license_ids])
