@@ -37,8 +37,8 @@ ALLOWED = {
 # Module of the outside world -> the only rooms that may import it.
 SOLE_IMPORTERS = {
     "starlette": {"http", "app"},
-    "uvicorn": {"app"},
-    "uvloop": {"app"},
+    "uvicorn": {"server"},
+    "uvloop": {"server"},
     "sqlite3": {"storage"},
     "sqlalchemy": {"storage"},
     "alembic": {"storage"},

@@ -4,15 +4,12 @@ The one place that knows every room.
 """
 
 import asyncio
-import gc
 import logging
-import socket
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 
 from quantized import logs
@@ -71,7 +68,6 @@ from quantized.upstream.pool import Pool
 
 _log = logging.getLogger("quantized")
 
-_BACKLOG = 4096
 _SWEEP_SECONDS = 30.0
 _RETENTION_SECONDS = 600.0
 _CREDENTIAL_SECONDS = 0.5
@@ -269,47 +265,3 @@ def _in_background(resources: AsyncExitStack, work: Coroutine[Any, Any, object])
 def _report(task: asyncio.Task[object]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.critical("a background task ended", exc_info=error)
-
-
-class CannotListen(Exception):
-    """The address cannot be listened on; the message says why, for an operator."""
-
-
-def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. The database must be migrated. Raises CannotListen."""
-    logs.configure(settings.log_level)
-    listening = _listen(settings.host, settings.port)
-    host, port = listening.getsockname()[:2]
-    # What start-up made stays for good, and requests make no cycles: looking for garbage among them every
-    # 700 allocations took 8 % of the time.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-    application = Application(settings)
-    config = uvicorn.Config(
-        application,
-        loop="uvloop",
-        http=cast("type[asyncio.Protocol]", application.connection),
-        ws="none",
-        interface="asgi3",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=round(settings.shutdown_seconds),
-    )
-    _log.info("listening", extra={"url": f"http://{f'[{host}]' if ':' in host else host}:{port}"})
-    # The server hands Ctrl-C on once it has stopped, and by then all is done.
-    server = uvicorn.Server(config)
-    with listening, suppress(KeyboardInterrupt):
-        server.run(sockets=[listening])
-    if not server.started:
-        raise SystemExit(1)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise CannotListen(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error

@@ -408,8 +408,47 @@ async def test_a_server_that_stops_lets_answers_end(served: Served) -> None:
         connection.shutdown()
     assert await idle.rest() == b""
     served.go.set()
-    assert (await busy.answer()).body == b"answer"
+    answer = await busy.answer()
+    assert (answer.body, answer.headers["connection"]) == (b"answer", "close")
     assert await busy.rest() == b""
+
+
+async def test_a_request_that_was_on_its_way_when_the_server_stopped_is_the_last(served: Served) -> None:
+    client = await served.connect()
+    await client.send(request("/echo", b"before"))
+    assert "connection" not in (await client.answer()).headers
+    (connection,) = served.state.connections
+    connection.shutdown()
+    await client.send(request("/echo", b"on its way"))
+    answer = await client.answer()
+    assert (answer.body, answer.headers["connection"]) == (b"on its way", "close")
+    assert await client.rest() == b""
+
+
+async def test_of_requests_that_came_together_the_last_says_so(served: Served) -> None:
+    client = await served.connect()
+    await client.send(request("/slow", b"one") + request("/echo", b"two"))
+    await served.begun.wait()
+    (connection,) = served.state.connections
+    connection.shutdown()
+    served.go.set()
+    first, second = await client.answer(), await client.answer()
+    assert (first.body, second.body) == (b"one", b"two")
+    assert "connection" not in first.headers
+    assert second.headers["connection"] == "close"
+    assert await client.rest() == b""
+
+
+async def test_in_a_hurry_only_what_has_begun_is_answered(served: Served) -> None:
+    client = await served.connect()
+    await client.send(request("/slow", b"one") + request("/echo", b"two"))
+    await served.begun.wait()
+    (connection,) = served.state.connections
+    connection.shutdown()
+    connection.shutdown()
+    served.go.set()
+    assert (await client.answer()).body == b"one"
+    assert await client.rest() == b""
 
 
 @pytest.mark.parametrize("value", [b"a\r\nx: y", b"a\nb", b"a\rb"])

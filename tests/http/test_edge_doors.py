@@ -107,7 +107,7 @@ async def test_what_is_cancelled_by_the_server_is_waited_for_and_told(doors: Doo
         task.cancel()
     await doors.edge.drained()
     assert doors.journals[0].outcome == "shut_down"
-    assert (await client.answer()).status == 500
+    assert (await client.answer()).status == 503
 
 
 async def test_a_hot_path_is_for_post_alone(doors: Doors) -> None:

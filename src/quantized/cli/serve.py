@@ -4,6 +4,7 @@ import click
 
 from quantized.cli.records import DatabaseCommand, database_url
 from quantized.cli.shell import Shell, pass_shell
+from quantized.listening import CannotListen
 from quantized.storage.migrate import HEAD, is_current
 from quantized.storage.migrate import migrate as migrate_database
 
@@ -15,8 +16,7 @@ def serve(shell: Shell) -> None:
     settings = shell.settings(need_keys=True)
     database_url(shell)
     # The whole gateway, which `migrate` has no use for.
-    from quantized.app import CannotListen  # noqa: PLC0415
-    from quantized.app import serve as serve_gateway  # noqa: PLC0415
+    from quantized.server import serve as serve_gateway  # noqa: PLC0415
 
     try:
         serve_gateway(settings)

@@ -26,11 +26,12 @@ class Bounds(Struct, frozen=True):
     """What a client may take of us that has shown no credential yet. `head` bytes of a request's head, and of
     what comes with a body without adding to it. Seconds: `patience` for a head to be whole, for the rest of a
     body that nobody wants, and for a client to take at least one byte of an answer that is ready;
-    `keep_alive` for the next request to begin."""
+    `keep_alive` for the next request to begin; `parting` for one that was on its way when we stop."""
 
     head: int = 64 * 1024
     patience: float = 30.0
     keep_alive: float = 5.0
+    parting: float = 0.2
 
 
 _BOUNDS = Bounds()
@@ -131,10 +132,16 @@ class ClientConnection(asyncio.Protocol):
     # Called by the server.
 
     def shutdown(self) -> None:
-        """No request more; those that have come are answered."""
+        """One request more, if it was on its way already; those that have come are answered, and the last of
+        them says that it is the last. Said again: only those that have begun."""
+        if self._stopping:
+            self._waiting.clear()
+            if self._current is None:
+                self.close()
+            return
         self._stopping = True
         if self._current is None:
-            self.close()
+            self._expect_within(self._bounds.parting)
 
     # Called by the transport.
 
@@ -295,6 +302,10 @@ class ClientConnection(asyncio.Protocol):
     @property
     def default_headers(self) -> Headers:
         return self._state.default_headers
+
+    @property
+    def ends(self) -> bool:
+        return self._stopping and not self._waiting
 
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)

@@ -18,6 +18,7 @@ from quantized.http.direct import DirectExchange
 from quantized.http.messages import (
     INTERNAL_ERROR,
     JOURNAL,
+    UNAVAILABLE,
     Headers,
     Message,
     Receive,
@@ -75,6 +76,9 @@ class Edge:
         except asyncio.CancelledError:
             if not exchange.left:
                 journal.outcome = journal.outcome or "shut_down"
+                if not exchange.begun:
+                    journal.status = 503
+                    exchange.respond(503, UNAVAILABLE)
                 raise
             # Nobody else waits for this task, so the cancellation ends here.
         except Exception as error:  # noqa: BLE001 - there is nobody behind us; it is answered below

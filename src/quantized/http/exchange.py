@@ -39,6 +39,10 @@ class Line(Protocol):
     @property
     def default_headers(self) -> Headers: ...
 
+    @property
+    def ends(self) -> bool:
+        """Nothing is to follow the response that begins now."""
+
     def pause_reading(self) -> None: ...
 
     def resume_reading(self) -> None: ...
@@ -169,7 +173,9 @@ class Exchange:
         self.begun = True
         # Not after a request whose body was never asked for: whether the client sends it all the same nobody
         # could tell, nor where the next request begins.
-        self.keeps_alive = self.head.keep_alive and (self.whole or not self._owes_continue)
+        self.keeps_alive = (
+            self.head.keep_alive and (self.whole or not self._owes_continue) and not self.line.ends
+        )
         fields = [*self.line.default_headers, *headers]
         lines = b"".join([b"%b: %b\r\n" % field for field in fields])
         if lines.count(b"\n") != len(fields) or lines.count(b"\r") != len(fields):

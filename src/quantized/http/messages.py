@@ -17,6 +17,17 @@ INTERNAL_ERROR = msgspec.json.encode(
     {"error": {"message": "Internal server error", "type": "server_error", "code": None, "param": None}}
 )
 
+UNAVAILABLE = msgspec.json.encode(
+    {
+        "error": {
+            "message": "Service temporarily unavailable",
+            "type": "server_error",
+            "code": None,
+            "param": None,
+        }
+    }
+)
+
 JOURNAL = "quantized.journal"
 """Where in the scope of a request that goes through the web framework its journal is."""
 
