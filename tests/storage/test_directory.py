@@ -9,13 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from quantized.core.ports import Override
+from quantized.storage.database import DatabaseUnusable
 from quantized.storage.directory import Directory, FoundingPlan, NewKey
 from quantized.storage.directory_faults import AlreadyExists, Ambiguous, DirectoryFault, NotFound
 from quantized.storage.directory_rows import Limits
 from quantized.storage.engine import open_engine
 from quantized.storage.migrate import migrate
 from quantized.storage.reports import UsageFilter, usage_entries, usage_totals
-from quantized.storage.sqlite import DatabaseUnusable
 
 PLAN = FoundingPlan("home", "Home", "standard", "Standard", "first", "First licence", 7)
 

@@ -15,10 +15,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 import quantized.storage.migrations
+from quantized.storage.database import DatabaseUnusable
 from quantized.storage.engine import open_engine, reading
 from quantized.storage.migrate import HEAD, is_current, migrate
 from quantized.storage.schema import metadata
-from quantized.storage.sqlite import DatabaseUnusable, connect, sqlite_path
+from quantized.storage.sqlite import connect, sqlite_path
 
 FIRST_SCHEMA_DATA = """
 INSERT INTO institution VALUES ('i', 'uni', 'University', 0);
@@ -85,9 +86,10 @@ def test_a_database_of_the_first_schema_keeps_what_is_in_it(url: str) -> None:
     migrate_to(url, "0001")
     with closing(connect(url)) as connection:
         connection.executescript(FIRST_SCHEMA_DATA)
-        tables = ("institution", "license", "api_key", "hold", "ledger_entry", "usage_record")
+        tables = ("institution", "api_key", "hold", "usage_record")
         before = [connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
         types = connection.execute("SELECT * FROM license_type").fetchall()
+        licenses = connection.execute("SELECT * FROM license").fetchall()
     migrate(url)
     assert is_current(url)
     with closing(connect(url)) as connection:
@@ -95,6 +97,12 @@ def test_a_database_of_the_first_schema_keeps_what_is_in_it(url: str) -> None:
         assert connection.execute("SELECT * FROM license_type").fetchall() == [
             (*types[0], 1, None, None, *[None] * 4)
         ]
+        entries = connection.execute("SELECT * FROM ledger_entry ORDER BY seq").fetchall()
+        assert [entry[:-2] for entry in entries] == [
+            ("l", 1, "e", "grant", "institution", "license", 100, 100, None, None, "", "", 0, 0),
+            ("l", 2, None, "charge", "license", "revenue", 7, 93, "h", "r", None, None, 0, 1),
+        ]
+        assert connection.execute("SELECT * FROM license").fetchall() == [(*licenses[0], entries[-1][-1])]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             connection.execute("DELETE FROM ledger_entry")
@@ -185,8 +193,8 @@ def test_entries_cannot_be_changed_or_removed(url: str) -> None:
     with closing(connect(url)) as connection:
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute(
-            "INSERT INTO ledger_entry (license_id, seq, id, kind, amount, created_at)"
-            " VALUES ('l', 1, 'e', 'grant', 5, 0)"
+            "INSERT INTO ledger_entry (license_id, seq, id, kind, debit, credit, amount, balance_after,"
+            " created_at, hash) VALUES ('l', 1, 'e', 'grant', 'institution', 'license', 5, 5, 0, X'00')"
         )
         for statement in ("UPDATE ledger_entry SET amount = 6", "DELETE FROM ledger_entry"):
             with pytest.raises(sqlite3.IntegrityError, match="append-only"):

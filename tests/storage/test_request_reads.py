@@ -10,9 +10,10 @@ import pytest
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Caller, KeyRecord, LicenseStatus, Override
 from quantized.storage.catalog_rows import CatalogRows
+from quantized.storage.database import DatabaseUnusable
 from quantized.storage.keys import SqlKeyStore
 from quantized.storage.migrate import migrate
-from quantized.storage.sqlite import DatabaseUnusable, connect, sqlite_path
+from quantized.storage.sqlite import connect, sqlite_path
 
 
 @pytest.fixture

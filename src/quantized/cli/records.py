@@ -10,9 +10,10 @@ import click
 from quantized.cli.shell import Shell
 from quantized.core.errors import InsufficientCredits, LedgerUnavailable
 from quantized.ledger.rules import LedgerMisuse
+from quantized.storage.database import DatabaseUnusable
 from quantized.storage.directory_faults import DirectoryFault, NotFound
 from quantized.storage.migrate import is_current
-from quantized.storage.sqlite import DatabaseUnusable, sqlite_path
+from quantized.storage.sqlite import sqlite_path
 
 _LISTED_BY = {
     "institution": "quantized institution list",

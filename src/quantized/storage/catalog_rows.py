@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from quantized.core.errors import LedgerUnavailable
-from quantized.storage.sqlite import DatabaseUnusable, connect, sqlite_path
+from quantized.storage.database import DatabaseUnusable
+from quantized.storage.sqlite import connect, sqlite_path
 
 
 class CatalogRows:

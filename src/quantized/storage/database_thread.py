@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from quantized.core.errors import LedgerUnavailable
-from quantized.storage.sqlite import DatabaseUnusable, connect, sqlite_path
+from quantized.storage.database import DatabaseUnusable
+from quantized.storage.sqlite import connect, sqlite_path
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import OperationalError
 
-from quantized.storage.sqlite import DatabaseUnusable
+from quantized.storage.database import DatabaseUnusable
 
 
 @contextmanager

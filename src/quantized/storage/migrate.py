@@ -4,10 +4,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from quantized.storage.sqlite import DatabaseUnusable, connect
+from quantized.storage import sqlite
+from quantized.storage.database import DatabaseUnusable, is_postgres
 
 HEAD = "0005"
 """The newest migration."""
+
+_VERSIONS = "SELECT version_num FROM alembic_version"
 
 
 def is_current(url: str) -> bool:
@@ -15,12 +18,7 @@ def is_current(url: str) -> bool:
 
     Raises DatabaseUnusable.
     """
-    with closing(connect(url)) as connection:
-        try:
-            rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
-        except sqlite3.OperationalError:
-            return False
-    return rows == [(HEAD,)]
+    return _versions(url) == [(HEAD,)]
 
 
 def migrate(url: str) -> None:
@@ -46,3 +44,24 @@ def migrate(url: str) -> None:
             command.upgrade(config, "head")
     except CommandError as error:
         raise DatabaseUnusable(f"this version does not know the database's schema: {error}") from error
+
+
+def _versions(url: str) -> list[tuple[str]] | None:
+    """None for a database that was never migrated."""
+    if not is_postgres(url):
+        with closing(sqlite.connect(url)) as connection:
+            try:
+                return connection.execute(_VERSIONS).fetchall()
+            except sqlite3.OperationalError:
+                return None
+    import psycopg  # noqa: PLC0415  a driver that SQLite has no use for
+
+    from quantized.storage import postgres  # noqa: PLC0415
+
+    with closing(postgres.connect(url)) as session:
+        try:
+            return session.execute(_VERSIONS).fetchall()
+        except psycopg.errors.UndefinedTable:
+            return None
+        except psycopg.Error as error:
+            raise DatabaseUnusable(f"the database did not answer: {error}") from error

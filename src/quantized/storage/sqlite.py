@@ -5,12 +5,10 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
+from quantized.storage.database import DatabaseUnusable
+
 BUSY_SECONDS = 2.0
 """How long a statement waits for another process's transaction before it gives up."""
-
-
-class DatabaseUnusable(Exception):
-    """The database cannot be opened as configured; the message says why, for an operator."""
 
 
 def sqlite_path(url: str) -> Path:
@@ -19,10 +17,11 @@ def sqlite_path(url: str) -> Path:
     Raises DatabaseUnusable for every other URL.
     """
     scheme, separator, rest = url.partition("://")
-    if scheme.split("+")[0] in ("postgresql", "postgres"):
-        raise DatabaseUnusable("PostgreSQL is not supported yet; use sqlite:///path/to/file.db")
     if not separator or scheme != "sqlite":
-        raise DatabaseUnusable(f"the database URL begins with {scheme!r}; use sqlite:///path/to/file.db")
+        raise DatabaseUnusable(
+            f"the database URL begins with {scheme!r}; use sqlite:///path/to/file.db"
+            " or postgresql://user:password@host:5432/database"
+        )
     if not rest.startswith("/"):
         raise DatabaseUnusable("a SQLite URL has three slashes before a relative path: sqlite:///var/file.db")
     name = rest[1:]

@@ -1,0 +1,48 @@
+"""Databases of both kinds, for every room whose tests keep something in one."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from database_copies import PostgresDatabases, Templates, run_databases
+
+KINDS = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Iterator[Callable[[], PostgresDatabases]]:
+    """PostgreSQL databases, on a server that is started when somebody first asks for one."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / "postgres"
+    lock = threading.Lock()
+    opened: list[PostgresDatabases] = []
+    with ExitStack() as stack:
+
+        def databases() -> PostgresDatabases:
+            with lock:
+                if not opened:
+                    shared.mkdir(exist_ok=True)
+                    opened.append(stack.enter_context(run_databases(shared)))
+                return opened[0]
+
+        yield databases
+
+
+@pytest.fixture(scope="session")
+def templates(
+    tmp_path_factory: pytest.TempPathFactory, postgres: Callable[[], PostgresDatabases]
+) -> Iterator[Templates]:
+    made = Templates(tmp_path_factory.mktemp("templates"), postgres)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=KINDS)
+def database_url(request: pytest.FixtureRequest, templates: Templates, tmp_path: Path) -> Iterator[str]:
+    """A migrated, empty database of its own; the test runs once on each kind."""
+    with templates.copy(request.param, tmp_path / "quantized.db") as url:
+        yield url
