@@ -68,7 +68,10 @@ class Books(NamedTuple):
     def audit(self) -> None:
         """Each hold ended once, and every sum is what its parts add up to."""
         licence = self.licence
-        moved = sum(entry["amount"] for entry in self.entries if entry["kind"] != "overrun")
+        moved = sum(
+            entry["amount"] * ((entry["credit"] == "license") - (entry["debit"] == "license"))
+            for entry in self.entries
+        )
         assert moved == licence["granted"] - licence["used"], self
         assert [entry["seq"] for entry in self.entries] == list(range(1, licence["entries"] + 1)), self
         assert licence["held"] == 0 and self.open_holds == 0, self

@@ -2,9 +2,11 @@
 
 import asyncio
 import itertools
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -148,16 +150,24 @@ def audit_license(connection: sqlite3.Connection, row: dict[str, Any]) -> tuple[
     holds = select(connection, "SELECT * FROM hold WHERE license_id = ?", row["id"])
     usage = select(connection, "SELECT * FROM usage_record WHERE license_id = ?", row["id"])
     assert [entry["seq"] for entry in entries] == list(range(1, row["entries"] + 1))
-    balance = 0
+    balance, head = 0, bytes(32)
     for entry in entries:
-        balance += entry["amount"] if entry["kind"] != "overrun" else 0
-        assert entry["balance_after"] == (None if row["unlimited"] else balance)
-    granted = sum(e["amount"] for e in entries if e["kind"] in ("grant", "adjustment"))
-    used = -sum(e["amount"] for e in entries if e["kind"] == "charge")
+        balance += entry["amount"] * ((entry["credit"] == "license") - (entry["debit"] == "license"))
+        assert entry["balance_after"] == balance
+        head = sha256(head + canonical({**entry, "record_hash": hexadecimal(entry["record_hash"])})).digest()
+        assert entry["hash"] == head
+    assert (row["head"] or bytes(32)) == head
+    given = ("grant", "adjustment")
+    granted = sum(
+        e["amount"] * (1 if e["credit"] == "license" else -1) for e in entries if e["kind"] in given
+    )
+    used = sum(e["amount"] * {"charge": 1, "refund": -1}.get(e["kind"], 0) for e in entries)
     held = sum(hold["amount"] for hold in holds if hold["state"] == "open")
     assert (granted, used, held) == (row["granted"], row["used"], row["held"])
     assert row["unlimited"] or used + held <= granted
-    charges = sorted((e["hold_id"], -e["amount"]) for e in entries if e["kind"] == "charge")
+    sealed = {e["hold_id"]: e["record_hash"] for e in entries if e["kind"] == "charge"}
+    assert sealed == {record["hold_id"]: sha256(canonical(record)).digest() for record in usage}
+    charges = sorted((e["hold_id"], e["amount"]) for e in entries if e["kind"] == "charge")
     assert charges == sorted((record["hold_id"], record["charged"]) for record in usage)
     overruns = sorted((e["hold_id"], e["amount"]) for e in entries if e["kind"] == "overrun")
     assert overruns == sorted((r["hold_id"], r["overrun"]) for r in usage if r["overrun"])
@@ -167,6 +177,17 @@ def audit_license(connection: sqlite3.Connection, row: dict[str, Any]) -> tuple[
     assert settled <= charged <= ended
     assert all((hold["ended_at"] is None) == (hold["state"] == "open") for hold in holds)
     return granted, used, held
+
+
+def canonical(row: dict[str, Any]) -> bytes:
+    """The bytes that are hashed, made here from the words of the manual."""
+    said = {**row, "estimated": bool(row["estimated"])}
+    said.pop("hash", None)
+    return json.dumps(list(said.values()), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def hexadecimal(digest: bytes | None) -> str | None:
+    return None if digest is None else digest.hex()
 
 
 async def until(condition: Callable[[], bool]) -> None:

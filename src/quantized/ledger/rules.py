@@ -13,7 +13,9 @@ from msgspec import Struct
 
 from quantized.core.errors import Fault, InsufficientCredits, Unauthenticated
 from quantized.core.ports import Charge, Hold, HoldOrder, Receipt
+from quantized.ledger.chain import GENESIS, entry_hash, record_hash
 from quantized.storage.records import (
+    Account,
     Changes,
     EntryKind,
     EntryRow,
@@ -26,6 +28,12 @@ from quantized.storage.records import (
 
 LARGEST_AMOUNT = 2**60
 """Sums of a few such still fit a database's integer of 64 bits."""
+
+
+Sides = tuple[Account, Account]
+"""The account that is debited and the one that is credited."""
+Named = tuple[str | None, str | None, str | None, str | None, bool]
+"""An entry's hold, request, reason and actor, and whether its counts were estimated."""
 
 
 class LedgerMisuse(Exception):
@@ -42,6 +50,11 @@ class HoldEnded(LedgerMisuse):
         super().__init__(f"the hold {hold_id!r} has ended and cannot be taken again")
 
 
+class EntryExists(LedgerMisuse):
+    def __init__(self, entry_id: str) -> None:
+        super().__init__(f"the entry {entry_id!r} exists already and says something else")
+
+
 class Release(Struct, frozen=True):
     hold_id: str
     reason: str
@@ -56,6 +69,26 @@ class Adjustment(Struct, frozen=True):
     amount: int
     reason: str
     actor: str
+
+
+class Refund(Struct, frozen=True):
+    """What was charged for a request given back, whole or in part; `amount` is None for all that is left of
+    it. `id` is minted by whoever says it; it counts once."""
+
+    id: str
+    hold_id: str
+    request_id: str
+    amount: int | None
+    reason: str
+    actor: str
+
+
+class Refunded(Struct, frozen=True):
+    """`remaining` is the balance right after, None for an unlimited licence."""
+
+    license_id: str
+    amount: int
+    remaining: int | None
 
 
 class Book:
@@ -114,8 +147,9 @@ class Book:
         account.used += charged
         receipt = Receipt(charged, charge.price - charged, account.balance)
         hold.charged, hold.overrun, hold.remaining = receipt.charged, receipt.overrun, receipt.remaining
-        self._enter_charge(account, charge, receipt)
-        self.changes.settlements.append(Settlement(charge, receipt, self._now))
+        settlement = Settlement(charge, receipt, self._now)
+        self._enter_charge(account, settlement)
+        self.changes.settlements.append(settlement)
         return receipt
 
     def release(self, release: Release) -> bool:
@@ -134,15 +168,15 @@ class Book:
         Raises InsufficientCredits where a negative amount would take what is used or held, LedgerMisuse for a
         licence that does not exist or an id that stands for something else.
         """
-        known = self._rows.entries.get(adjustment.id)
-        if known is not None:
-            said = (adjustment.license_id, adjustment.kind, adjustment.amount)
-            if (known.license_id, known.kind, known.amount) != said:
-                raise LedgerMisuse(f"the entry {adjustment.id!r} exists already and says something else")
-            return known.balance_after
         account = self._rows.licenses.get(adjustment.license_id)
         if account is None:
             raise LedgerMisuse(f"there is no licence {adjustment.license_id!r}")
+        known = self._rows.entries.get(adjustment.id)
+        if known is not None:
+            said = (adjustment.license_id, adjustment.kind, adjustment.amount)
+            if (known.license_id, known.kind, known.moved) != said:
+                raise EntryExists(adjustment.id)
+            return None if account.unlimited else known.balance_after
         if adjustment.amount == 0 or (adjustment.kind == "grant" and adjustment.amount < 0):
             raise LedgerMisuse(f"cannot grant {adjustment.amount}")
         if abs(adjustment.amount) > LARGEST_AMOUNT or account.granted + adjustment.amount > LARGEST_AMOUNT:
@@ -150,9 +184,43 @@ class Book:
         if adjustment.amount < 0 and not account.unlimited and _free(account) + adjustment.amount < 0:
             raise InsufficientCredits(cause=f"{_free(account)} free, {-adjustment.amount} to take away")
         account.granted += adjustment.amount
-        entry = self._enter(account, adjustment.kind, adjustment.amount, adjustment=adjustment)
-        self._rows.entries[adjustment.id] = entry
+        sides: Sides = ("institution", "license") if adjustment.amount > 0 else ("license", "institution")
+        self._enter_said(account, adjustment.kind, sides, abs(adjustment.amount), adjustment)
         return account.balance
+
+    def refund(self, refund: Refund) -> Refunded:
+        """Gives back what the licence paid; what nobody paid (an overrun) cannot be given back.
+
+        Raises UnknownHold, LedgerMisuse for more than is left of the charge or an id that stands for
+        something else.
+        """
+        known = self._rows.entries.get(refund.id)
+        hold = self._rows.holds.get(refund.hold_id)
+        if hold is None:
+            raise UnknownHold(refund.hold_id)
+        account = self._rows.licenses[hold.license_id]
+        if known is not None:
+            if (known.kind, known.hold_id) != ("refund", hold.id) or refund.amount not in (
+                None,
+                known.amount,
+            ):
+                raise EntryExists(refund.id)
+            return Refunded(account.id, known.amount, None if account.unlimited else known.balance_after)
+        if hold.charged is None:
+            raise LedgerMisuse(f"nothing was charged for the hold {hold.id!r}")
+        left = hold.charged - sum(
+            entry.amount
+            for entry in self._rows.entries.values()
+            if entry.kind == "refund" and entry.hold_id == hold.id
+        )
+        amount = left if refund.amount is None else refund.amount
+        if not 0 < amount <= left:
+            raise LedgerMisuse(
+                f"cannot refund {amount} of the hold {hold.id!r}: {left} is left of its charge"
+            )
+        account.used -= amount
+        self._enter_said(account, "refund", ("revenue", "license"), amount, refund)
+        return Refunded(account.id, amount, account.balance)
 
     def _end(self, hold: HoldRow, account: LicenseRow, state: HoldState, reason: str | None) -> None:
         hold.state = state
@@ -160,35 +228,39 @@ class Book:
         self.changes.ended.setdefault((state, reason), []).append(hold.id)
         self._touch(account)
 
-    def _enter_charge(self, account: LicenseRow, charge: Charge, receipt: Receipt) -> None:
-        self._enter(account, "charge", -receipt.charged, charge=charge)
+    def _enter_charge(self, account: LicenseRow, settlement: Settlement) -> None:
+        charge, receipt = settlement.charge, settlement.receipt
+        named = (charge.hold_id, charge.request_id, None, None, charge.estimated)
+        sealed = record_hash(settlement.record)
+        self._enter(account, None, "charge", ("license", "revenue"), receipt.charged, named, sealed)
         if receipt.overrun:
-            self._enter(account, "overrun", receipt.overrun, charge=charge)
+            self._enter(account, None, "overrun", ("overrun", "revenue"), receipt.overrun, named, None)
+
+    def _enter_said(
+        self, account: LicenseRow, kind: EntryKind, sides: Sides, amount: int, said: Adjustment | Refund
+    ) -> None:
+        hold_id, request_id = (said.hold_id, said.request_id) if isinstance(said, Refund) else (None, None)
+        named = (hold_id, request_id, said.reason, said.actor, False)
+        self._rows.entries[said.id] = self._enter(account, said.id, kind, sides, amount, named, None)
 
     def _enter(
         self,
         account: LicenseRow,
+        entry_id: str | None,
         kind: EntryKind,
+        sides: Sides,
         amount: int,
-        *,
-        charge: Charge | None = None,
-        adjustment: Adjustment | None = None,
+        named: Named,
+        sealed: bytes | None,
     ) -> EntryRow:
         account.entries += 1
-        entry = EntryRow(
-            license_id=account.id,
-            seq=account.entries,
-            id=adjustment.id if adjustment else None,
-            kind=kind,
-            amount=amount,
-            balance_after=account.balance,
-            hold_id=charge.hold_id if charge else None,
-            request_id=charge.request_id if charge else None,
-            reason=adjustment.reason if adjustment else None,
-            actor=adjustment.actor if adjustment else None,
-            estimated=charge is not None and charge.estimated,
-            created_at=self._now,
-        )
+        columns = (
+            account.id, account.entries, entry_id, kind, *sides, amount, account.granted - account.used,
+            *named, self._now,
+        )  # fmt: skip
+        digest = entry_hash(bytes.fromhex(account.head) or GENESIS, columns, sealed)
+        account.head = digest.hex()
+        entry = EntryRow(*columns, sealed, digest)
         self.changes.entries.append(entry)
         self._touch(account)
         return entry

@@ -7,7 +7,7 @@ from pathlib import Path
 from quantized.storage import sqlite
 from quantized.storage.database import DatabaseUnusable, is_postgres
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration."""
 
 _VERSIONS = "SELECT version_num FROM alembic_version"

@@ -4,15 +4,31 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from msgspec import Struct, field
+from msgspec.structs import astuple
 
 from quantized.core.ports import Charge, HoldOrder, Receipt
+from quantized.core.usage import Usage
 
 HoldState = Literal["open", "settled", "released"]
-EntryKind = Literal["grant", "charge", "overrun", "adjustment"]
+EntryKind = Literal["grant", "charge", "overrun", "adjustment", "refund"]
+Account = Literal["institution", "license", "revenue", "overrun"]
+"""The two sides of an entry, by role: the licence is the entry's own, the institution is that licence's."""
+
+Row = tuple[str | int | bytes | None, ...]
+"""A table's row, its values in the order of the columns."""
+
+USAGE_COLUMNS = (
+    "hold_id", "request_id", "license_id", "key_id", "user_id", "surface", "provider", "model", "upstream_id",
+    *Usage.__struct_fields__,
+    "price", "charged", "overrun", "remaining", "estimated", "provider_cost", "outcome",
+    "started_at", "first_byte_ms", "duration_ms", "created_at",
+)  # fmt: skip
+"""All of `storage.schema.usage_record`, in the table's order."""
 
 
 class LicenseRow(Struct, array_like=True):
-    """A licence's cached balance. `entries` is the number of its newest entry."""
+    """A licence's cached balance. `entries` is the number of its newest entry, and `head` that one's hash in
+    hexadecimal digits, empty where there is none."""
 
     id: str
     unlimited: bool
@@ -21,6 +37,7 @@ class LicenseRow(Struct, array_like=True):
     used: int
     held: int
     entries: int
+    head: str
 
     @property
     def balance(self) -> int | None:
@@ -47,14 +64,27 @@ class EntryRow(Struct, frozen=True, array_like=True):
     seq: int
     id: str | None
     kind: EntryKind
+    debit: Account
+    credit: Account
     amount: int
-    balance_after: int | None
+    balance_after: int
     hold_id: str | None
     request_id: str | None
     reason: str | None
     actor: str | None
     estimated: bool
     created_at: int
+    record_hash: bytes | None
+    hash: bytes
+
+    @property
+    def moved(self) -> int:
+        """What the entry did to the licence's balance."""
+        return self.amount * ((self.credit == "license") - (self.debit == "license"))
+
+
+ENTRY_COLUMNS = EntryRow.__struct_fields__
+"""All of `storage.schema.ledger_entry`, in the table's order."""
 
 
 class OpenHold(Struct, frozen=True):
@@ -72,15 +102,17 @@ class OpenHold(Struct, frozen=True):
 
 
 class Needs(Struct, frozen=True):
-    """Which rows a batch of verbs must see. The licences of the holds come along unasked."""
+    """Which rows a batch of verbs must see. The licences of the holds come along unasked. `refunds_of` are
+    holds' ids, for all refunds of what those were charged."""
 
     hold_ids: list[str] = []
     license_ids: list[str] = []
     entry_ids: list[str] = []
+    refunds_of: list[str] = []
 
 
 class Rows(Struct, frozen=True):
-    """The rows that were asked for, by id, as far as they exist."""
+    """The rows that were asked for, by id, as far as they exist; refunds as entries among the others."""
 
     licenses: dict[str, LicenseRow]
     holds: dict[str, HoldRow]
@@ -91,6 +123,17 @@ class Settlement(Struct, frozen=True):
     charge: Charge
     receipt: Receipt
     at: int
+
+    @property
+    def record(self) -> Row:
+        """The row of `usage_record`, in the order of USAGE_COLUMNS."""
+        c, receipt = self.charge, self.receipt
+        return (
+            c.hold_id, c.request_id, c.license_id, c.key_id, c.user_id, c.surface, c.provider, c.model,
+            c.upstream_id, *astuple(c.usage),
+            c.price, receipt.charged, receipt.overrun, receipt.remaining, c.estimated, c.provider_cost,
+            c.outcome, c.started_at, c.first_byte_ms, c.duration_ms, self.at,
+        )  # fmt: skip
 
 
 class Changes(Struct):

@@ -84,7 +84,7 @@ license_type = Table(
 )
 
 # `granted`, `used` and `held` cache what the entries and the open holds add up to; `entries` counts the
-# licence's entries, so that each has a number and their order is a fact.
+# licence's entries, so that each has a number and their order is a fact, and `head` is the newest one's hash.
 license = Table(  # noqa: A001  the domain's own word
     "license",
     metadata,
@@ -99,6 +99,7 @@ license = Table(  # noqa: A001  the domain's own word
     Column("used", BigInteger, nullable=False, server_default="0"),
     Column("held", BigInteger, nullable=False, server_default="0"),
     Column("entries", BigInteger, nullable=False, server_default="0"),
+    Column("head", LargeBinary),
     UniqueConstraint("license_type_id", "unique_id"),
     CheckConstraint("used >= 0 AND held >= 0", "not_negative"),
     CheckConstraint("unlimited OR used + held <= granted", "covered"),
@@ -148,10 +149,11 @@ hold = Table(
     sqlite_with_rowid=False,
 )
 
-# Append-only. `amount` is signed and is what the entry does to the balance, but for one kind: an `overrun`
-# is what was consumed beyond the balance, positive, and moves nothing. `balance_after` is granted - used,
-# NULL for an unlimited licence. `seq` numbers a licence's entries from 1. `id` is what whoever wrote the
-# entry minted for it, so that it counts once; a charge and its overrun have the hold's id for that.
+# Append-only, double entry: each row moves `amount` from the account `debit` to the account `credit`
+# (`storage.records.Account`). `balance_after` is granted - used. `seq` numbers a licence's entries from 1.
+# `id` is what whoever wrote the entry minted for it, so that it counts once; a charge and its overrun have
+# the hold's id for that. An answer that cost nothing has its charge, too, because `record_hash` seals its
+# request record. `hash` chains a licence's entries (`ledger.chain`).
 ledger_entry = Table(
     "ledger_entry",
     metadata,
@@ -159,15 +161,27 @@ ledger_entry = Table(
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("id", Text),
     Column("kind", Text, nullable=False),
+    Column("debit", Text, nullable=False),
+    Column("credit", Text, nullable=False),
     Column("amount", BigInteger, nullable=False),
-    Column("balance_after", BigInteger),
+    Column("balance_after", BigInteger, nullable=False),
     Column("hold_id", Text),
     Column("request_id", Text),
     Column("reason", Text),
     Column("actor", Text),
     Column("estimated", Boolean, nullable=False, server_default=false()),
     Column("created_at", BigInteger, nullable=False),
-    CheckConstraint("kind IN ('grant', 'charge', 'overrun', 'adjustment')", "kind"),
+    Column("record_hash", LargeBinary),
+    Column("hash", LargeBinary, nullable=False),
+    CheckConstraint(
+        "(kind = 'charge' AND debit = 'license' AND credit = 'revenue')"
+        " OR (kind = 'overrun' AND debit = 'overrun' AND credit = 'revenue')"
+        " OR (kind = 'refund' AND debit = 'revenue' AND credit = 'license')"
+        " OR (kind IN ('grant', 'adjustment') AND debit = 'institution' AND credit = 'license')"
+        " OR (kind = 'adjustment' AND debit = 'license' AND credit = 'institution')",
+        "accounts",
+    ),
+    CheckConstraint("amount > 0 OR (amount = 0 AND kind = 'charge')", "amount"),
     CheckConstraint("id IS NOT NULL OR hold_id IS NOT NULL", "named"),
     Index(
         "ix_ledger_entry_id",
@@ -175,6 +189,12 @@ ledger_entry = Table(
         unique=True,
         sqlite_where=text("id IS NOT NULL"),
         postgresql_where=text("id IS NOT NULL"),
+    ),
+    Index(
+        "ix_ledger_entry_refund",
+        "hold_id",
+        sqlite_where=text("kind = 'refund'"),
+        postgresql_where=text("kind = 'refund'"),
     ),
     sqlite_with_rowid=False,
 )
