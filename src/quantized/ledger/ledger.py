@@ -83,9 +83,9 @@ class GroupCommitLedger:
         """Has no effect on a hold that has ended, or was refused or given up before it was taken."""
         return self._say(Release(hold_id, reason))
 
-    def expire(self, hold_id: str) -> Awaitable[bool]:
+    def expire(self, hold_id: str, reason: str = "expired") -> Awaitable[bool]:
         """`release` for the sweeper: whether this was what ended the hold."""
-        return self._say(Release(hold_id, "expired"))
+        return self._say(Release(hold_id, reason))
 
     async def close(self) -> None:
         """Takes no more verbs, writes those there are for at most `patience` seconds and ends the writer. A

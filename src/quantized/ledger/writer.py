@@ -102,7 +102,8 @@ def _commit(store: LedgerStore, verbs: list[Verb], now_ms: int) -> list[Result]:
 
     def decide(rows: Rows) -> Changes:
         book = Book(rows, now_ms)
-        results.extend(apply(book, verb) for verb in verbs)
+        # A store may decide again, on rows read anew: the last time counts.
+        results[:] = [apply(book, verb) for verb in verbs]
         return book.changes
 
     # A charge outlives the machine. A hold has to outlive the process, which may have asked a provider by
