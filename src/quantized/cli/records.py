@@ -10,10 +10,9 @@ import click
 from quantized.cli.shell import Shell
 from quantized.core.errors import InsufficientCredits, LedgerUnavailable
 from quantized.ledger.rules import LedgerMisuse
-from quantized.storage.database import DatabaseUnusable
+from quantized.storage.database import DatabaseUnusable, database
 from quantized.storage.directory_faults import DirectoryFault, NotFound
 from quantized.storage.migrate import is_current
-from quantized.storage.sqlite import sqlite_path
 
 _LISTED_BY = {
     "institution": "quantized institution list",
@@ -49,10 +48,10 @@ def database_url(shell: Shell) -> str:
     Raises ClickException, saying how to get one, and DatabaseUnusable.
     """
     url = shell.settings().database_url
-    path = sqlite_path(url)
+    place = database(url)
     # Looking into a file that is not there would create it.
-    if not path.exists():
-        raise click.ClickException(f"there is no database at {path}; make one with: quantized init")
+    if not place.exists():
+        raise click.ClickException(f"there is no database at {place.name}; make one with: quantized init")
     if not is_current(url):
-        raise click.ClickException(f"the database at {path} has another schema; run: quantized migrate")
+        raise click.ClickException(f"the database at {place.name} has another schema; run: quantized migrate")
     return url

@@ -1,33 +1,34 @@
 """Short statements off the event loop: one connection, and one thread that owns it."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from quantized.core.errors import LedgerUnavailable
-from quantized.storage.database import DatabaseUnusable
-from quantized.storage.sqlite import connect, sqlite_path
+from quantized.storage.database import DatabaseUnusable, database
 
 T = TypeVar("T")
 
 
 class DatabaseThread:
     """Answers questions in their order. The connection is opened when first needed and again after a
-    failure; it never creates the file."""
+    failure; it never creates a database. A question is asked again where the connection turns out to have
+    been lost meanwhile, so that asking twice must do no harm."""
 
     def __init__(self, url: str, name: str, patience: float) -> None:
         """`patience` in seconds. Raises DatabaseUnusable for a URL that cannot work."""
-        sqlite_path(url)
-        self._url = url
+        self._database = database(url)
+        self._faults: tuple[type[Exception], ...] = (*self._database.errors, DatabaseUnusable)
         self._patience = patience
-        self._connection: sqlite3.Connection | None = None
+        self._connection: Any = None
         self._thread = ThreadPoolExecutor(1, name)
 
-    async def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        """What `question` returns, or raises. Raises LedgerUnavailable when the database does not answer
-        while `patience` lasts."""
+    async def ask(self, question: Callable[[Any], T]) -> T:
+        """What `question`, given the driver's own connection, returns or raises.
+
+        Raises LedgerUnavailable when the database does not answer while `patience` lasts.
+        """
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._patience):
@@ -39,12 +40,22 @@ class DatabaseThread:
         self._thread.submit(self._disconnect)
         self._thread.shutdown()
 
-    def _answer(self, question: Callable[[sqlite3.Connection], T]) -> T:
+    def statement(self, text: str) -> str:
+        """A statement whose values are marked `?`, as the driver wants it."""
+        return self._database.statement(text)
+
+    def _answer(self, question: Callable[[Any], T]) -> T:
         try:
-            if self._connection is None:
-                self._connection = connect(self._url, create=False)
+            if self._connection is not None:
+                try:
+                    return question(self._connection)
+                except self._database.errors:
+                    if not self._database.lost(self._connection):
+                        raise
+                    self._disconnect()
+            self._connection = self._database.connect()
             return question(self._connection)
-        except (sqlite3.Error, DatabaseUnusable) as error:
+        except self._faults as error:
             self._disconnect()
             raise LedgerUnavailable(cause=f"{type(error).__name__}: {error}") from error
 

@@ -23,7 +23,7 @@ _STATUS = (
 
 
 class SqlKeyStore:
-    """`core.ports.KeyStore` on SQLite, with a connection and a thread of its own.
+    """`core.ports.KeyStore`, with a connection and a thread of its own.
 
     Every method raises LedgerUnavailable when the database does not answer within `patience` seconds.
     """
@@ -48,7 +48,8 @@ class SqlKeyStore:
     def close(self) -> None:
         self._database.close()
 
-    async def _ask_row(self, statement: str, *values: str | bytes) -> Any:
+    async def _ask_row(self, text: str, *values: str | bytes) -> Any:
+        statement = self._database.statement(text)
         return await self._database.ask(lambda connection: connection.execute(statement, values).fetchone())
 
 

@@ -1,16 +1,16 @@
 """Bringing a database to this version's schema."""
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from quantized.storage import sqlite
-from quantized.storage.database import DatabaseUnusable, is_postgres
+from quantized.storage.database import DatabaseUnusable, database
 
-HEAD = "0006"
+HEAD = "0008"
 """The newest migration."""
 
-_VERSIONS = "SELECT version_num FROM alembic_version"
+_BUSY_SECONDS = 2.0
+_ANSWER_SECONDS = 5.0
+_MIGRATING_BUSY_SECONDS = 30.0
 
 
 def is_current(url: str) -> bool:
@@ -18,7 +18,15 @@ def is_current(url: str) -> bool:
 
     Raises DatabaseUnusable.
     """
-    return _versions(url) == [(HEAD,)]
+    way = database(url)
+    with closing(way.connect_at_leisure(_BUSY_SECONDS, _ANSWER_SECONDS)) as connection:
+        try:
+            rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        except way.no_such_table:
+            return False
+        except way.errors as error:
+            raise DatabaseUnusable(f"the database did not answer: {error}") from error
+    return rows == [(HEAD,)]
 
 
 def migrate(url: str) -> None:
@@ -39,29 +47,10 @@ def migrate(url: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     try:
-        with database_errors(), open_engine(url, busy_seconds=30).begin() as connection:
+        with database_errors(), open_engine(url, busy_seconds=_MIGRATING_BUSY_SECONDS).begin() as connection:
+            for statement in database(url).before_altering:
+                connection.exec_driver_sql(statement)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except CommandError as error:
         raise DatabaseUnusable(f"this version does not know the database's schema: {error}") from error
-
-
-def _versions(url: str) -> list[tuple[str]] | None:
-    """None for a database that was never migrated."""
-    if not is_postgres(url):
-        with closing(sqlite.connect(url)) as connection:
-            try:
-                return connection.execute(_VERSIONS).fetchall()
-            except sqlite3.OperationalError:
-                return None
-    import psycopg  # noqa: PLC0415  a driver that SQLite has no use for
-
-    from quantized.storage import postgres  # noqa: PLC0415
-
-    with closing(postgres.connect(url)) as session:
-        try:
-            return session.execute(_VERSIONS).fetchall()
-        except psycopg.errors.UndefinedTable:
-            return None
-        except psycopg.Error as error:
-            raise DatabaseUnusable(f"the database did not answer: {error}") from error

@@ -1,6 +1,10 @@
 """Connecting to PostgreSQL well. Imports neither SQLAlchemy nor Alembic, so that start-up stays short."""
 
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import psycopg
 from psycopg.abc import PQGen
@@ -28,6 +32,9 @@ _ABANDONED_SECONDS = 5
 """How long a transaction may stand open without a word, before the server ends it for the sake of those who
 want its locks: the machine that opened it may be gone."""
 
+_WRITERS_LOCK = 0x5175616E_74697A65
+"""The name of the advisory lock of whoever writes the directory or migrates."""
+
 _DEFAULTS = {
     "application_name": "quantized",
     "connect_timeout": CONNECT_SECONDS,
@@ -49,6 +56,7 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
     closed then."""
 
     answer_seconds: float | None = None
+    given_up = False
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         if timeout is not None or self.answer_seconds is None:
@@ -59,8 +67,58 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
             if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
                 raise
             # The answer may still come: nobody could tell what it answers.
+            self.given_up = True
             self.close()
             raise psycopg.OperationalError(f"no answer within {self.answer_seconds:g} s") from error
+
+
+class PostgresDatabase:
+    """`storage.database.Database` on a server."""
+
+    engine_url = "postgresql+psycopg://"
+    begin_reading: Sequence[str] = (
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        # It holds nobody up, and whoever reads it may take their time between two rows.
+        "SET LOCAL idle_in_transaction_session_timeout = 0",
+    )
+    # Every statement after the lock sees what all who had it before have committed.
+    begin_writing: Sequence[str] = (
+        "BEGIN ISOLATION LEVEL READ COMMITTED",
+        f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})",
+    )
+    # Whoever wants a table waits behind whoever waits to alter it: no longer than requests can wait.
+    before_altering: Sequence[str] = ("SET LOCAL lock_timeout = '1s'",)
+    errors: tuple[type[Exception], ...] = (psycopg.Error,)
+    no_such_table: type[Exception] = psycopg.errors.UndefinedTable
+
+    def __init__(self, url: str) -> None:
+        """Raises DatabaseUnusable for a URL that cannot work. What it says holds no password."""
+        parameters = _parameters(url)
+        self.name = _place(parameters)
+        self.belongings = Path("var") / quote(self.name.replace(" ", "-"), safe="")
+        self._url = url
+
+    def exists(self) -> bool:
+        return True
+
+    def connect(self) -> PostgresConnection:
+        return connect(self._url)
+
+    def connect_at_leisure(
+        self, busy_seconds: float, answer_seconds: float | None = None
+    ) -> PostgresConnection:
+        return connect(
+            self._url,
+            answer_seconds=answer_seconds,
+            statement_seconds=answer_seconds or 0,
+            lock_seconds=busy_seconds,
+        )
+
+    def statement(self, text: str) -> str:
+        return _with_places(text)
+
+    def lost(self, connection: PostgresConnection) -> bool:
+        return connection.closed and not connection.given_up
 
 
 def check_url(url: str) -> None:
@@ -134,3 +192,8 @@ def _place(parameters: dict[str, Any]) -> str:
 
 def _one_line(error: psycopg.Error) -> str:
     return " ".join(str(error).split())
+
+
+@cache
+def _with_places(text: str) -> str:
+    return text.replace("%", "%%").replace("?", "%s")

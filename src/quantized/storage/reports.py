@@ -29,6 +29,7 @@ Grouping = Literal["day", "model", "key", "license"]
 GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
 
 _DAY_MS = 86_400_000
+_ROWS_AT_ONCE = 1_000
 
 
 class UsageFilter(Struct, frozen=True):
@@ -124,7 +125,8 @@ def usage_entries(engine: Engine, wanted: UsageFilter) -> Iterator[UsageEntry]:
         _columns.duration_ms,
     ).order_by(_columns.created_at, _columns.hold_id)
     with database_errors(), reading(engine) as connection:
-        for row in connection.execute(_where(statement, wanted)):
+        streamed = connection.execution_options(yield_per=_ROWS_AT_ONCE)
+        for row in streamed.execute(_where(statement, wanted)):
             yield UsageEntry(*row)
 
 

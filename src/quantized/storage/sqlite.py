@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -67,3 +68,39 @@ def _create(path: Path) -> None:
     # SQLite gives the files beside the database (-wal, -shm) the mode of the database itself.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+class SqliteDatabase:
+    """`storage.database.Database` in a file."""
+
+    engine_url = "sqlite://"
+    begin_reading: Sequence[str] = ("BEGIN DEFERRED",)
+    begin_writing: Sequence[str] = ("BEGIN IMMEDIATE",)
+    before_altering: Sequence[str] = ()
+    errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+    no_such_table: type[Exception] = sqlite3.OperationalError
+
+    def __init__(self, url: str) -> None:
+        """Raises DatabaseUnusable for a URL that cannot work."""
+        self.belongings = sqlite_path(url)
+        self.name = str(self.belongings)
+        self._url = url
+
+    def exists(self) -> bool:
+        return self.belongings.exists()
+
+    def connect(self) -> sqlite3.Connection:
+        return connect(self._url, create=False)
+
+    def connect_at_leisure(
+        self,
+        busy_seconds: float,
+        answer_seconds: float | None = None,  # noqa: ARG002  a file always answers, or the locks' time is over
+    ) -> sqlite3.Connection:
+        return connect(self._url, busy_seconds=busy_seconds)
+
+    def statement(self, text: str) -> str:
+        return text
+
+    def lost(self, connection: sqlite3.Connection) -> bool:  # noqa: ARG002  there is no server
+        return False
