@@ -79,8 +79,10 @@ class Application:
     """What is served. Its resources live from the server's start-up to its shutdown; called as an ASGI
     application it serves nothing but these two."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, worker: int | None = None) -> None:
+        """`worker` names this process in the log, where it is one of several."""
         self._settings = settings
+        self._worker = worker
         self._lifespan = Starlette(lifespan=self._living)
         self.direct: Mapping[str, Direct] = {}
         self.asgi: AsgiApp = self._lifespan
@@ -95,14 +97,14 @@ class Application:
     @asynccontextmanager
     async def _living(self, _: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as resources:
-            edge = await _open(self._settings, resources)
+            edge = await _open(self._settings, self._worker, resources)
             # Requests that the server cancels still have to say the end of their holds.
             resources.push_async_callback(edge.drained)
             self.direct, self.asgi = edge.direct, edge.asgi
             yield
 
 
-async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
+async def _open(settings: Settings, worker: int | None, resources: AsyncExitStack) -> Edge:
     clock = SystemClock()
     outgoing = settings.outgoing
     pool = Pool(proxy=outgoing.proxy or None, no_proxy=outgoing.no_proxy)
@@ -153,7 +155,7 @@ async def _open(settings: Settings, resources: AsyncExitStack) -> Edge:
         routes=StoredResponses(authenticator, conversations).routes(),
         openapi=description(),
     )
-    request_log = logs.RequestLog(settings.log_level)
+    request_log = logs.RequestLog(settings.log_level, worker)
     resources.callback(request_log.flush)
     return Edge(hot, cold.app(), clock, request_log.write, settings.cors_origins)
 

@@ -17,12 +17,17 @@ _encode = msgspec.json.Encoder().encode
 class JsonFormatter(logging.Formatter):
     """`extra` fields become fields of the object."""
 
+    def __init__(self, worker: int | None) -> None:
+        super().__init__()
+        self._standing = {} if worker is None else {"worker": worker}
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
             "time": _time(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **self._standing,
         }
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
@@ -31,6 +36,8 @@ class JsonFormatter(logging.Formatter):
 
 
 _LINGER_SECONDS = 0.005
+_WHOLE_BYTES = 4096
+"""Of one write, where several processes write to one pipe: a longer one may be torn apart by another's."""
 
 
 class RequestLog:
@@ -38,7 +45,10 @@ class RequestLog:
     for all that end within some milliseconds one write, which gives up the interpreter's lock. `flush` when
     no more will come."""
 
-    def __init__(self, level: str) -> None:
+    def __init__(self, level: str, worker: int | None = None) -> None:
+        """`worker` names this process, where it is one of several."""
+        self._standing = b"" if worker is None else b'"worker":%d,' % worker
+        self._alone = worker is None
         threshold = logging.getLevelNamesMapping()[level.upper()]
         self._told = threshold <= logging.INFO
         self._alerts = threshold <= logging.ERROR
@@ -53,16 +63,17 @@ class RequestLog:
             return
         time = self._time(journal.started_at + (journal.total_ms or 0))
         level = b"error" if journal.alert else b"info"
-        line = b'{"time":"%b","level":"%b","logger":"quantized.request","message":"request",%b\n'
-        self._lines.append(line % (time, level, _encode(journal)[1:]))
+        line = b'{"time":"%b","level":"%b","logger":"quantized.request","message":"request",%b%b\n'
+        self._lines.append(line % (time, level, self._standing, _encode(journal)[1:]))
         if len(self._lines) == 1:
             asyncio.get_running_loop().call_later(_LINGER_SECONDS, self.flush)
 
     def flush(self) -> None:
         """Writes what there is."""
         lines, self._lines = self._lines, []
-        self._stream.write(b"".join(lines))
-        self._stream.flush()
+        for piece in [b"".join(lines)] if self._alone else _joined(lines):
+            self._stream.write(piece)
+            self._stream.flush()
 
     def _time(self, now_ms: int) -> bytes:
         """Written out once a second: the date alone costs as much as the rest of a line."""
@@ -73,14 +84,26 @@ class RequestLog:
         return f"{self._second_text}.{ms:03}+00:00".encode()
 
 
+def _joined(lines: list[bytes]) -> list[bytes]:
+    """As few pieces as are written whole."""
+    pieces = [b""]
+    for line in lines:
+        if pieces[-1] and len(pieces[-1]) + len(line) > _WHOLE_BYTES:
+            pieces.append(line)
+        else:
+            pieces[-1] += line
+    return pieces
+
+
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def configure(level: str) -> None:
-    """Sends every logger's lines of at least `level` to standard error."""
+def configure(level: str, worker: int | None = None) -> None:
+    """Sends every logger's lines of at least `level` to standard error; `worker` names this process there,
+    where it is one of several."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonFormatter(worker))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())

@@ -77,6 +77,7 @@ class CatalogSettings(Struct, frozen=True):
 class Settings(Struct, frozen=True):
     host: str = "127.0.0.1"
     port: int = 8080
+    workers: int | Literal["auto"] = 1
     database_url: str = "sqlite:///var/quantized.db"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     cors_origins: tuple[str, ...] = ()

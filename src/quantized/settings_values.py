@@ -101,6 +101,16 @@ def integer(low: int, high: int) -> Kind:
     return Kind(f"an integer from {low} to {high}", accept, from_text)
 
 
+def integer_or(word: str, low: int, high: int) -> Kind:
+    """An integer, or a word that stands for one."""
+    number = integer(low, high)
+
+    def accept(found: object) -> Any:
+        return found if found == word else number.accept(found)
+
+    return Kind(f"{number.wants}, or {word}", accept, number.from_text)
+
+
 def decimal_from_text(text: str) -> object:
     """A Decimal where the text is one, otherwise the text itself."""
     return Decimal(text) if _DECIMAL.fullmatch(text) else text

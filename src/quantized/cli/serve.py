@@ -5,21 +5,50 @@ import click
 from quantized.cli.records import DatabaseCommand, database_url
 from quantized.cli.shell import Shell, pass_shell
 from quantized.listening import CannotListen
+from quantized.settings_schema import WORKERS
+from quantized.settings_values import Mistakes
 from quantized.storage.migrate import HEAD, is_current
 from quantized.storage.migrate import migrate as migrate_database
+from quantized.supervisor import CannotStart, cores, supervise
+
+
+def _workers(_: click.Context, __: click.Parameter, text: str | None) -> int | str | None:
+    if text is None:
+        return None
+    mistakes = Mistakes()
+    count: int | str = mistakes.judge("", WORKERS, WORKERS.from_text(text))
+    if mistakes.found:
+        raise click.BadParameter(mistakes.found[0][1])
+    return count
 
 
 @click.command(cls=DatabaseCommand)
+@click.option(
+    "--workers",
+    metavar="N",
+    callback=_workers,
+    help="How many processes serve, instead of the setting `workers`; auto: one on each processor.",
+)
 @pass_shell
-def serve(shell: Shell) -> None:
-    """Run the gateway until it is told to stop (Ctrl-C or SIGTERM)."""
+def serve(shell: Shell, workers: int | str | None) -> None:
+    """Run the gateway until it is told to stop (Ctrl-C or SIGTERM).
+
+    The first signal lets requests end, a second one ends them at once; all are settled.
+    """
     settings = shell.settings(need_keys=True)
     database_url(shell)
-    # The whole gateway, which `migrate` has no use for.
-    from quantized.server import serve as serve_gateway  # noqa: PLC0415
-
+    wanted = settings.workers if workers is None else workers
+    count = cores() if wanted == "auto" else int(wanted)
     try:
-        serve_gateway(settings)
+        if count > 1:
+            supervise(settings, count)
+        else:
+            # The whole gateway, which neither `migrate` nor a supervisor has any use for.
+            from quantized.server import serve as serve_alone  # noqa: PLC0415
+
+            serve_alone(settings)
+    except CannotStart as error:
+        raise click.ClickException(f"{error}. Its reason is in the log above.") from error
     except CannotListen as error:
         raise click.ClickException(
             f"{error}. Set QUANTIZED_PORT or QUANTIZED_HOST to an address that is free."

@@ -1,0 +1,41 @@
+"""One of several processes that serve: what `supervisor` starts as `python -m quantized.worker`."""
+
+import os
+import pickle
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+
+from quantized import logs, server
+from quantized.listening import CannotListen, join
+from quantized.settings import Settings
+
+
+def main() -> None:
+    """The argument is a descriptor: the line to the supervisor."""
+    line = socket.socket(fileno=int(sys.argv[1]))
+    settings: Settings
+    number: int
+    with line.makefile("rb") as told:
+        # From the process that started this one, and from nobody else.
+        settings, number = pickle.load(told)  # noqa: S301
+    logs.configure(settings.log_level, number)
+    threading.Thread(target=_outlive, args=(line,), name="supervisor", daemon=True).start()
+    try:
+        address = join(settings.host, settings.port)
+    except CannotListen as error:
+        raise SystemExit(str(error)) from error
+    server.run(settings, address, lambda: line.sendall(b"+"), number)
+
+
+def _outlive(line: socket.socket) -> None:
+    """Nobody would stop this process any more once the supervisor is gone, so it stops itself."""
+    with suppress(OSError):
+        line.recv(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()
