@@ -1,13 +1,11 @@
 """The database's copy of a provider's list of models, so that a start without network has one."""
 
 import asyncio
-import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 
 from quantized.core.errors import LedgerUnavailable
-from quantized.storage.database import DatabaseUnusable
-from quantized.storage.sqlite import connect, sqlite_path
+from quantized.storage.database import DatabaseUnusable, database
 
 
 class CatalogRows:
@@ -16,8 +14,8 @@ class CatalogRows:
 
     def __init__(self, url: str) -> None:
         """Raises DatabaseUnusable for a URL that cannot work."""
-        sqlite_path(url)
-        self._url = url
+        self._database = database(url)
+        self._faults: tuple[type[Exception], ...] = (*self._database.errors, DatabaseUnusable)
 
     async def load(self, provider: str) -> list[bytes]:
         return await asyncio.to_thread(self._load, provider)
@@ -27,24 +25,31 @@ class CatalogRows:
         await asyncio.to_thread(self._replace, provider, rows, fetched_at)
 
     def _load(self, provider: str) -> list[bytes]:
+        statement = self._database.statement(
+            f"SELECT data FROM catalog_model WHERE provider = ? ORDER BY {self._database.row_order}"  # noqa: S608  a name of ours
+        )
         try:
-            with closing(connect(self._url, create=False)) as connection:
-                rows = connection.execute(
-                    "SELECT data FROM catalog_model WHERE provider = ? ORDER BY rowid", (provider,)
-                ).fetchall()
-        except (sqlite3.Error, DatabaseUnusable) as error:
+            with closing(self._database.connect()) as connection:
+                rows = connection.execute(statement, (provider,)).fetchall()
+        except self._faults as error:
             raise LedgerUnavailable(cause=str(error)) from error
         return [data for (data,) in rows]
 
     def _replace(self, provider: str, rows: Sequence[tuple[str, bytes]], fetched_at: int) -> None:
+        delete, insert = map(
+            self._database.statement,
+            (
+                "DELETE FROM catalog_model WHERE provider = ?",
+                "INSERT INTO catalog_model (provider, id, data, fetched_at) VALUES (?, ?, ?, ?)",
+            ),
+        )
+        values = [(provider, model_id, data, fetched_at) for model_id, data in rows]
         try:
-            with closing(connect(self._url, create=False)) as connection:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute("DELETE FROM catalog_model WHERE provider = ?", (provider,))
-                connection.executemany(
-                    "INSERT INTO catalog_model (provider, id, data, fetched_at) VALUES (?, ?, ?, ?)",
-                    [(provider, model_id, data, fetched_at) for model_id, data in rows],
-                )
+            with closing(self._database.connect()) as connection:
+                for statement in self._database.begin_writing:
+                    connection.execute(statement)
+                connection.execute(delete, (provider,))
+                connection.cursor().executemany(insert, values)
                 connection.execute("COMMIT")
-        except (sqlite3.Error, DatabaseUnusable) as error:
+        except self._faults as error:
             raise LedgerUnavailable(cause=str(error)) from error

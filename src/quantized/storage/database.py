@@ -21,12 +21,14 @@ class Cursor(Protocol):
     def rowcount(self) -> int: ...
     def fetchone(self) -> Any: ...
     def fetchall(self) -> list[Any]: ...
+    def executemany(self, statement: str, rows: Sequence[Sequence[Value]], /) -> object: ...
 
 
 class Connection(Protocol):
     """What both drivers' connections have in common. In autocommit mode; for one thread at a time."""
 
     def execute(self, statement: str, values: Sequence[Value] = ..., /) -> Cursor: ...
+    def cursor(self) -> Cursor: ...
     def close(self) -> None: ...
 
 
@@ -45,6 +47,8 @@ class Database(Protocol):
     off the next, so that what it reads stays true."""
     before_altering: Sequence[str]
     """Statements after which such a transaction may alter tables that others are working with."""
+    row_order: str
+    """Orders rows as they were inserted, where nothing else does."""
     errors: tuple[type[Exception], ...]
     """What the driver raises when a statement could not be done."""
     no_such_table: type[Exception]

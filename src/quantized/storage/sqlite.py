@@ -77,6 +77,7 @@ class SqliteDatabase:
     begin_reading: Sequence[str] = ("BEGIN DEFERRED",)
     begin_writing: Sequence[str] = ("BEGIN IMMEDIATE",)
     before_altering: Sequence[str] = ()
+    row_order = "rowid"
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
     no_such_table: type[Exception] = sqlite3.OperationalError
 
