@@ -6,38 +6,47 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from database_copies import Templates
+from plain_sql import plainly, rows
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Caller, KeyRecord, LicenseStatus, Override
 from quantized.storage.catalog_rows import CatalogRows
 from quantized.storage.database import DatabaseUnusable
 from quantized.storage.keys import SqlKeyStore
-from quantized.storage.migrate import migrate
 from quantized.storage.sqlite import connect, sqlite_path
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/test.db"
-    migrate(url)
-    with closing(connect(url)) as connection:
-        connection.executescript("""
-            INSERT INTO institution VALUES ('i', 'uni', 'University', 0);
-            INSERT INTO license_type (
-                id, institution_id, alias, name, markup_bp, overrides, created_at, updated_at,
-                stores_responses, retention_days, allowed_models) VALUES (
-                't', 'i', 'course', 'Course', 12000, '{"openai/gpt": {"input": 5, "request": 0}}',
-                0, 0, 0, 7, '["openai/*"]');
-            INSERT INTO license (id, license_type_id, unique_id, name, created_at, granted, used, held)
-                VALUES ('l', 't', 'course-7', 'Seven', 0, 100, 30, 50);
-            INSERT INTO license (id, license_type_id, name, unlimited, active, created_at, used)
-                VALUES ('u', 't', 'Unlimited', 1, 0, 0, 5);
-            INSERT INTO api_key (id, license_id, digest, prefix, name, expires_at, user_id, created_at)
-                VALUES ('k', 'l', X'0102', 'sk', 'K', 99, 'ann', 0);
-            INSERT INTO api_key (id, license_id, digest, prefix, name, active, created_at)
-                VALUES ('k2', 'u', X'03', 'sk', 'K2', 0, 0);
-        """)
-    return url
+def url(database_url: str) -> str:
+    with plainly(database_url) as sql:
+        sql("INSERT INTO institution VALUES ('i', 'uni', 'University', 0)")
+        sql(
+            "INSERT INTO license_type (id, institution_id, alias, name, markup_bp, overrides, created_at,"
+            " updated_at, stores_responses, retention_days, allowed_models)"
+            " VALUES ('t', 'i', 'course', 'Course', 12000, ?, 0, 0, false, 7, ?)",
+            '{"openai/gpt": {"input": 5, "request": 0}}',
+            '["openai/*"]',
+        )
+        sql(
+            "INSERT INTO license (id, license_type_id, unique_id, name, created_at, granted, used, held)"
+            " VALUES ('l', 't', 'course-7', 'Seven', 0, 100, 30, 50)"
+        )
+        sql(
+            "INSERT INTO license (id, license_type_id, name, unlimited, active, created_at, used)"
+            " VALUES ('u', 't', 'Unlimited', true, false, 0, 5)"
+        )
+        sql(
+            "INSERT INTO api_key (id, license_id, digest, prefix, name, expires_at, user_id, created_at)"
+            " VALUES ('k', 'l', ?, 'sk', 'K', 99, 'ann', 0)",
+            b"\x01\x02",
+        )
+        sql(
+            "INSERT INTO api_key (id, license_id, digest, prefix, name, active, created_at)"
+            " VALUES ('k2', 'u', ?, 'sk', 'K2', false, 0)",
+            b"\x03",
+        )
+    return database_url
 
 
 @pytest.fixture
@@ -74,8 +83,7 @@ async def test_terms_are_named_by_what_they_say(url: str, keys: SqlKeyStore) -> 
         "allowed_models = '[]'",
         "allowed_models = '[\"a/*\"]'",
     ):
-        with closing(connect(url)) as connection:
-            connection.execute(f"UPDATE license_type SET {change}")
+        rows(url, f"UPDATE license_type SET {change}")
         names.append(await name())
     assert names[0] == names[1]
     assert len(set(names)) == 5
@@ -88,16 +96,17 @@ async def test_a_licence_is_read_as_it_is_now(url: str, keys: SqlKeyStore) -> No
 
 
 async def test_reading_waits_for_no_writer(url: str, keys: SqlKeyStore) -> None:
-    with closing(connect(url)) as writer:
-        writer.execute("BEGIN IMMEDIATE")
-        writer.execute("UPDATE license SET used = 31 WHERE id = 'l'")
+    with plainly(url) as writer:
+        writer("BEGIN")
+        writer("UPDATE license SET used = 31 WHERE id = 'l'")
         status = await keys.read_license("l")
-        writer.execute("COMMIT")
+        writer("COMMIT")
     assert status is not None
     assert status.used_micro_credits == 30
 
 
-async def test_a_database_that_is_away_is_said_so_and_found_again(url: str, tmp_path: Path) -> None:
+async def test_a_file_that_is_away_is_said_so_and_found_again(templates: Templates, tmp_path: Path) -> None:
+    url = templates.sqlite(tmp_path / "test.db")
     path = sqlite_path(url)
     away = path.rename(tmp_path / "away.db")
     keys = SqlKeyStore(url)
@@ -108,11 +117,12 @@ async def test_a_database_that_is_away_is_said_so_and_found_again(url: str, tmp_
     assert not path.exists()
     away.rename(path)
     await keys.check()
-    assert await keys.find(b"\x01\x02") is not None
+    assert await keys.find(b"\x01\x02") is None
     keys.close()
 
 
-async def test_a_database_that_does_not_answer_is_not_waited_for(url: str) -> None:
+async def test_a_file_that_somebody_keeps_is_not_waited_for(templates: Templates, tmp_path: Path) -> None:
+    url = templates.sqlite(tmp_path / "test.db")
     with closing(connect(url)) as owner:
         owner.execute("PRAGMA journal_mode = DELETE")
         owner.execute("BEGIN EXCLUSIVE")
@@ -129,8 +139,7 @@ async def test_a_database_that_does_not_answer_is_not_waited_for(url: str) -> No
     "column", ['overrides = \'{"m": {"input": 1.5}}\'', "allowed_models = '*'", "allowed_models = '\"*\"'"]
 )
 async def test_terms_that_cannot_be_read_serve_nobody(url: str, keys: SqlKeyStore, column: str) -> None:
-    with closing(connect(url)) as connection:
-        connection.execute(f"UPDATE license_type SET {column}")
+    rows(url, f"UPDATE license_type SET {column}")
     with pytest.raises(LedgerUnavailable) as fault:
         await keys.find(b"\x01\x02")
     assert "rates" in str(fault.value.cause)
@@ -139,21 +148,21 @@ async def test_terms_that_cannot_be_read_serve_nobody(url: str, keys: SqlKeyStor
 def test_a_url_that_cannot_work_is_refused_at_once() -> None:
     for make in (SqlKeyStore, CatalogRows):
         with pytest.raises(DatabaseUnusable):
-            make("postgresql://somewhere/else")
+            make("postgresql://somewhere")
 
 
-async def test_a_list_of_models_replaces_the_one_before_whole_and_keeps_its_order(url: str) -> None:
-    rows = CatalogRows(url)
-    assert await rows.load("p") == []
-    await rows.replace("p", [("b", b'{"n":1}'), ("a", b'{"n":2}')], 5)
-    await rows.replace("q", [("a", b"{}")], 6)
-    assert await rows.load("p") == [b'{"n":1}', b'{"n":2}']
-    await rows.replace("p", [("c", b'{"n":3}')], 7)
-    assert await rows.load("p") == [b'{"n":3}']
-    assert await rows.load("q") == [b"{}"]
+async def test_a_list_of_models_replaces_the_one_before_whole_and_keeps_its_order(database_url: str) -> None:
+    kept = CatalogRows(database_url)
+    assert await kept.load("p") == []
+    await kept.replace("p", [("b", b'{"n":1}'), ("a", b'{"n":2}')], 5)
+    await kept.replace("q", [("a", b"{}")], 6)
+    assert await kept.load("p") == [b'{"n":1}', b'{"n":2}']
+    await kept.replace("p", [("c", b'{"n":3}')], 7)
+    assert await kept.load("p") == [b'{"n":3}']
+    assert await kept.load("q") == [b"{}"]
     with pytest.raises(LedgerUnavailable):
-        await rows.replace("p", [("d", b"1"), ("d", b"2")], 8)
-    assert await rows.load("p") == [b'{"n":3}']
+        await kept.replace("p", [("d", b"1"), ("d", b"2")], 8)
+    assert await kept.load("p") == [b'{"n":3}']
 
 
 async def test_no_list_of_models_where_there_is_no_database(tmp_path: Path) -> None:

@@ -1,0 +1,41 @@
+"""Statements that a test says itself to either database: values are marked `?`, truth is `true` or `false`."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+from quantized.storage.database import Value, database
+
+
+class Plain:
+    """A connection of one's own, in autocommit mode."""
+
+    def __init__(self, url: str) -> None:
+        self._database = database(url)
+        self._connection = self._database.connect()
+        self.rejections = self._database.errors
+
+    def __call__(self, statement: str, *values: Value) -> list[tuple[Any, ...]]:
+        """The rows that the statement finds; none for one that finds nothing by its nature."""
+        cursor: Any = self._connection.execute(self._database.statement(statement), values)
+        return [] if cursor.description is None else cursor.fetchall()
+
+    def many(self, statements: str) -> None:
+        """Statements that end with a semicolon each, without values and without a semicolon in a text."""
+        for statement in filter(None, map(str.strip, statements.split(";"))):
+            self(statement)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@contextmanager
+def plainly(url: str) -> Iterator[Plain]:
+    with closing(Plain(url)) as plain:
+        yield plain
+
+
+def rows(url: str, statement: str, *values: Value) -> list[tuple[Any, ...]]:
+    """What one statement finds, on a connection for it alone."""
+    with plainly(url) as plain:
+        return plain(statement, *values)
