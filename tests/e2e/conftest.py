@@ -18,6 +18,7 @@ from gateway_process import GatewayProcess, Licence, configuration, eventually
 from hostile import UPSTREAM_KEY, Hostile
 from hostile_behaviours import BEHAVIOURS
 from hostile_thinking import THINKING
+from plain_http import HTTP
 from sdk_talk import Talk, talking
 
 _LISTED = {
@@ -117,7 +118,7 @@ def gateway(make_gateway: Gateways, hostile: Hostile) -> Iterator[GatewayProcess
     }
 
     def listed() -> bool:
-        return bool(httpx.get(f"{gateway.url}/v1/models", headers=headers).json()["data"])
+        return bool(HTTP.get(f"{gateway.url}/v1/models", headers=headers).json()["data"])
 
     eventually(listed, "the provider's own list has come")
     yield gateway

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 UPSTREAM_KEY = "upstream-secret-5d41402abc4b2a76"
@@ -42,7 +43,7 @@ class Seen:
     written: int = 0
     """Bytes of the answer that the kernel took."""
 
-    @property
+    @cached_property
     def prompt(self) -> str:
         return json.dumps(self.body["messages"])
 

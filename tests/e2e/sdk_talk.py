@@ -10,6 +10,7 @@ from gateway_process import GatewayProcess, Licence
 from hostile import Hostile, Seen
 from openai import OpenAI
 from openai.lib.streaming._deltas import accumulate_delta
+from plain_http import HTTP
 
 BUDGETED, ADAPTIVE = "claude-opus-4-5-20251101", "claude-opus-4-8"
 """A model that is given a budget to think with, and one that decides itself."""
@@ -270,7 +271,7 @@ def sent(server: Hostile, talk: Talk) -> Seen:
 def described(gateway: GatewayProcess, licence: Licence, model: str, provider: str = "anthropic") -> Json:
     """What is published of a model, by any of its names."""
     headers = licence.headers | {"x-quantized-provider": provider}
-    found: Json = httpx.get(f"{gateway.url}/v1/models/{model}", headers=headers).json()
+    found: Json = HTTP.get(f"{gateway.url}/v1/models/{model}", headers=headers).json()
     return found
 
 

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import httpx
 import pytest
 from anthropic_server import ANTHROPIC_KEY, AnthropicServer
 from anthropic_server_answers import ANSWER
 from gateway_process import GatewayProcess
 from hostile_behaviours import MARK
 from openai import APIError, APIStatusError
+from plain_http import HTTP
 from sdk_talk import ADAPTIVE, Talk, sent, talking, user
 
 UNAVAILABLE = "Service temporarily unavailable"
@@ -212,7 +212,7 @@ def test_an_unknown_model_is_a_404_and_unknown_header_values_name_the_known(
         assert failing(talk, "Hello", model="gpt-4.1").status_code == 404
     body = {"model": ADAPTIVE, "messages": [user(licence.marker)]}
     headers = licence.headers | {"x-quantized-provider": "nobody"}
-    answer = httpx.post(f"{anthropic_gateway.url}/v1/chat/completions", json=body, headers=headers)
+    answer = HTTP.post(f"{anthropic_gateway.url}/v1/chat/completions", json=body, headers=headers)
     assert answer.status_code == 400
     assert "anthropic" in answer.json()["error"]["message"]
     assert messages_api.seen(licence.marker) == []

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from anthropic_server import ANTHROPIC_KEY, AnthropicServer
 from gateway_process import GatewayProcess, Licence
+from plain_http import HTTP
 
 HAIKU = "anthropic/claude-haiku-5.5"
 PDF = f"data:application/pdf;base64,{base64.b64encode(b'%PDF-1.7 ...').decode()}"
@@ -35,7 +36,7 @@ def post(
     gateway: GatewayProcess, licence: Licence, path: str, body: dict[str, Any], forced: str | None = None
 ) -> httpx.Response:
     headers = licence.headers | ({} if forced is None else {"x-quantized-provider": forced})
-    return httpx.post(f"{gateway.url}{path}", json=body, headers=headers, timeout=20)
+    return HTTP.post(f"{gateway.url}{path}", json=body, headers=headers)
 
 
 def asking(surface: str, model: str, text: str) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def test_it_may_be_the_default_provider(
         )
         assert answer.status_code == 200, answer.text
     assert [seen.body["model"] for seen in messages_api.seen(licence.marker)] == ["claude-haiku-5-5"] * 2
-    listed = httpx.get(f"{by_default.url}/v1/models", headers=licence.headers).json()["data"]
+    listed = HTTP.get(f"{by_default.url}/v1/models", headers=licence.headers).json()["data"]
     assert {"quantized/demo", HAIKU} <= {model["id"] for model in listed}
 
 
@@ -123,7 +124,7 @@ def test_every_name_of_a_model_finds_it_at_its_limit_and_its_price(
 ) -> None:
     licence = anthropic_gateway.licence()
     url = f"{anthropic_gateway.url}/v1/models/{asked}"
-    model = httpx.get(url, headers=licence.headers | {"x-quantized-provider": "anthropic"}).json()
+    model = HTTP.get(url, headers=licence.headers | {"x-quantized-provider": "anthropic"}).json()
     body = asking("chat", asked, f"do:plain {licence.marker}")
     usage = post(anthropic_gateway, licence, PATHS["chat"], body, "anthropic").json()["usage"]
     (seen,) = messages_api.seen(licence.marker)
@@ -136,7 +137,7 @@ def test_every_name_of_a_model_finds_it_at_its_limit_and_its_price(
 def test_both_lifetimes_of_a_cache_write_have_a_published_rate(anthropic_gateway: GatewayProcess) -> None:
     licence = anthropic_gateway.licence()
     headers = licence.headers | {"x-quantized-provider": "anthropic"}
-    listed = httpx.get(f"{anthropic_gateway.url}/v1/models", headers=headers).json()["data"]
+    listed = HTTP.get(f"{anthropic_gateway.url}/v1/models", headers=headers).json()["data"]
     assert len(listed) >= 16
     for model in listed:
         for rates in (model["cost"], model["cost_per_million"]):

@@ -7,11 +7,11 @@ from copy import deepcopy
 from typing import Any
 
 import anthropic
-import httpx
 import pytest
 from anthropic.types import Message, RawMessageStreamEvent
 from anthropic_server import ANTHROPIC_KEY, AnthropicServer
 from anthropic_server_answers import ANSWER, SCRIPTS, THOUGHT, WEATHER
+from plain_http import HTTP
 from pydantic import TypeAdapter
 
 OLD, OLDEST, NEW = "claude-opus-4-5-20251101", "claude-sonnet-4-20250514", "claude-opus-4-8"
@@ -39,7 +39,12 @@ def server() -> Iterator[AnthropicServer]:
 @pytest.fixture
 def client(server: AnthropicServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[anthropic.Anthropic]:
     monkeypatch.delenv("ANTHROPIC_CUSTOM_HEADERS", raising=False)
-    with anthropic.Anthropic(api_key=ANTHROPIC_KEY, base_url=server.url, max_retries=0) as client:
+    with anthropic.Anthropic(
+        api_key=ANTHROPIC_KEY,
+        base_url=server.url,
+        max_retries=0,
+        http_client=anthropic.DefaultHttpxClient(verify=False),
+    ) as client:
         yield client
 
 
@@ -77,7 +82,7 @@ def body(*messages: Any, **more: Any) -> dict[str, Any]:
 
 
 def refusal(server: AnthropicServer, sent: dict[str, Any], **headers: str) -> tuple[int, str, str]:
-    answer = httpx.post(f"{server.url}/v1/messages", json=sent, headers=HEADERS | headers)
+    answer = HTTP.post(f"{server.url}/v1/messages", json=sent, headers=HEADERS | headers)
     told = answer.json()
     assert told["type"] == "error", told
     return answer.status_code, told["error"]["type"], told["error"]["message"]
@@ -242,7 +247,7 @@ def test_its_answers_are_those_of_the_official_types(
         streamed = stream.get_final_message()
     assert streamed.to_dict()["content"] == whole.to_dict()["content"]
     assert (streamed.id, streamed.stop_reason) == (whole.id, whole.stop_reason)
-    frames = httpx.post(f"{server.url}/v1/messages", json=sent | {"stream": True}, headers=HEADERS).text
+    frames = HTTP.post(f"{server.url}/v1/messages", json=sent | {"stream": True}, headers=HEADERS).text
     events = [line.removeprefix("data: ") for line in frames.splitlines() if line.startswith("data: ")]
     for event in events:
         if json.loads(event)["type"] not in ("ping", "event_of_the_future"):

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from anthropic_server import ANTHROPIC_KEY, AnthropicServer
 from anthropic_server_answers import ANSWER, THOUGHT
@@ -13,6 +12,7 @@ from anthropic_server_thoughts import dropped
 from gateway_process import GatewayProcess
 from hostile import Hostile
 from openai import BadRequestError
+from plain_http import HTTP
 from sdk_talk import (
     ADAPTIVE,
     BUDGETED,
@@ -369,7 +369,7 @@ def test_a_gateway_with_a_v1_too_many_in_its_settings_works(
     licence = gateway.licence()
     body = {"model": "claude-haiku-4-5", "messages": [user(f"Hello {licence.marker}")]}
     headers = licence.headers | {"x-quantized-provider": "anthropic"}
-    answer = httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers)
+    answer = HTTP.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers)
     assert answer.json()["choices"][0]["message"]["content"] == ANSWER
 
 

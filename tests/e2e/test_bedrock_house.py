@@ -20,6 +20,7 @@ from credential_service import CredentialService
 from gateway_process import GatewayProcess, Licence, eventually
 from hostile import Hostile
 from openai import APIStatusError
+from plain_http import HTTP
 from sdk_talk import WEATHER, Talk, cost, described, rates, result, sent, talking, user
 
 Gateways = Callable[..., GatewayProcess]
@@ -32,7 +33,7 @@ def post(gateway: GatewayProcess, licence: Licence, model: str, content: Any = "
     headers = licence.headers | {"x-quantized-provider": "bedrock"}
     said = content if isinstance(content, list) else f"{content} {licence.marker}"
     body = {"model": model, "messages": [user(said)]}
-    return httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers, timeout=20)
+    return HTTP.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers)
 
 
 def says(answer: httpx.Response) -> str:
@@ -133,7 +134,7 @@ def test_nobody_is_sent_to_bedrock_unasked(bedrock_gateway: GatewayProcess, bedr
     licence = bedrock_gateway.licence()
     body = {"model": NOVA, "messages": [user(licence.marker)]}
     url = f"{bedrock_gateway.url}/v1/chat/completions"
-    assert httpx.post(url, json=body, headers=licence.headers).status_code == 404
+    assert HTTP.post(url, json=body, headers=licence.headers).status_code == 404
     assert bedrock.seen(licence.marker) == []
 
 
@@ -239,7 +240,7 @@ def test_an_api_key_is_shown_as_it_is(make_gateway: Gateways, bedrock: BedrockSe
     licence = gateway.licence()
     body = {"model": NOVA, "messages": [user(licence.marker)]}
     url = f"{gateway.url}/v1/chat/completions"
-    assert says(httpx.post(url, json=body, headers=licence.headers, timeout=20)) == ANSWER
+    assert says(HTTP.post(url, json=body, headers=licence.headers)) == ANSWER
     [seen] = bedrock.seen(licence.marker)
     assert seen.headers["authorization"] == f"Bearer {BEDROCK_KEY}"
     assert not [name for name in seen.headers if name.startswith("x-amz")]
@@ -367,7 +368,7 @@ def test_credentials_that_hang_hold_up_nothing(
     def quick() -> float:
         began = time.monotonic()
         url = f"{gateway.url}/v1/chat/completions"
-        assert httpx.post(url, json=demo, headers=headers, timeout=20).status_code == 200
+        assert HTTP.post(url, json=demo, headers=headers).status_code == 200
         return time.monotonic() - began
 
     with ThreadPoolExecutor(4) as pool:

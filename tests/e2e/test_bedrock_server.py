@@ -12,6 +12,7 @@ from bedrock_server_credentials import BEDROCK_KEY
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.session import Session
+from plain_http import HTTP
 
 SONNET, NOVA = "us.anthropic.claude-sonnet-4-5-20250929-v1:0", "us.amazon.nova-lite-v1:0"
 LLAMA, MIXTRAL = "us.meta.llama3-3-70b-instruct-v1:0", "mistral.mixtral-8x7b-instruct-v0:1"
@@ -50,7 +51,7 @@ def runtime(server: BedrockServer) -> Any:
 
 def ask(server: BedrockServer, body: Json, model: str = SONNET) -> httpx.Response:
     """By API key, and past botocore's own checks."""
-    return httpx.post(
+    return HTTP.post(
         f"{server.url}/model/{model.replace(':', '%3A')}/converse",
         json=body,
         headers={"authorization": f"Bearer {BEDROCK_KEY}", "accept": "application/json"},

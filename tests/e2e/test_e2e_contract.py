@@ -11,8 +11,9 @@ from chat_client import ask
 from gateway_process import GatewayProcess, Licence
 from hostile import Hostile
 from hostile_behaviours import ANSWER, spoken
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAI
 from openai.types.chat import ChatCompletionMessageParam
+from plain_http import HTTP
 from pydantic import BaseModel
 
 PLAIN = "hostile/plain"
@@ -90,7 +91,7 @@ async def test_curl(gateway: GatewayProcess, licence: Licence) -> None:
 
 
 def test_httpx(gateway: GatewayProcess, licence: Licence) -> None:
-    response = httpx.post(
+    response = HTTP.post(
         f"{gateway.url}/v1/chat/completions",
         headers={"Authorization": f"Bearer {licence.key}"},
         json={
@@ -148,7 +149,12 @@ def test_the_stream_helper_of_the_sdk(sdk: OpenAI, licence: Licence) -> None:
 
 
 async def test_the_asynchronous_sdk(gateway: GatewayProcess, licence: Licence) -> None:
-    async with AsyncOpenAI(api_key=licence.key, base_url=f"{gateway.url}/v1", max_retries=0) as sdk:
+    async with AsyncOpenAI(
+        api_key=licence.key,
+        base_url=f"{gateway.url}/v1",
+        max_retries=0,
+        http_client=DefaultAsyncHttpxClient(verify=False),
+    ) as sdk:
         whole = await sdk.chat.completions.create(model=PLAIN, messages=messages(licence))
         assert whole.choices[0].message.content == ANSWER
         stream = await sdk.chat.completions.create(model=PLAIN, messages=messages(licence), stream=True)
@@ -308,7 +314,12 @@ def test_the_sdk_raises_for_a_stream_that_breaks(sdk: OpenAI, licence: Licence) 
 def test_what_init_prints_can_be_pasted(gateway: GatewayProcess) -> None:
     """The key that the first command prints opens the demo, whose answer costs credits."""
     first = gateway.cli("init")
-    with OpenAI(api_key=first["api_key"], base_url=f"{gateway.url}/v1", max_retries=0) as sdk:
+    with OpenAI(
+        api_key=first["api_key"],
+        base_url=f"{gateway.url}/v1",
+        max_retries=0,
+        http_client=httpx.Client(verify=False),
+    ) as sdk:
         answer = sdk.chat.completions.create(
             model="quantized/demo", messages=[{"role": "user", "content": "What is the capital of France?"}]
         )

@@ -12,6 +12,7 @@ from chat_client import Connect, ask, post, request_bytes, told
 from gateway_process import GatewayProcess, Licence, eventually
 from hostile import UPSTREAM_KEY, Hostile
 from hostile_behaviours import ANSWER
+from plain_http import HTTP
 
 
 def prepared(make_gateway: object, more: str = "") -> GatewayProcess:
@@ -40,7 +41,7 @@ def test_it_is_ready_in_time_without_network(make_gateway: object, hostile: Host
     forced = licence.headers | {"x-quantized-provider": "openrouter"}
 
     def listed() -> bool:
-        return bool(httpx.get(f"{gateway.url}/v1/models", headers=forced).json()["data"])
+        return bool(HTTP.get(f"{gateway.url}/v1/models", headers=forced).json()["data"])
 
     eventually(listed, "the list has come")
     assert gateway.stop() in (0, -signal.SIGTERM)
@@ -54,11 +55,11 @@ def test_it_is_ready_in_time_without_network(make_gateway: object, hostile: Host
     try:
         # The best of a few: the machine may be busy with other things.
         fastest = offline.start()
-        assert httpx.get(f"{offline.url}/ready").json() == {"status": "ready"}
-        known = httpx.get(f"{offline.url}/v1/models", headers=forced).json()["data"]
+        assert HTTP.get(f"{offline.url}/ready").json() == {"status": "ready"}
+        known = HTTP.get(f"{offline.url}/v1/models", headers=forced).json()["data"]
         assert {"listed/model", "listed/rich"} <= {entry["id"] for entry in known}
         body = ask("listed/model", licence)
-        answer = httpx.post(f"{offline.url}/v1/chat/completions", json=body, headers=forced)
+        answer = HTTP.post(f"{offline.url}/v1/chat/completions", json=body, headers=forced)
         assert answer.status_code == 503
     finally:
         assert offline.stop() in (0, -signal.SIGTERM)
@@ -99,7 +100,7 @@ async def test_a_killed_process_leaves_holds_that_the_next_one_releases(
     gateway = prepared(make_gateway, "[timeouts]\ntotal = 5.0")
     gateway.start()
     licence = gateway.licence()
-    async with httpx.AsyncClient(base_url=gateway.url) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, verify=False) as client:
         paid = (await post(client, licence, ask("plain", licence))).json()["usage"]["credits_used"]
     for model in ("hangs", "speaks-then-hangs", "ticks"):
         client = await connect(gateway)
@@ -112,7 +113,7 @@ async def test_a_killed_process_leaves_holds_that_the_next_one_releases(
 
     # Started at once, it leaves them alone: another process might still be at work on them.
     gateway.start()
-    async with httpx.AsyncClient(base_url=gateway.url) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, verify=False) as client:
         answer = await post(client, licence, ask("plain", licence))
         assert answer.json()["usage"]["credits_remaining"] == 10_000_000 - 2 * paid
     assert gateway.books(licence).open_holds == 3
@@ -179,7 +180,7 @@ def test_a_database_that_was_never_made_is_said_clearly(make_gateway: object) ->
 def test_an_idle_process_stops_at_once(make_gateway: object, how: signal.Signals) -> None:
     gateway = prepared(make_gateway)
     gateway.start()
-    with httpx.Client(base_url=gateway.url) as client:
+    with httpx.Client(base_url=gateway.url, verify=False) as client:
         assert client.get("/health").status_code == 200
         began = time.monotonic()
         assert gateway.stop(how) in (0, -how)
@@ -193,7 +194,7 @@ async def test_a_stopped_process_has_told_every_answer_it_charged(
     gateway = prepared(make_gateway)
     gateway.start()
     licence = gateway.licence()
-    async with httpx.AsyncClient(base_url=gateway.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=20, verify=False) as client:
         posts = [
             asyncio.create_task(post(client, licence, ask("pauses", licence, stream=True))) for _ in range(10)
         ]

@@ -11,9 +11,10 @@ from gateway_process import INPUT, OUTPUT, GatewayProcess, Licence
 from hostile import Hostile
 from hostile_behaviours import ANSWER
 from jsonschema import Draft202012Validator
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAI
 from openai.types.responses import ResponseFunctionToolCall, ResponseInputParam
 from openapi_spec_validator import validate
+from plain_http import HTTP
 from pydantic import BaseModel
 from responses_client import WEATHER, query, respond
 
@@ -66,7 +67,7 @@ async def test_curl(gateway: GatewayProcess, licence: Licence) -> None:
 
 
 def test_httpx(gateway: GatewayProcess, licence: Licence) -> None:
-    response = httpx.post(
+    response = HTTP.post(
         f"{gateway.url}/v1/responses",
         headers={"Authorization": f"Bearer {licence.key}"},
         json={
@@ -136,7 +137,12 @@ def test_the_stream_helper_of_the_sdk(sdk: OpenAI, licence: Licence) -> None:
 
 
 async def test_the_asynchronous_sdk(gateway: GatewayProcess, licence: Licence) -> None:
-    async with AsyncOpenAI(api_key=licence.key, base_url=f"{gateway.url}/v1", max_retries=0) as sdk:
+    async with AsyncOpenAI(
+        api_key=licence.key,
+        base_url=f"{gateway.url}/v1",
+        max_retries=0,
+        http_client=DefaultAsyncHttpxClient(verify=False),
+    ) as sdk:
         whole = await sdk.responses.create(**query("plain", licence))
         assert whole.output_text == ANSWER
         async with sdk.responses.stream(**query("plain", licence, previous_response_id=whole.id)) as stream:
@@ -267,7 +273,7 @@ def test_what_is_missing_is_a_400_that_names_it(
 ) -> None:
     body = query("plain", licence)
     del body[missing]
-    answer = httpx.post(f"{gateway.url}/v1/responses", json=body, headers=licence.headers)
+    answer = HTTP.post(f"{gateway.url}/v1/responses", json=body, headers=licence.headers)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, missing)
 
 

@@ -129,7 +129,12 @@ def client_reading(body: bytes, content_type: str, status: int = 200) -> Iterato
         thread.start()
         try:
             url = f"http://127.0.0.1:{server.server_port}/v1"
-            with openai.OpenAI(api_key="sk-quantized-test", base_url=url, max_retries=0) as client:
+            with openai.OpenAI(
+                api_key="sk-quantized-test",
+                base_url=url,
+                max_retries=0,
+                http_client=openai.DefaultHttpxClient(verify=False),
+            ) as client:
                 yield client
         finally:
             server.shutdown()
