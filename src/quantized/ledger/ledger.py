@@ -26,15 +26,16 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 
 class _Said:
-    """A verb, and who waits for what comes of it until when (in the loop's time). `late`: was told to wait no
-    longer."""
+    """A verb, and who waits for what comes of it until when (in the loop's time). `tried`: the database may
+    have taken it, whatever was heard of that. `late`: was told to wait no longer."""
 
-    __slots__ = ("answer", "deadline", "late", "verb")
+    __slots__ = ("answer", "deadline", "late", "tried", "verb")
 
     def __init__(self, verb: Verb, answer: asyncio.Future[Any], deadline: float) -> None:
         self.verb = verb
         self.answer = answer
         self.deadline = deadline
+        self.tried = False
         self.late = False
 
 
@@ -42,7 +43,7 @@ class GroupCommitLedger:
     """`core.ports.Ledger`. Made and used inside one running event loop; `close` ends it.
 
     Nobody waits longer than `patience` seconds. A hold that is not taken by then is not taken at all, and
-    one that was under way is released again. A settlement or release is tried until the database takes it.
+    one that the database may have taken is released again. A settlement or release is tried until the database takes it.
     At most `capacity` verbs wait; beyond that no hold is accepted. (Ends of holds always are: there cannot be
     more of them than there were holds.)
     """
@@ -126,6 +127,8 @@ class GroupCommitLedger:
         self._next_flush = None
         self._under_way, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
         if self._under_way:
+            for said in self._under_way:
+                said.tried = True
             self._writer.write([said.verb for said in self._under_way])
         elif self._drained is not None:
             self._drained.set()
@@ -159,7 +162,7 @@ class GroupCommitLedger:
             too_late.append(said)
         self._waiting = [said for said in self._waiting if not _dropped(said)]
         for said in too_late:
-            if isinstance(said.verb, HoldOrder) and said in self._under_way:
+            if isinstance(said.verb, HoldOrder) and said.tried:
                 self._say(Release(said.verb.id, "taken too late")).add_done_callback(_heard)
 
     def _give_up(self) -> None:
