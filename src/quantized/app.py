@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from quantized import logs
+from quantized import logs, machine
 from quantized.auth.authenticate import Authenticator
 from quantized.catalog.catalog import Catalog
 from quantized.catalog.refresh import Refresher, Way
@@ -35,6 +35,7 @@ from quantized.http.messages import Receive, Scope, Send
 from quantized.http.openapi import description
 from quantized.http.receptions import ChatReception, ResponsesReception
 from quantized.http.stored_responses import StoredResponses
+from quantized.ledger.leases import Identity, LeaseKeeper
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.sweeper import Sweeper
 from quantized.providers import demo, openrouter
@@ -54,8 +55,8 @@ from quantized.settings_providers import AnthropicSettings, BedrockSettings, Pro
 from quantized.stock import model_sources, stocked_catalog
 from quantized.storage.catalog_rows import CatalogRows
 from quantized.storage.keys import SqlKeyStore
-from quantized.storage.sqlite_ledger import SqliteLedgerStore
-from quantized.storage.sqlite_turns import SqliteTurns
+from quantized.storage.leases import Leases
+from quantized.storage.stores import ledger_store, turn_store
 from quantized.surfaces.chat.errors import render_error
 from quantized.surfaces.chat.openapi import PATH as CHAT
 from quantized.surfaces.chat.surface import ChatSurface
@@ -111,7 +112,7 @@ async def _open(settings: Settings, worker: int | None, resources: AsyncExitStac
     resources.push_async_callback(pool.close)
     keys = SqlKeyStore(settings.database_url)
     resources.callback(keys.close)
-    ledger = _ledger(settings, resources, clock)
+    ledger = await _ledger(settings, resources, clock)
     aws = _aws_credentials(settings, resources, clock)
     catalog = await _catalog(settings, resources, clock)
     conversations = _conversations(settings, resources, clock)
@@ -160,15 +161,30 @@ async def _open(settings: Settings, worker: int | None, resources: AsyncExitStac
     return Edge(hot, cold.app(), clock, request_log.write, settings.cors_origins)
 
 
-def _ledger(settings: Settings, resources: AsyncExitStack, clock: Clock) -> GroupCommitLedger:
-    """With its sweeper, which reads on a connection of its own."""
+async def _ledger(settings: Settings, resources: AsyncExitStack, clock: Clock) -> GroupCommitLedger:
+    """With those who end what nobody else ends, each reading on a connection of its own."""
     url = settings.database_url
-    ledger = GroupCommitLedger(SqliteLedgerStore(url), clock)
+    me = machine.identity()
+    leases = Leases(url)
+    resources.callback(leases.close)
+    resources.push_async_callback(_leave, leases, me)
+    ledger = GroupCommitLedger(ledger_store(url, owner=me.id), clock)
     resources.push_async_callback(ledger.close)
-    reading = SqliteLedgerStore(url)
+    keeper = LeaseKeeper(me, ledger, leases, machine.runs)
+    await keeper.renew()
+    _in_background(resources, keeper.run())
+    reading = ledger_store(url)
     resources.callback(reading.close)
     _in_background(resources, Sweeper(ledger, reading, clock).run(_SWEEP_SECONDS))
     return ledger
+
+
+async def _leave(leases: Leases, me: Identity) -> None:
+    """Once the ledger has written what it could."""
+    try:
+        await leases.leave(me.id)
+    except LedgerUnavailable as error:
+        _log.error("the others will miss this process", extra={"cause": error.cause})
 
 
 async def _catalog(settings: Settings, resources: AsyncExitStack, clock: Clock) -> Catalog:
@@ -190,7 +206,7 @@ async def _catalog(settings: Settings, resources: AsyncExitStack, clock: Clock) 
 
 def _conversations(settings: Settings, resources: AsyncExitStack, clock: Clock) -> Conversations:
     """With the sweeper that ends their retention."""
-    turns = SqliteTurns(settings.database_url)
+    turns = turn_store(settings.database_url)
     resources.callback(turns.close)
     sweeper = RetentionSweeper(turns, clock, settings.timeouts.total)
     _in_background(resources, sweeper.run(_RETENTION_SECONDS))

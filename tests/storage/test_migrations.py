@@ -86,14 +86,16 @@ def test_a_database_of_the_first_schema_keeps_what_is_in_it(url: str) -> None:
     migrate_to(url, "0001")
     with closing(connect(url)) as connection:
         connection.executescript(FIRST_SCHEMA_DATA)
-        tables = ("institution", "api_key", "hold", "usage_record")
+        tables = ("institution", "api_key", "usage_record")
         before = [connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
         types = connection.execute("SELECT * FROM license_type").fetchall()
         licenses = connection.execute("SELECT * FROM license").fetchall()
+        holds = connection.execute("SELECT * FROM hold").fetchall()
     migrate(url)
     assert is_current(url)
     with closing(connect(url)) as connection:
         assert [connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables] == before
+        assert connection.execute("SELECT * FROM hold").fetchall() == [(*holds[0], None)]
         assert connection.execute("SELECT * FROM license_type").fetchall() == [
             (*types[0], 1, None, None, *[None] * 4)
         ]

@@ -2,17 +2,39 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from msgspec.structs import asdict
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Clock
 from quantized.ledger.ledger import GroupCommitLedger
-from quantized.storage.records import LedgerStore
+from quantized.storage.records import LedgerStore, OpenHold
 
 _log = logging.getLogger("quantized.ledger")
 
 _PAGE = 500
+
+Reason = Literal["expired", "process died"]
+"""Why a hold was released by somebody else than who took it, as its row says."""
+
+_TOLD: Mapping[Reason, str] = {
+    "expired": "a hold expired and was released",
+    "process died": "a hold of a dead process was released",
+}
+
+
+async def release_all(ledger: GroupCommitLedger, holds: Sequence[OpenHold], reason: Reason) -> int:
+    """Releases what whoever took it can no longer end, and logs each with all that is known of it. How many
+    there were that nobody else had ended. Raises LedgerUnavailable."""
+    ended = await asyncio.gather(*(ledger.expire(hold.id, reason) for hold in holds))
+    for hold, by_us in zip(holds, ended, strict=True):
+        if by_us:
+            known = asdict(hold)
+            known["hold_id"] = known.pop("id")
+            _log.warning(_TOLD[reason], extra=known)
+    return sum(ended)
 
 
 class Sweeper:
@@ -32,13 +54,7 @@ class Sweeper:
         released = 0
         while True:
             expired = await asyncio.to_thread(self._store.expired_holds, self._clock.now_ms(), _PAGE)
-            ended = await asyncio.gather(*(self._ledger.expire(hold.id) for hold in expired))
-            for hold, by_us in zip(expired, ended, strict=True):
-                if by_us:
-                    known = asdict(hold)
-                    known["hold_id"] = known.pop("id")
-                    _log.warning("a hold expired and was released", extra=known)
-                    released += 1
+            released += await release_all(self._ledger, expired, "expired")
             if len(expired) < _PAGE:
                 return released
 

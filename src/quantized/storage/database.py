@@ -47,6 +47,8 @@ class Database(Protocol):
     off the next, so that what it reads stays true."""
     before_altering: Sequence[str]
     """Statements after which such a transaction may alter tables that others are working with."""
+    now: str
+    """An expression: the database's own time in Unix milliseconds, as it is when the statement is done."""
     row_order: str
     """Orders rows as they were inserted, where nothing else does."""
     errors: tuple[type[Exception], ...]

@@ -99,6 +99,7 @@ class OpenHold(Struct, frozen=True):
     key_id: str
     provider: str
     model: str
+    owner: str | None
 
 
 class Needs(Struct, frozen=True):

@@ -121,8 +121,21 @@ api_key = Table(
     Column("rotated_from", Text, ForeignKey("api_key.id")),
 )
 
+# Every process that may have holds. `machine` is what process ids mean something on, NULL where nobody can
+# tell; times are the database's own, because machines' clocks differ.
+process = Table(
+    "process",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("machine", Text),
+    Column("pid", BigInteger, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+
 # Rows that are found by their primary key and arrive nearly in its order live in the key's own tree: SQLite
-# then writes one page less for each (WITHOUT ROWID).
+# then writes one page less for each (WITHOUT ROWID). `owner` is the process that took the hold.
 hold = Table(
     "hold",
     metadata,
@@ -138,6 +151,7 @@ hold = Table(
     Column("key_id", Text, nullable=False),
     Column("provider", Text, nullable=False),
     Column("model", Text, nullable=False),
+    Column("owner", Text),
     CheckConstraint("amount >= 0", "amount"),
     CheckConstraint("state IN ('open', 'settled', 'released')", "state"),
     Index(

@@ -77,6 +77,7 @@ class SqliteDatabase:
     begin_reading: Sequence[str] = ("BEGIN DEFERRED",)
     begin_writing: Sequence[str] = ("BEGIN IMMEDIATE",)
     before_altering: Sequence[str] = ()
+    now = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
     row_order = "rowid"
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
     no_such_table: type[Exception] = sqlite3.OperationalError

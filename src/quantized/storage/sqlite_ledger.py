@@ -33,7 +33,7 @@ WRITER_BUSY_SECONDS = 1.0
 
 _HOLD_COLUMNS = (
     "id", "license_id", "amount", "state", "taken_at", "expires_at", "request_id", "key_id", "provider",
-    "model",
+    "model", "owner",
 )  # fmt: skip
 _insert_holds = insertion("hold", _HOLD_COLUMNS)
 _insert_entries = insertion("ledger_entry", ENTRY_COLUMNS)
@@ -76,9 +76,12 @@ class SqliteLedgerStore:
     It never creates the file: an empty database in place of a lost one would serve nobody's money.
     """
 
-    def __init__(self, url: str, *, busy_seconds: float = WRITER_BUSY_SECONDS) -> None:
-        """Raises DatabaseUnusable for a URL that cannot work."""
+    def __init__(
+        self, url: str, *, owner: str | None = None, busy_seconds: float = WRITER_BUSY_SECONDS
+    ) -> None:
+        """`owner`: the process that takes holds here. Raises DatabaseUnusable for a URL that cannot work."""
         self._url = url
+        self._owner = owner
         self._path = sqlite_path(url)
         self._busy_seconds = busy_seconds
         self._connection: sqlite3.Connection | None = None
@@ -87,7 +90,11 @@ class SqliteLedgerStore:
     def transact(
         self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int, durable: bool = True
     ) -> None:
-        self._attempt(lambda connection: transact(connection, needs, decide, now_ms=now_ms, durable=durable))
+        self._attempt(
+            lambda connection: transact(
+                connection, needs, decide, now_ms=now_ms, durable=durable, owner=self._owner
+            )
+        )
 
     def expired_holds(self, now_ms: int, limit: int) -> list[OpenHold]:
         rows = self._attempt(
@@ -134,12 +141,13 @@ def transact(
     *,
     now_ms: int,
     durable: bool,
+    owner: str | None = None,
 ) -> None:
     """`storage.records.LedgerStore.transact`, with SQLite's own exceptions."""
     # A script, because the pragma acts when it is compiled, and a lone statement is compiled only once.
     connection.executescript(_BEGIN_DURABLE if durable else _BEGIN)
     try:
-        _write(connection, decide(_read(connection, needs)), now_ms)
+        _write(connection, decide(_read(connection, needs)), now_ms, owner)
         connection.execute("COMMIT")
     except BaseException:
         # Some failures (a full disk) have already rolled back.
@@ -176,11 +184,11 @@ def _read(connection: sqlite3.Connection, needs: Needs) -> Rows:
     )
 
 
-def _write(connection: sqlite3.Connection, changes: Changes, now_ms: int) -> None:
+def _write(connection: sqlite3.Connection, changes: Changes, now_ms: int, owner: str | None) -> None:
     insert_rows(connection, _insert_holds, [
         (
             o.id, o.license_id, amount, "open", o.taken_at, o.expires_at, o.request_id, o.key_id, o.provider,
-            o.model,
+            o.model, owner,
         )
         for o, amount in changes.holds
     ])  # fmt: skip

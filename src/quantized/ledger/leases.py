@@ -1,0 +1,136 @@
+"""Whoever dies leaves holds behind, and whoever is left releases them.
+
+Each process says every two seconds that it is there, in the database's time. One that has not said so for
+ten is taken for dead; one whose machine says that it is gone, at once. So holds outlive their process by 15
+seconds at most, as long as one process is left or started.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from quantized.core.errors import LedgerUnavailable
+from quantized.ledger.ledger import GroupCommitLedger
+from quantized.ledger.sweeper import release_all
+from quantized.storage.leases import Leases, ProcessRow
+
+_log = logging.getLogger("quantized.ledger")
+
+INTERVAL_SECONDS = 2.0
+TERM_MS = 10_000
+"""Unseen for so long, a process is taken for dead."""
+BREAK_MS = 5_000
+"""A longer gap between two of our own signs breaks our lease: the database was away, or we were asleep, and
+then all the others look dead. Together with an interval and the wait for an answer it is less than the term,
+so that nobody who rides out the same gap looks dead to one whose lease it did not break."""
+_FORGOTTEN_MS = 3_600_000
+"""A process that was paused for less may still come back and take a hold before it says that it is there."""
+_PAGE = 500
+
+
+class Identity(Struct, frozen=True):
+    """A process. `machine` is where its `pid` means something, None where nobody can tell."""
+
+    id: str
+    host: str
+    machine: str | None
+    pid: int
+
+
+class Lease:
+    """What one process may conclude from what it saw. Pure: times are the database's, in milliseconds."""
+
+    def __init__(self, me: Identity) -> None:
+        self._me = me
+        self._renewed_at: int | None = None
+        self._unbroken_since = 0
+
+    def renewed(self, now: int) -> None:
+        last = self._renewed_at
+        if last is None or not last <= now <= last + BREAK_MS:
+            self._unbroken_since = now
+        self._renewed_at = now
+
+    def dead(self, processes: Iterable[ProcessRow], runs: Callable[[int], bool]) -> list[ProcessRow]:
+        """Those of `processes` that are no more; `runs` tells of this machine's."""
+        return [
+            process for process in processes if process.id != self._me.id and self._is_dead(process, runs)
+        ]
+
+    def _is_dead(self, process: ProcessRow, runs: Callable[[int], bool]) -> bool:
+        here = process.machine is not None and process.machine == self._me.machine
+        # Its number may have been given to us since.
+        if here and (process.pid == self._me.pid or not runs(process.pid)):
+            return True
+        now = self._renewed_at
+        if now is None or now - self._unbroken_since < TERM_MS:
+            return False
+        # Seen in the future: the database's clock was set back, and by now whoever lives has been seen since.
+        return not now - TERM_MS <= process.seen_at <= now + TERM_MS
+
+    def is_forgotten(self, process: ProcessRow) -> bool:
+        """Whether a dead process is so long dead that nobody needs to look for its holds any more."""
+        return self._renewed_at is not None and abs(self._renewed_at - process.seen_at) > _FORGOTTEN_MS
+
+
+class LeaseKeeper:
+    """Keeps this process's lease, and ends what others left behind."""
+
+    def __init__(
+        self, me: Identity, ledger: GroupCommitLedger, leases: Leases, runs: Callable[[int], bool]
+    ) -> None:
+        self._me = me
+        self._lease = Lease(me)
+        self._ledger = ledger
+        self._leases = leases
+        self._runs = runs
+        self._known_dead: set[str] = set()
+
+    async def renew(self) -> list[ProcessRow]:
+        """Says that we are there; who else is, or was. To be said before the first hold is taken. Raises
+        LedgerUnavailable."""
+        me = self._me
+        processes = await self._leases.renew(me.id, me.host, me.machine, me.pid)
+        self._lease.renewed(next(process.seen_at for process in processes if process.id == me.id))
+        return processes
+
+    async def tick(self) -> int:
+        """Renews, and releases the holds of those who have not. How many those were. Raises
+        LedgerUnavailable."""
+        processes = await self.renew()
+        # It may be a few thousand processes, where none of those on their machine ever ended in order.
+        dead = self._lease.dead(processes, self._runs)[:_PAGE]
+        self._tell(dead)
+        released = await self._release({process.id: process for process in dead}) if dead else 0
+        for process in dead:
+            if self._lease.is_forgotten(process):
+                await self._leases.forget(process)
+        return released
+
+    async def run(self, interval: float = INTERVAL_SECONDS) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self.tick()
+            except LedgerUnavailable as error:
+                _log.error("the lease was not renewed", extra={"cause": error.cause})
+            await asyncio.sleep(interval)
+
+    async def _release(self, dead: dict[str, ProcessRow]) -> int:
+        released = 0
+        while True:
+            holds = await self._leases.open_holds([*dead], _PAGE)
+            released += await release_all(self._ledger, holds, "process died")
+            if len(holds) < _PAGE:
+                return released
+
+    def _tell(self, dead: list[ProcessRow]) -> None:
+        for process in dead:
+            if process.id not in self._known_dead:
+                _log.warning(
+                    "a process died; its holds are released",
+                    extra={"owner": process.id, "host": process.host, "pid": process.pid},
+                )
+        self._known_dead = {process.id for process in dead}
