@@ -1,42 +1,25 @@
 """The directory under two administrators at once, a standing clock and a busy database."""
 
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from plain_sql import plainly
 
 from quantized.core.ports import Override
-from quantized.storage.database import DatabaseUnusable
+from quantized.storage.database import DatabaseUnusable, database
 from quantized.storage.directory import Directory, FoundingPlan, NewKey
 from quantized.storage.directory_faults import AlreadyExists, Ambiguous, DirectoryFault, NotFound
 from quantized.storage.directory_rows import Limits
 from quantized.storage.engine import open_engine
-from quantized.storage.migrate import migrate
 from quantized.storage.reports import UsageFilter, usage_entries, usage_totals
 
 PLAN = FoundingPlan("home", "Home", "standard", "Standard", "first", "First licence", 7)
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("directory") / "empty.db"
-    migrate(f"sqlite:///{path}")
-    return path.read_bytes()
-
-
 @pytest.fixture
-def path(tmp_path: Path, empty: bytes) -> Path:
-    path = tmp_path / "quantized.db"
-    path.write_bytes(empty)
-    return path
-
-
-@pytest.fixture
-def directory(path: Path) -> Directory:
-    return Directory(open_engine(f"sqlite:///{path}"))
+def directory(database_url: str) -> Directory:
+    return Directory(open_engine(database_url))
 
 
 def test_whoever_founds_at_once_founds_the_same(directory: Directory) -> None:
@@ -129,17 +112,24 @@ def test_a_rotated_key_never_outlives_its_own_expiry(directory: Directory) -> No
     assert len(directory.keys()) == 2
 
 
-def test_a_database_that_does_not_answer(path: Path) -> None:
-    directory = Directory(open_engine(f"sqlite:///{path}", busy_seconds=0.05))
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(DatabaseUnusable, match="locked"):
+def test_a_database_that_somebody_else_writes(database_url: str) -> None:
+    directory = Directory(open_engine(database_url, busy_seconds=0.05))
+    with plainly(database_url) as other:
+        for statement in database(database_url).begin_writing:
+            other(statement)
+        with pytest.raises(DatabaseUnusable, match=r"locked|lock timeout"):
             directory.create_institution("uni", "Uni", 1)
-        other.execute("ROLLBACK")
+        other("ROLLBACK")
     directory.create_institution("uni", "Uni", 1)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("DROP TABLE usage_record")
-    engine = open_engine(f"sqlite:///{path}")
+
+
+def test_a_database_without_its_tables(database_url: str) -> None:
+    with plainly(database_url) as other:
+        other("DROP TABLE response_call")
+        other("DROP TABLE response_reasoning")
+        other("DROP TABLE response")
+        other("DROP TABLE usage_record")
+    engine = open_engine(database_url)
     with pytest.raises(DatabaseUnusable):
         usage_totals(engine, "day", UsageFilter())
     with pytest.raises(DatabaseUnusable):

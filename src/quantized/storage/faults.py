@@ -3,15 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from quantized.storage.database import DatabaseUnusable
 
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Raises DatabaseUnusable where the database did not answer: it is locked, full, read-only or gone."""
+    """Raises DatabaseUnusable where the database did not answer: it is locked, full, read-only or gone, or it
+    has not our tables. What breaks a rule of the tables stays an IntegrityError."""
     try:
         yield
-    except OperationalError as error:
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
         raise DatabaseUnusable(f"the database did not answer: {error.orig}") from error
