@@ -86,10 +86,11 @@ def test_a_database_of_the_first_schema_keeps_what_is_in_it(url: str) -> None:
     migrate_to(url, "0001")
     with closing(connect(url)) as connection:
         connection.executescript(FIRST_SCHEMA_DATA)
-        tables = ("institution", "api_key", "usage_record")
+        tables = ("institution", "usage_record")
         before = [connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
         types = connection.execute("SELECT * FROM license_type").fetchall()
         licenses = connection.execute("SELECT * FROM license").fetchall()
+        keys = connection.execute("SELECT * FROM api_key").fetchall()
         holds = connection.execute("SELECT * FROM hold").fetchall()
     migrate(url)
     assert is_current(url)
@@ -97,7 +98,10 @@ def test_a_database_of_the_first_schema_keeps_what_is_in_it(url: str) -> None:
         assert [connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables] == before
         assert connection.execute("SELECT * FROM hold").fetchall() == [(*holds[0], None)]
         assert connection.execute("SELECT * FROM license_type").fetchall() == [
-            (*types[0], 1, None, None, *[None] * 4)
+            (*types[0], 1, None, None, *[None] * 4, None, 0)
+        ]
+        assert connection.execute("SELECT * FROM api_key").fetchall() == [
+            (*keys[0], "key", None, None, None)
         ]
         entries = connection.execute("SELECT * FROM ledger_entry ORDER BY seq").fetchall()
         assert [entry[:-2] for entry in entries] == [

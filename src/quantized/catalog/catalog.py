@@ -116,4 +116,7 @@ class Catalog:
 
 
 def _is_allowed(model: Model, terms: Terms) -> bool:
-    return terms.allowed is None or any(fnmatchcase(model.id, pattern) for pattern in terms.allowed)
+    return all(
+        patterns is None or any(fnmatchcase(model.id, pattern) for pattern in patterns)
+        for patterns in (terms.allowed, terms.narrowed)
+    )

@@ -42,12 +42,14 @@ class Override(Struct, frozen=True):
 class Terms(Struct, frozen=True):
     """What a licence type grants: a mark-up in basis points (10,000 = the catalogue's own rate), rates of its
     own by model name, and the models that may be called: shell-style patterns of their public names, None for
-    all. `id` names this version of the terms, so that what is derived from them can be cached by it."""
+    all. `narrowed` are patterns of a credential's own: a model has to fit both. `id` names this version of
+    the terms, so that what is derived from them can be cached by it."""
 
     id: str
     markup_bp: int = 10_000
     overrides: Mapping[str, Override] = {}
     allowed: tuple[str, ...] | None = None
+    narrowed: tuple[str, ...] | None = None
 
 
 class Caller(Struct, frozen=True):
@@ -64,14 +66,26 @@ class Caller(Struct, frozen=True):
     retention_days: int | None = None
 
 
+class Issuer(Struct, frozen=True):
+    """What a signed token goes on depending on once it was verified: the public key that did it, and that the
+    token itself is not `revoked`."""
+
+    public_key_id: str
+    active: bool
+    expires_at: int | None
+    revoked: bool
+
+
 class KeyRecord(Struct, frozen=True):
-    """An API key as stored. `digest` is SHA-256 of the whole key; the key itself is nowhere."""
+    """An API key, or a signed token that has been verified, as stored. `digest` is SHA-256 of the whole of
+    it; the credential itself is nowhere. `issuer` is a token's."""
 
     digest: bytes
     active: bool
     expires_at: int | None
     license_active: bool
     caller: Caller
+    issuer: Issuer | None = None
 
 
 class KeyStore(Protocol):

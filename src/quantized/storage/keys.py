@@ -6,14 +6,18 @@ from typing import Any
 import msgspec
 
 from quantized.core.errors import LedgerUnavailable
-from quantized.core.ports import Caller, KeyRecord, LicenseStatus, Override, Terms
+from quantized.core.ports import Caller, Issuer, KeyRecord, LicenseStatus, Override, Terms
 from quantized.storage.database_thread import DatabaseThread
 
 _FIND = (
     "SELECT k.digest, k.active, k.expires_at, l.active, t.institution_id, t.id, l.id, k.id, k.user_id,"
-    " t.markup_bp, t.overrides, t.stores_responses, t.retention_days, t.allowed_models"
+    " t.markup_bp, t.overrides, t.stores_responses, t.retention_days, t.allowed_models, k.models,"
+    " p.id, p.active, p.expires_at, r.jti"
     " FROM api_key AS k JOIN license AS l ON l.id = k.license_id"
-    " JOIN license_type AS t ON t.id = l.license_type_id WHERE k.digest = ?"
+    " JOIN license_type AS t ON t.id = l.license_type_id"
+    " LEFT JOIN public_key AS p ON p.id = k.public_key_id"
+    " LEFT JOIN revoked_token AS r ON r.institution_id = t.institution_id AND r.jti = k.jti"
+    " WHERE k.digest = ?"
 )
 _STATUS = (
     "SELECT t.institution_id, t.id, l.id, l.unique_id, l.used,"
@@ -53,16 +57,13 @@ class SqlKeyStore:
         return await self._database.ask(lambda connection: connection.execute(statement, values).fetchone())
 
 
-def _key_record(
-    row: tuple[
-        bytes, int, int | None, int, str, str, str, str, str | None, int, str, int, int | None, str | None
-    ],
-) -> KeyRecord:
+def _key_record(row: tuple[Any, ...]) -> KeyRecord:
     (
         digest, active, expires_at, license_active, institution_id, license_type_id, license_id, key_id,
-        user_id, markup_bp, overrides, stores_responses, retention_days, allowed_models,
+        user_id, markup_bp, overrides, stores_responses, retention_days, allowed_models, models,
+        public_key_id, public_key_active, public_key_expires_at, revoked,
     ) = row  # fmt: skip
-    terms = _terms(markup_bp, overrides, allowed_models)
+    terms = _terms(markup_bp, overrides, allowed_models, models)
     return KeyRecord(
         digest=digest,
         active=bool(active),
@@ -78,17 +79,23 @@ def _key_record(
             bool(stores_responses),
             retention_days,
         ),
+        issuer=None
+        if public_key_id is None
+        else Issuer(public_key_id, bool(public_key_active), public_key_expires_at, revoked is not None),
     )
 
 
-def _terms(markup_bp: int, overrides: str, allowed_models: str | None) -> Terms:
+def _terms(markup_bp: int, overrides: str, allowed_models: str | None, models: str | None) -> Terms:
     # Named by their content: whoever changes them, and however often, the name is never one too old.
-    version = hashlib.sha256(f"{overrides}\n{allowed_models}".encode()).hexdigest()[:24]
+    content = f"{overrides}\n{allowed_models}\n{models}"
+    version = hashlib.sha256(content.encode()).hexdigest()[:24]
     try:
         rates = msgspec.json.decode(overrides, type=dict[str, Override])
-        allowed = (
-            None if allowed_models is None else msgspec.json.decode(allowed_models, type=tuple[str, ...])
-        )
+        allowed, narrowed = _patterns(allowed_models), _patterns(models)
     except msgspec.MsgspecError as error:
         raise LedgerUnavailable(cause=f"a licence type's rates or models cannot be read: {error}") from error
-    return Terms(f"{markup_bp}-{version}", markup_bp, rates, allowed)
+    return Terms(f"{markup_bp}-{version}", markup_bp, rates, allowed, narrowed)
+
+
+def _patterns(stored: str | None) -> tuple[str, ...] | None:
+    return None if stored is None else msgspec.json.decode(stored, type=tuple[str, ...])

@@ -58,7 +58,8 @@ public_key = Table(
 # `overrides` is a JSON object, model name -> `core.ports.Override`. `default_credits` and `unlimited` are
 # what a licence of this type begins with; afterwards the licence's own row counts. `retention_days` is NULL
 # for what the settings say and 0 for ever. `allowed_models` is a JSON array, NULL for all models
-# (`core.ports.Terms`). Of the limits NULL is none.
+# (`core.ports.Terms`). Of the limits NULL is none. `token_allowance` is the most that a signed token may claim
+# for the licence it makes, NULL where it may claim nothing; `token_models`: whether it may narrow the models.
 license_type = Table(
     "license_type",
     metadata,
@@ -79,6 +80,8 @@ license_type = Table(
     Column("tokens_per_minute", Integer),
     Column("parallel_requests", Integer),
     Column("output_tokens_per_request", Integer),
+    Column("token_allowance", BigInteger),
+    Column("token_models", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("institution_id", "alias"),
     CheckConstraint("markup_bp >= 0", "markup"),
 )
@@ -105,6 +108,9 @@ license = Table(  # noqa: A001  the domain's own word
     CheckConstraint("unlimited OR used + held <= granted", "covered"),
 )
 
+# A key, or what a signed token (`kind` "token") was found to be when it was first used: `digest` is SHA-256 of
+# the whole of either. Only of a token are `public_key_id`, which verified it, `jti`, and `models`: a JSON array
+# that narrows its licence type's.
 api_key = Table(
     "api_key",
     metadata,
@@ -119,6 +125,29 @@ api_key = Table(
     Column("salt", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("rotated_from", Text, ForeignKey("api_key.id")),
+    Column("kind", Text, nullable=False, server_default="key"),
+    Column("public_key_id", Text),
+    Column("jti", Text),
+    Column("models", Text),
+)
+
+# What a licence that a token made begins with, until the ledger has granted it.
+first_credits = Table(
+    "first_credits",
+    metadata,
+    Column("license_id", Text, ForeignKey("license.id"), primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    CheckConstraint("amount > 0", "amount"),
+)
+
+# Tokens that count no more, by the name that their issuer gave them.
+revoked_token = Table(
+    "revoked_token",
+    metadata,
+    Column("institution_id", Text, ForeignKey("institution.id"), primary_key=True),
+    Column("jti", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("revoked_at", BigInteger, nullable=False),
 )
 
 # Every process that may have holds. `machine` is what process ids mean something on, NULL where nobody can
