@@ -30,6 +30,7 @@ _GROUP_FIELDS: Mapping[Grouping, tuple[str, ...]] = {
     "model": ("model",),
     "key": ("key_id", "key"),
     "license": ("license_id", "license"),
+    "user": ("user_id",),
 }
 _ENTRY_FIELDS = (
     "created_at",

@@ -9,6 +9,7 @@ class NotFound(DirectoryFault):
     def __init__(self, what: str, reference: str) -> None:
         super().__init__(f"there is no {what} {reference!r}")
         self.what = what
+        self.reference = reference
 
 
 class Ambiguous(DirectoryFault):
@@ -16,6 +17,9 @@ class Ambiguous(DirectoryFault):
 
     def __init__(self, what: str, reference: str, candidates: list[str]) -> None:
         super().__init__(f"more than one {what} is called {reference!r}: {', '.join(candidates)}")
+        self.what = what
+        self.reference = reference
+        self.candidates = candidates
 
 
 class AlreadyExists(DirectoryFault):

@@ -254,15 +254,21 @@ def insert_public_key(connection: Connection, row: PublicKey) -> PublicKey:
 
 
 def insert_license_type(connection: Connection, row: LicenseType) -> LicenseType:
-    values = {
-        **msgspec.structs.asdict(row),
-        "overrides": encode_overrides(row.overrides),
-        "allowed_models": encode_models(row.allowed_models),
-        **msgspec.structs.asdict(row.limits),
-    }
-    del values["limits"]
+    values = type_columns(msgspec.structs.asdict(row))
     _insert(connection, schema.license_type, f"a licence type {row.alias!r} of this institution", values)
     return row
+
+
+def type_columns(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a LicenseType, all or some of them, as the table has them."""
+    columns = dict(fields)
+    if "overrides" in columns:
+        columns["overrides"] = encode_overrides(columns["overrides"])
+    if "allowed_models" in columns:
+        columns["allowed_models"] = encode_models(columns["allowed_models"])
+    if "limits" in columns:
+        columns.update(msgspec.structs.asdict(columns.pop("limits")))
+    return columns
 
 
 def insert_license(connection: Connection, row: License) -> License:

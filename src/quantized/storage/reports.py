@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
+    Connection,
     Engine,
     Integer,
     Label,
@@ -18,14 +19,15 @@ from sqlalchemy import (
     desc,
     func,
     select,
+    tuple_,
 )
 
 from quantized.storage.engine import reading
 from quantized.storage.faults import database_errors
-from quantized.storage.schema import api_key, usage_record
+from quantized.storage.schema import api_key, license_type, usage_record
 from quantized.storage.schema import license as license_table
 
-Grouping = Literal["day", "model", "key", "license"]
+Grouping = Literal["day", "model", "key", "license", "user"]
 GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
 
 _DAY_MS = 86_400_000
@@ -40,12 +42,14 @@ class UsageFilter(Struct, frozen=True):
     model: str | None = None
     since: int | None = None
     until: int | None = None
+    institution_id: str | None = None
+    user_id: str | None = None
 
 
 class UsageTotal(Struct, frozen=True):
-    """One group's sum. `group` is a model's name or the id of a key or licence, and `label` what that is
-    called; for a day it is the day's beginning in Unix milliseconds (UTC). Amounts are micro-credits, the
-    rest are tokens."""
+    """One group's sum. `group` is a model's name or the id of a key, a licence or a user ("" for none), and
+    `label` what that is called; for a day it is the day's beginning in Unix milliseconds (UTC). Amounts are
+    micro-credits, the rest are tokens."""
 
     group: str | int
     label: str
@@ -64,6 +68,7 @@ class UsageEntry(Struct, frozen=True):
 
     created_at: int
     request_id: str
+    hold_id: str
     license_id: str
     key_id: str
     user_id: str | None
@@ -92,6 +97,28 @@ _input = (
 )
 _output = _columns.output + _columns.reasoning + _columns.output_audio + _columns.output_image
 
+_ENTRIES = select(
+    _columns.created_at,
+    _columns.request_id,
+    _columns.hold_id,
+    _columns.license_id,
+    _columns.key_id,
+    _columns.user_id,
+    _columns.provider,
+    _columns.model,
+    _columns.surface,
+    _columns.outcome,
+    _input.label("input"),
+    _columns.cached_read,
+    _output.label("output"),
+    _columns.reasoning,
+    _columns.charged,
+    _columns.overrun,
+    _columns.estimated,
+    _columns.first_byte_ms,
+    _columns.duration_ms,
+).order_by(_columns.created_at, _columns.hold_id)
+
 
 def usage_totals(engine: Engine, by: Grouping, wanted: UsageFilter) -> list[UsageTotal]:
     """Sums by group: days in their order, all else by what was charged, the most first.
@@ -99,35 +126,31 @@ def usage_totals(engine: Engine, by: Grouping, wanted: UsageFilter) -> list[Usag
     Raises DatabaseUnusable.
     """
     with database_errors(), reading(engine) as connection:
-        return [_total(row) for row in connection.execute(_where(_totals(by), wanted))]
+        return read_totals(connection, by, wanted)
+
+
+def read_totals(connection: Connection, by: Grouping, wanted: UsageFilter) -> list[UsageTotal]:
+    """`usage_totals` inside its caller's transaction."""
+    return [_total(row) for row in connection.execute(_where(_totals(by), wanted))]
 
 
 def usage_entries(engine: Engine, wanted: UsageFilter) -> Iterator[UsageEntry]:
     """Each request, the oldest first, read as they are asked for. Raises DatabaseUnusable."""
-    statement = select(
-        _columns.created_at,
-        _columns.request_id,
-        _columns.license_id,
-        _columns.key_id,
-        _columns.user_id,
-        _columns.provider,
-        _columns.model,
-        _columns.surface,
-        _columns.outcome,
-        _input.label("input"),
-        _columns.cached_read,
-        _output.label("output"),
-        _columns.reasoning,
-        _columns.charged,
-        _columns.overrun,
-        _columns.estimated,
-        _columns.first_byte_ms,
-        _columns.duration_ms,
-    ).order_by(_columns.created_at, _columns.hold_id)
     with database_errors(), reading(engine) as connection:
-        streamed = connection.execution_options(yield_per=_ROWS_AT_ONCE)
-        for row in streamed.execute(_where(statement, wanted)):
-            yield UsageEntry(*row)
+        after = None
+        while page := read_entries(connection, wanted, after, _ROWS_AT_ONCE):
+            yield from page
+            after = page[-1].created_at, page[-1].hold_id
+
+
+def read_entries(
+    connection: Connection, wanted: UsageFilter, after: tuple[int, str] | None, limit: int
+) -> list[UsageEntry]:
+    """A page of `usage_entries`: those after (time, hold id) of the last one seen."""
+    statement = _where(_ENTRIES, wanted).limit(limit)
+    if after is not None:
+        statement = statement.where(tuple_(_columns.created_at, _columns.hold_id) > tuple_(*after))
+    return [UsageEntry(*row) for row in connection.execute(statement)]
 
 
 def _totals(by: Grouping) -> Select[Any]:
@@ -146,6 +169,9 @@ def _totals(by: Grouping) -> Select[Any]:
         case "model":
             model = _columns.model
             return select(model.label("group"), *sums).group_by(model).order_by(desc("charged"), model)
+        case "user":
+            user: ColumnElement[Any] = func.coalesce(_columns.user_id, "")
+            return select(user.label("group"), *sums).group_by("group").order_by(desc("charged"), "group")
         case "key":
             return _by_owner(_columns.key_id, api_key, api_key.c.prefix, sums)
         case "license":
@@ -190,6 +216,15 @@ def _where(statement: Select[Any], wanted: UsageFilter) -> Select[Any]:
         statement = statement.where(_columns.key_id == wanted.key_id)
     if wanted.model is not None:
         statement = statement.where(_columns.model == wanted.model)
+    if wanted.user_id is not None:
+        statement = statement.where(_columns.user_id == wanted.user_id)
+    if wanted.institution_id is not None:
+        owned = (
+            select(license_table.c.id)
+            .join(license_type)
+            .where(license_type.c.institution_id == wanted.institution_id)
+        )
+        statement = statement.where(_columns.license_id.in_(owned))
     if wanted.since is not None:
         statement = statement.where(_columns.created_at >= wanted.since)
     if wanted.until is not None:

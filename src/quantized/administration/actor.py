@@ -1,0 +1,30 @@
+"""Who administers: a role, the institution it is bounded by, and from where."""
+
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+Role = Literal["operator", "institution_admin", "auditor"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+class Actor(Struct, frozen=True):
+    """`id` is an admin key's, or `user@host` of a command line, and `name` what people call it.
+    `institution_id` bounds all that is seen and touched; None is every institution. `origin` is an address or
+    "command line"."""
+
+    id: str
+    name: str
+    role: Role
+    origin: str
+    institution_id: str | None = None
+    request_id: str | None = None
+
+    @property
+    def writes(self) -> bool:
+        return self.role != "auditor"
+
+
+def command_line(user: str, host: str) -> Actor:
+    """Whoever can open the database may do everything to it."""
+    return Actor(f"{user}@{host}", user, "operator", "command line")

@@ -1,0 +1,203 @@
+"""The verbs on a database: who may say what, one transaction each, with its entry in the audit log."""
+
+import hmac
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from quantized.administration import audit, institutions, keys, licenses, reports, types
+from quantized.administration import verbs as v
+from quantized.administration.acting import Acting, Done
+from quantized.administration.actor import Actor, Role
+from quantized.administration.endpoints import BY_VERB, OPERATORS
+from quantized.administration.faults import (
+    Ambiguous,
+    Conflict,
+    Forbidden,
+    IdempotencyMismatch,
+    InvalidAdminKey,
+    NotThere,
+)
+from quantized.auth.admin_key import PREFIX
+from quantized.auth.api_key import digest
+from quantized.core.errors import LedgerUnavailable
+from quantized.core.ports import Clock
+from quantized.storage import directory_faults
+from quantized.storage.database import DatabaseUnusable
+from quantized.storage.desk import Desk, Session
+from quantized.storage.desk_rows import AuditRow, StoredAnswer
+
+R = TypeVar("R")
+
+_AUDIT_PAGE = 1_000
+
+Act = Callable[[Acting, Any], Any]
+
+_READS: Mapping[type[v.Verb[Any]], Act] = {
+    v.ShowSelf: reports.show_self,
+    v.ListInstitutions: institutions.list_institutions,
+    v.ShowInstitution: institutions.show_institution,
+    v.ListPublicKeys: institutions.list_public_keys,
+    v.ShowPublicKey: institutions.show_public_key,
+    v.ListLicenseTypes: types.list_license_types,
+    v.ShowLicenseType: types.show_license_type,
+    v.ListLicenses: licenses.list_licenses,
+    v.ShowLicense: licenses.show_license,
+    v.ListEntries: licenses.list_entries,
+    v.ListKeys: keys.list_keys,
+    v.ShowKey: keys.show_key,
+    v.ReadUsage: reports.read_usage,
+    v.ListRequests: reports.list_requests,
+    v.ListAudit: reports.list_audit,
+    v.ListAdminKeys: keys.list_admin_keys,
+    v.ShowAdminKey: keys.show_admin_key,
+}
+_WRITES: Mapping[type[v.Verb[Any]], Callable[[Acting, Any], Done[Any]]] = {
+    v.CreateInstitution: institutions.create_institution,
+    v.UpdateInstitution: institutions.update_institution,
+    v.CreatePublicKey: institutions.create_public_key,
+    v.UpdatePublicKey: institutions.update_public_key,
+    v.CreateLicenseType: types.create_license_type,
+    v.UpdateLicenseType: types.update_license_type,
+    v.CreateLicense: licenses.create_license,
+    v.UpdateLicense: licenses.update_license,
+    v.GrantCredits: licenses.grant_credits,
+    v.AdjustCredits: licenses.adjust_credits,
+    v.RefundCredits: licenses.refund_credits,
+    v.CreateKey: keys.create_key,
+    v.UpdateKey: keys.update_key,
+    v.RotateKey: keys.rotate_key,
+    v.CreateAdminKey: keys.create_admin_key,
+    v.UpdateAdminKey: keys.update_admin_key,
+    v.RotateAdminKey: keys.rotate_admin_key,
+}
+
+
+class Repeat(Struct, frozen=True):
+    """What a caller names a request by, so that it is done once however often it is said. `replayed` is told
+    when it had been."""
+
+    key: str
+    replayed: Callable[[], None] = lambda: None
+
+
+class Administration:
+    """Blocking; any number of threads at a time. One transaction writes at a time."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        """Raises DatabaseUnusable for a URL that cannot work."""
+        self._desk = Desk(url)
+        self._clock = clock
+
+    def do(self, actor: Actor, verb: v.Verb[R], repeat: Repeat | None = None) -> R:
+        """What the verb is answered with. With `repeat`, an act that was done in the last day is answered as
+        it was then, without its secret.
+
+        Raises Forbidden, NotThere, Ambiguous, Conflict, InvalidRequest, IdempotencyMismatch, and
+        LedgerUnavailable when the database does not answer. Nothing was done then.
+        """
+        endpoint = BY_VERB[type(verb)]
+        _require(actor, endpoint.roles)
+        write = _WRITES.get(type(verb))
+        with _faults():
+            if write is None:
+                with self._desk.reading() as session:
+                    answer: R = _READS[type(verb)](self._acting(session, actor), verb)
+                    return answer
+            with self._desk.writing() as session:
+                return self._write(session, actor, verb, write, repeat)
+
+    def actor(self, secret: str, origin: str, request_id: str | None) -> Actor:
+        """Whose admin key this is. Raises InvalidAdminKey, always with the same message, and
+        LedgerUnavailable."""
+        if not (secret.startswith(PREFIX) and secret.isascii()):
+            raise InvalidAdminKey(cause="not an admin key of ours")
+        key_digest = digest(secret)
+        with _faults(), self._desk.reading() as session:
+            found = session.admin_key_by_digest(key_digest)
+        if found is None or not hmac.compare_digest(found[1], key_digest):
+            raise InvalidAdminKey(cause="unknown admin key")
+        key = found[0]
+        if not key.works(self._clock.now_ms()):
+            raise InvalidAdminKey(cause=f"admin key {key.id} is deactivated or has expired")
+        role: Role = msgspec.convert(key.role, Role)
+        return Actor(key.id, key.name, role, origin, key.institution_id, request_id)
+
+    def audit_breaks(self) -> Iterator[str]:
+        """What is wrong with the audit log, in words; nothing where it is whole."""
+        with _faults(), self._desk.reading() as session:
+            yield from audit.breaks(_whole_log(session))
+
+    def _write(
+        self,
+        session: Session,
+        actor: Actor,
+        verb: v.Verb[R],
+        write: Callable[[Acting, Any], Done[Any]],
+        repeat: Repeat | None,
+    ) -> R:
+        endpoint = BY_VERB[type(verb)]
+        acting = self._acting(session, actor)
+        asked = sha256(f"{endpoint.name}\n".encode() + msgspec.json.encode(verb)).digest()
+        if repeat is not None:
+            known = session.answer(actor.id, repeat.key, acting.now)
+            if known is not None:
+                if not hmac.compare_digest(known.request, asked):
+                    raise IdempotencyMismatch
+                repeat.replayed()
+                replayed: R = msgspec.json.decode(known.answer, type=endpoint.answer)
+                return replayed
+        done = write(acting, verb)
+        session.append_audit(audit.entry(actor, endpoint.name, done, acting.now, session.last_audit()))
+        if repeat is not None:
+            kept = msgspec.json.encode(done.answer.without_secret()).decode()
+            session.keep_answer(actor.id, repeat.key, StoredAnswer(asked, kept), acting.now)
+        answer: R = done.answer
+        return answer
+
+    def _acting(self, session: Session, actor: Actor) -> Acting:
+        return Acting(session, actor, self._clock.now_ms())
+
+
+def _require(actor: Actor, roles: frozenset[Role]) -> None:
+    if actor.role in roles:
+        return
+    if actor.role == "auditor":
+        raise Forbidden("An auditor reads, and changes nothing.")
+    who = "an operator" if roles == OPERATORS else "an administrator"
+    raise Forbidden(f"Only {who} does this.")
+
+
+def _whole_log(session: Session) -> Iterator[AuditRow]:
+    seq = 0
+    while rows := session.audit_after(seq, _AUDIT_PAGE):
+        yield from rows
+        seq = rows[-1].seq
+
+
+_FIELDS = {"licence": "license", "licence type": "license_type"}
+"""The fields that refer to things, by what a thing is called, where they are not called the same."""
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """The storage's exceptions as faults."""
+    try:
+        yield
+    except directory_faults.NotFound as error:
+        raise NotThere(error.what, error.reference, param=_field(error.what)) from error
+    except directory_faults.Ambiguous as error:
+        raise Ambiguous(error.what, error.reference, error.candidates, param=_field(error.what)) from error
+    except directory_faults.AlreadyExists as error:
+        text = str(error)
+        raise Conflict(f"{text[0].upper()}{text[1:]}.", code="already_exists") from error
+    except DatabaseUnusable as error:
+        raise LedgerUnavailable(cause=str(error)) from error
+
+
+def _field(what: str) -> str:
+    return _FIELDS.get(what, what.replace(" ", "_"))

@@ -1,0 +1,106 @@
+"""What an administrator's booking reads and writes of the ledger, inside the transaction of its other rows.
+
+The gateway's own writer locks the same licences and lets the same rules decide; here are only the few rows
+that no request waits for.
+"""
+
+from typing import Any
+
+from msgspec.structs import asdict
+from sqlalchemy import Connection, Row, insert, select, update
+
+from quantized.storage.records import ENTRY_COLUMNS, Changes, EntryRow, HoldRow, LicenseRow, Needs, Rows
+from quantized.storage.schema import hold, ledger_entry, usage_record
+from quantized.storage.schema import license as license_table
+
+_ENTRIES = select(*(ledger_entry.c[name] for name in ENTRY_COLUMNS))
+
+
+def charged_request(connection: Connection, license_id: str, name: str) -> tuple[str, str] | None:
+    """(hold id, request id) of what a licence was charged for, by either; by a request's id the newest
+    charge. None where nothing was."""
+    record = usage_record.c
+    statement = (
+        select(record.hold_id, record.request_id)
+        .where(record.license_id == license_id, (record.hold_id == name) | (record.request_id == name))
+        .order_by(record.created_at.desc(), record.hold_id.desc())
+        .limit(1)
+    )
+    row = connection.execute(statement).first()
+    return None if row is None else (row.hold_id, row.request_id)
+
+
+def read_rows(connection: Connection, needs: Needs) -> Rows:
+    """Locked until the transaction ends; licences in the order in which everybody locks them."""
+    holds = {row.id: _hold(row) for row in connection.execute(_holds().where(hold.c.id.in_(needs.hold_ids)))}
+    license_ids = {*needs.license_ids, *(row.license_id for row in holds.values())}
+    table = license_table.c
+    statement = (
+        select(*(table[name] for name in LicenseRow.__struct_fields__))
+        .where(table.id.in_(license_ids))
+        .order_by(table.id)
+        .with_for_update(key_share=True)
+    )
+    licenses = {row.id: _license(row) for row in connection.execute(statement)}
+    # After the lock: what another transaction booked before it is seen.
+    entries = connection.execute(
+        _ENTRIES.where(
+            ledger_entry.c.id.in_(needs.entry_ids)
+            | ((ledger_entry.c.kind == "refund") & ledger_entry.c.hold_id.in_(needs.refunds_of))
+        )
+    )
+    found = [EntryRow(*row) for row in entries]
+    return Rows(licenses, holds, {entry.id: entry for entry in found if entry.id is not None})
+
+
+def write_changes(connection: Connection, changes: Changes) -> None:
+    """Licences and entries: a booking has nothing else."""
+    if changes.entries:
+        connection.execute(insert(ledger_entry), [asdict(entry) for entry in changes.entries])
+    for row in changes.licenses.values():
+        connection.execute(
+            update(license_table)
+            .where(license_table.c.id == row.id)
+            .values(
+                granted=row.granted,
+                used=row.used,
+                held=row.held,
+                entries=row.entries,
+                head=bytes.fromhex(row.head) or None,
+            )
+        )
+
+
+def page_of_entries(connection: Connection, license_id: str, after: int, limit: int) -> list[EntryRow]:
+    """Of a licence, in their order, those after number `after`."""
+    statement = (
+        _ENTRIES.where(ledger_entry.c.license_id == license_id, ledger_entry.c.seq > after)
+        .order_by(ledger_entry.c.seq)
+        .limit(limit)
+    )
+    return [EntryRow(*row) for row in connection.execute(statement)]
+
+
+def _holds() -> Any:
+    receipt = usage_record.c
+    return select(
+        hold.c.id, hold.c.license_id, hold.c.amount, hold.c.state,
+        receipt.charged, receipt.overrun, receipt.remaining,
+    ).outerjoin_from(hold, usage_record, receipt.hold_id == hold.c.id)  # fmt: skip
+
+
+def _hold(row: Row[Any]) -> HoldRow:
+    return HoldRow(row.id, row.license_id, row.amount, row.state, row.charged, row.overrun, row.remaining)
+
+
+def _license(row: Row[Any]) -> LicenseRow:
+    return LicenseRow(
+        id=row.id,
+        unlimited=row.unlimited,
+        active=row.active,
+        granted=row.granted,
+        used=row.used,
+        held=row.held,
+        entries=row.entries,
+        head="" if row.head is None else bytes(row.head).hex(),
+    )
