@@ -19,6 +19,8 @@ ALLOWED = {
     "auth": {"core", "storage"},
     "ledger": {"core", "storage"},
     "conversations": {"core", "storage"},
+    "administration": {"core", "auth", "ledger", "storage"},
+    "admin": {"core", "wire", "administration", "http.messages", "http.docs"},
     "storage": {"core"},
     "gateway": {
         "core",
@@ -36,7 +38,7 @@ ALLOWED = {
 
 # Module of the outside world -> the only rooms that may import it.
 SOLE_IMPORTERS = {
-    "starlette": {"http", "app"},
+    "starlette": {"http", "admin", "app"},
     "uvicorn": {"server"},
     "uvloop": {"server"},
     "sqlite3": {"storage"},
