@@ -13,6 +13,7 @@ from typing import Any
 from starlette.applications import Starlette
 
 from quantized import logs, machine
+from quantized.auth.admission import Admission
 from quantized.auth.authenticate import Authenticator
 from quantized.catalog.catalog import Catalog
 from quantized.catalog.refresh import Refresher, Way
@@ -35,6 +36,7 @@ from quantized.http.messages import Receive, Scope, Send
 from quantized.http.openapi import description
 from quantized.http.receptions import ChatReception, ResponsesReception
 from quantized.http.stored_responses import StoredResponses
+from quantized.ledger.first_credits import FirstCredits
 from quantized.ledger.leases import Identity, LeaseKeeper
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.sweeper import Sweeper
@@ -57,6 +59,7 @@ from quantized.storage.catalog_rows import CatalogRows
 from quantized.storage.keys import SqlKeyStore
 from quantized.storage.leases import Leases
 from quantized.storage.stores import ledger_store, turn_store
+from quantized.storage.tokens import SqlTokenStore
 from quantized.surfaces.chat.errors import render_error
 from quantized.surfaces.chat.openapi import PATH as CHAT
 from quantized.surfaces.chat.surface import ChatSurface
@@ -120,7 +123,9 @@ async def _open(settings: Settings, worker: int | None, resources: AsyncExitStac
         await aws.looked(_CREDENTIAL_SECONDS)
 
     registry = Registry(_providers(settings, pool, clock, aws), settings.default_provider)
-    authenticator = Authenticator(keys, clock, settings.key_cache_seconds)
+    authenticator = Authenticator(
+        keys, clock, settings.key_cache_seconds, _admission(settings, resources, clock)
+    )
     timeouts, limits = settings.timeouts, settings.limits
     gateway = Gateway(
         registry=registry,
@@ -159,6 +164,13 @@ async def _open(settings: Settings, worker: int | None, resources: AsyncExitStac
     request_log = logs.RequestLog(settings.log_level, worker)
     resources.callback(request_log.flush)
     return Edge(hot, cold.app(), clock, request_log.write, settings.cors_origins)
+
+
+def _admission(settings: Settings, resources: AsyncExitStack, clock: Clock) -> Admission:
+    """Of signed tokens, at their first use."""
+    tokens = SqlTokenStore(settings.database_url)
+    resources.callback(tokens.close)
+    return Admission(tokens, FirstCredits(settings.database_url, clock).grant, clock)
 
 
 async def _ledger(settings: Settings, resources: AsyncExitStack, clock: Clock) -> GroupCommitLedger:

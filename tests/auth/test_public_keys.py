@@ -14,11 +14,12 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantized.auth.public_keys import LONGEST, UnfitKey, from_pem, read_public_key, to_pem
+from quantized.auth.public_keys import LONGEST, UnfitKey, from_pem, read_public_key
 
 KEY = public_key(1)
 RAW = KEY.public_bytes_raw()
 X = base64url(RAW)
+PEM = KEY.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 P = 2**255 - 19
 D = -121_665 * pow(121_666, -1, P) % P
 
@@ -35,14 +36,14 @@ def pem_of(key: object) -> str:
 @pytest.mark.parametrize(
     "text",
     [
-        to_pem(KEY), f"\n\n  {to_pem(KEY)}\n", to_pem(KEY).replace("\n", "\r\n"), jwk(),
+        PEM, f"\n\n  {PEM}\n", PEM.replace("\n", "\r\n"), jwk(),
         jwk(use="sig", alg="EdDSA", kid="a"),
         b64encode(RAW).decode(), b64encode(RAW).decode().rstrip("="), X, f" {X}\n",
     ],
 )  # fmt: skip
 def test_a_key_is_the_same_in_every_form(text: str) -> None:
     given_key = read_public_key(text)
-    assert given_key.pem == to_pem(KEY)
+    assert given_key.pem == PEM
     assert from_pem(given_key.pem) == KEY
     assert given_key.kid == ("a" if "kid" in text else None)
 
@@ -77,7 +78,10 @@ def test_a_private_key_is_sent_back_to_who_should_keep_it(text: str) -> None:
         ("", "no public key"),
         ("ssh-ed25519 AAAA", "no public key"),
         (X + "AAAA", "no public key"),
-        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "no public key in PEM"),
+        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "only Ed25519"),
+        ("-----BEGIN PUBLIC KEY-----\nAAA\n-----END PUBLIC KEY-----\n", "no public key in PEM"),
+        (PEM + PEM, "no public key in PEM"),
+        (PEM.replace("MCow", "MCox"), "only Ed25519"),
         ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no public key in PEM"),
         ("x" * (LONGEST + 1), "too long"),
     ],

@@ -7,12 +7,10 @@ that nobody made, and the library does not refuse it.
 import binascii
 import json
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from functools import lru_cache
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from msgspec import Struct
 
 LONGEST = 16_384
@@ -24,6 +22,9 @@ _SIGN = 1 << 255
 _EIGHTH = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 _SMALL_ORDER = frozenset({1, _P - 1, 0, _EIGHTH, _P - _EIGHTH})
 """The y-coordinates of the points whose order is 1, 2, 4 and 8."""
+_DER = bytes.fromhex("302a300506032b6570032100")
+"""What stands before an Ed25519 key's 32 bytes, in DER."""
+_PEM = re.compile(r"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----")
 _RAW = re.compile(r"[A-Za-z0-9+/_-]{43}=?")
 
 
@@ -48,11 +49,12 @@ def read_public_key(text: str) -> GivenKey:
     else:
         raw, kid = _from_pem(text) if text.startswith("-----BEGIN ") else _from_base64(text), None
     _require_strong(raw)
-    return GivenKey(to_pem(Ed25519PublicKey.from_public_bytes(raw)), kid)
+    return GivenKey(to_pem(raw), kid)
 
 
-def to_pem(key: Ed25519PublicKey) -> str:
-    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
+def to_pem(raw: bytes) -> str:
+    """The 32 bytes of a key, as they are stored."""
+    return f"-----BEGIN PUBLIC KEY-----\n{b64encode(_DER + raw).decode()}\n-----END PUBLIC KEY-----\n"
 
 
 @lru_cache(1_024)
@@ -89,13 +91,17 @@ _PRIVATE = (
 def _from_pem(text: str) -> bytes:
     if "PRIVATE KEY" in text:
         raise UnfitKey(_PRIVATE)
+    block = _PEM.fullmatch(text.strip())
     try:
-        key = load_pem_public_key(text.encode())
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise UnfitKey("that is no public key in PEM (-----BEGIN PUBLIC KEY-----)") from error
-    if not isinstance(key, Ed25519PublicKey):
+        der = None if block is None else b64decode("".join(block[1].split()), validate=True)
+    except binascii.Error:
+        der = None
+    if der is None:
+        raise UnfitKey("that is no public key in PEM (-----BEGIN PUBLIC KEY-----)")
+    # Of DER there is one spelling, so that all these keys begin alike.
+    if len(der) != len(_DER) + 32 or not der.startswith(_DER):
         raise UnfitKey("only Ed25519 keys are accepted; make one with: quantized jwt keygen")
-    return key.public_bytes_raw()
+    return der[len(_DER) :]
 
 
 def _from_base64(text: str) -> bytes:
