@@ -73,15 +73,15 @@ def order(
     hold_id: str | None = None,
     expires_at: int = NOW + 60_000,
 ) -> HoldOrder:
-    number = next(_numbers)
+    hold_id = hold_id or f"hold-{next(_numbers)}"
     return HoldOrder(
-        id=hold_id or f"hold-{number}",
+        id=hold_id,
         license_id=license_id,
         wanted=wanted,
         minimum=minimum,
         taken_at=NOW,
         expires_at=expires_at,
-        request_id=f"req-{number}",
+        request_id=f"req-of-{hold_id}",
         key_id="key-1",
         provider="demo",
         model="quantized/demo",

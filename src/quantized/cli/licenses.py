@@ -1,5 +1,7 @@
 """`quantized license`."""
 
+from collections.abc import Callable
+
 import click
 
 from quantized.cli.arguments import CREDITS, NAME, UNIQUE_ID
@@ -11,6 +13,7 @@ from quantized.cli.views import license_record
 from quantized.core.ids import mint_id
 from quantized.ledger.credits import adjust as adjust_credits
 from quantized.ledger.credits import grant as grant_credits
+from quantized.ledger.credits import refund as refund_credits
 
 ACTOR = "command line"
 
@@ -92,18 +95,27 @@ def show_(shell: Shell, license_: str, as_json: bool) -> None:
     show(license_record(open_directory(shell).license(license_)), as_json=as_json)
 
 
+def _amount_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.argument("credits_", metavar="[CREDITS]", type=CREDITS, required=False),
+        click.option("--micro", type=click.IntRange(1, 10**15), help="How many, in micro-credits instead."),
+        click.option(
+            "--id", "entry_id", type=UNIQUE_ID, help="Your own id of this entry: said again, it counts once."
+        ),
+        click.option("--actor", type=NAME, default=ACTOR, show_default=True, help="Who does it."),
+    ):
+        command = option(command)
+    return command
+
+
 @license.command()
 @click.argument("license_", metavar="LICENSE")
-@click.argument("credits_", metavar="[CREDITS]", type=CREDITS, required=False)
-@click.option("--micro", type=click.IntRange(1, 10**15), help="How many, in micro-credits instead.")
-@click.option("--take", is_flag=True, help="Take them away instead; never what is used or held.")
-@click.option(
-    "--id", "entry_id", type=UNIQUE_ID, help="Your own id of this grant: said again, it counts once."
-)
+@_amount_options
+@click.option("--take", is_flag=True, help="Take them away instead, which is a correction; see adjust.")
 @click.option("--reason", type=NAME, default="granted", help="For the ledger.")
 @json_option
 @pass_shell
-def grant(
+def grant(  # noqa: PLR0913, PLR0917  one for each option
     shell: Shell,
     license_: str,
     credits_: int | None,
@@ -111,27 +123,95 @@ def grant(
     take: bool,
     entry_id: str | None,
     reason: str,
+    actor: str,
     as_json: bool,
 ) -> None:
     """Give a licence credits."""
+    say = adjust_credits if take else grant_credits
+    amount = _one_amount(credits_, micro)
+    _book(shell, say, license_, -amount if take else amount, entry_id, reason, actor, as_json=as_json)
+
+
+@license.command()
+@click.argument("license_", metavar="LICENSE")
+@_amount_options
+@click.option("--take", is_flag=True, help="Downwards; never what is used or held.")
+@click.option("--reason", type=NAME, required=True, help="For the ledger.")
+@json_option
+@pass_shell
+def adjust(  # noqa: PLR0913, PLR0917  one for each option
+    shell: Shell,
+    license_: str,
+    credits_: int | None,
+    micro: int | None,
+    take: bool,
+    entry_id: str | None,
+    reason: str,
+    actor: str,
+    as_json: bool,
+) -> None:
+    """Correct a licence's balance, up or down."""
+    amount = _one_amount(credits_, micro)
+    _book(
+        shell, adjust_credits, license_, -amount if take else amount, entry_id, reason, actor, as_json=as_json
+    )
+
+
+@license.command()
+@click.argument("request")
+@_amount_options
+@click.option("--reason", type=NAME, required=True, help="For the ledger.")
+@json_option
+@pass_shell
+def refund(
+    shell: Shell,
+    request: str,
+    credits_: int | None,
+    micro: int | None,
+    entry_id: str | None,
+    reason: str,
+    actor: str,
+    as_json: bool,
+) -> None:
+    """Give back what a request was charged, whole or the CREDITS that are named.
+
+    REQUEST is the request's id (x-request-id) or its hold's. What was consumed beyond the balance was not
+    paid and is not given back.
+    """
+    amount = None if credits_ is None and micro is None else _one_amount(credits_, micro)
+    url = database_url(shell)
+    now = shell.clock.now_ms()
+    entry = entry_id or mint_id("refund", now)
+    given = refund_credits(
+        url, entry_id=entry, request=request, amount=amount, reason=reason, actor=actor, now_ms=now
+    )
+    record = license_record(open_directory(shell).license(given.license_id))
+    show({**record, "refunded_micro_credits": given.amount, "entry_id": entry}, as_json=as_json)
+
+
+def _one_amount(credits_: int | None, micro: int | None) -> int:
     if (credits_ is None) == (micro is None):
         raise click.UsageError("Say how much: either CREDITS or --micro.")
-    amount = (credits_ or 0) + (micro or 0)
+    return (credits_ or 0) + (micro or 0)
+
+
+def _book(
+    shell: Shell,
+    say: Callable[..., int | None],
+    license_: str,
+    amount: int,
+    entry_id: str | None,
+    reason: str,
+    actor: str,
+    *,
+    as_json: bool,
+) -> None:
     url = database_url(shell)
     directory = open_directory(shell)
     now = shell.clock.now_ms()
     entry = entry_id or mint_id("grant", now)
     owner = directory.license(license_)
-    say = adjust_credits if take else grant_credits
-    say(
-        url,
-        entry_id=entry,
-        license_id=owner.id,
-        amount=-amount if take else amount,
-        reason=reason,
-        actor=ACTOR,
-        now_ms=now,
-    )
+    say(url, entry_id=entry, license_id=owner.id, amount=amount, reason=reason, actor=actor, now_ms=now)
     show({**license_record(directory.license(owner.id)), "entry_id": entry}, as_json=as_json)
 
 

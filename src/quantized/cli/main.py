@@ -24,6 +24,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "license": ("quantized.cli.licenses", "Licences and their credits."),
     "key": ("quantized.cli.keys", "API keys."),
+    "ledger": ("quantized.cli.ledger", "The books: verify them, show an account's statement."),
     "usage": ("quantized.cli.usage", "What was used, as a table, CSV or JSON."),
     "models": ("quantized.cli.models", "The models that can be called, and their rates."),
 }
