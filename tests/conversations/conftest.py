@@ -1,24 +1,27 @@
-import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conversation_world import add_license, url_of
-
-from quantized.storage.migrate import migrate
+from conversation_world import add_license
+from database_copies import PostgresDatabases, Templates
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database with two licences to copy: migrating takes half a second."""
-    path = tmp_path_factory.mktemp("template") / "template.db"
-    migrate(url_of(path))
-    add_license(url_of(path), "mine")
-    add_license(url_of(path), "theirs")
-    return path
+def conversation_templates(
+    tmp_path_factory: pytest.TempPathFactory, postgres: Callable[[], PostgresDatabases]
+) -> Iterator[Templates]:
+    """Databases with two licences."""
+    made = Templates(tmp_path_factory.mktemp("conversations"), postgres, prepare)
+    yield made
+    made.close()
 
 
-@pytest.fixture
-def url(template: Path, tmp_path: Path) -> str:
-    path = tmp_path / "conversations.db"
-    shutil.copy(template, path)
-    return url_of(path)
+@pytest.fixture(params=("sqlite", "postgresql"))
+def url(request: pytest.FixtureRequest, conversation_templates: Templates, tmp_path: Path) -> Iterator[str]:
+    with conversation_templates.copy(request.param, tmp_path / "conversations.db") as url:
+        yield url
+
+
+def prepare(url: str) -> None:
+    add_license(url, "mine")
+    add_license(url, "theirs")

@@ -3,11 +3,10 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
-from pathlib import Path
-from typing import Any
+from contextlib import asynccontextmanager
 
 from msgspec import Raw
+from plain_sql import plainly
 
 from quantized.conversations.conversations import Conversations
 from quantized.conversations.rules import Limits
@@ -18,9 +17,7 @@ from quantized.core.request import Message
 from quantized.core.turns import MadeCall, Needs, StoredItem, StoredTurn, Turn, fingerprint
 from quantized.core.usage import Usage
 from quantized.ledger.ledger import GroupCommitLedger
-from quantized.storage.sqlite import connect
-from quantized.storage.sqlite_ledger import SqliteLedgerStore
-from quantized.storage.sqlite_turns import SqliteTurns
+from quantized.storage.stores import ledger_store, turn_store
 
 NOW = 1_700_000_000_000
 USAGE = Usage(input=1, cached_read=2, output=3, reasoning=4, web_searches=5)
@@ -44,27 +41,19 @@ class SetClock:
         return self.now / 1000
 
 
-def url_of(path: Path) -> str:
-    return f"sqlite:///{path}"
-
-
 def add_license(url: str, license_id: str) -> None:
-    with closing(connect(url)) as connection:
-        connection.execute("INSERT OR IGNORE INTO institution VALUES ('i', 'i', 'I', 0)")
-        connection.execute(
-            "INSERT OR IGNORE INTO license_type (id, institution_id, alias, name, created_at, updated_at)"
-            " VALUES ('t', 'i', 't', 'T', 0, 0)"
+    with plainly(url) as sql:
+        sql("INSERT INTO institution VALUES ('i', 'i', 'I', 0) ON CONFLICT DO NOTHING")
+        sql(
+            "INSERT INTO license_type (id, institution_id, alias, name, created_at, updated_at)"
+            " VALUES ('t', 'i', 't', 'T', 0, 0) ON CONFLICT DO NOTHING"
         )
-        connection.execute(
+        sql(
             "INSERT INTO license (id, license_type_id, unique_id, name, unlimited, created_at)"
-            " VALUES (?, 't', ?, 'L', 1, 0)",
-            (license_id, license_id),
+            " VALUES (?, 't', ?, 'L', true, 0)",
+            license_id,
+            license_id,
         )
-
-
-def query(url: str, statement: str, *values: object) -> list[Any]:
-    with closing(connect(url)) as connection:
-        return connection.execute(statement, values).fetchall()
 
 
 def response_of(item_id: str) -> str | None:
@@ -117,8 +106,8 @@ class World:
 
     def __init__(self, url: str, limits: Limits, patience: float) -> None:
         self.clock = SetClock()
-        self.ledger = GroupCommitLedger(SqliteLedgerStore(url, busy_seconds=0.2), self.clock)
-        self.turns = SqliteTurns(url, patience=patience)
+        self.ledger = GroupCommitLedger(ledger_store(url, busy_seconds=0.2), self.clock)
+        self.turns = turn_store(url, patience=patience)
         self.store = Conversations(self.turns, self.clock, limits, response_of)
         self.sweeper = RetentionSweeper(self.turns, self.clock, LONGEST_REQUEST)
 

@@ -3,16 +3,14 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
+from database_copies import Templates
 
 from quantized.storage.sqlite import connect
-from quantized.storage.sqlite_turns import (
-    SELECT_CHAIN,
-    SELECT_EXPIRED,
-    SELECT_OWN_CALLS,
-    TurnReader,
-)
+from quantized.storage.sqlite_turns import SELECT_OWN_CALLS, SqliteTurnReader
+from quantized.storage.turn_store import CHAIN, SELECT_EXPIRED
 
 STORED = 100_000
 
@@ -41,7 +39,8 @@ def fill(connection: sqlite3.Connection, prefix: str, count: int) -> None:
 
 
 @pytest.fixture
-def connection(url: str) -> Iterator[sqlite3.Connection]:
+def connection(conversation_templates: Templates, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    url = conversation_templates.sqlite(tmp_path / "conversations.db")
     with closing(connect(url)) as connection:
         connection.execute("PRAGMA foreign_keys = OFF")
         fill(connection, "resp-a", 20)
@@ -63,7 +62,7 @@ def steps(connection: sqlite3.Connection, work: Callable[[], object]) -> int:
 
 
 def test_reads_take_the_same_steps_whatever_else_is_stored(connection: sqlite3.Connection) -> None:
-    reader = TurnReader(connection, "mine", -1)
+    reader = SqliteTurnReader(connection, "mine", -1)
     chain = reader.chain("resp-a19", turns=200, size=10**6)
     ids = [link.id for link in chain]
     assert (len(ids), chain[-1].size) == (20, 20 * 250)
@@ -90,7 +89,7 @@ def test_reads_take_the_same_steps_whatever_else_is_stored(connection: sqlite3.C
 
 
 def test_a_chain_that_is_too_long_is_not_read_to_its_end(connection: sqlite3.Connection) -> None:
-    reader = TurnReader(connection, "mine", -1)
+    reader = SqliteTurnReader(connection, "mine", -1)
     assert len(reader.chain("resp-a19", turns=3, size=10**6)) == 4
     assert len(reader.chain("resp-a19", turns=200, size=600)) == 3
 
@@ -99,7 +98,7 @@ def test_a_chain_that_is_too_long_is_not_read_to_its_end(connection: sqlite3.Con
     ("statement", "values", "indexes"),
     [
         (
-            SELECT_CHAIN,
+            CHAIN.text.format(CHAIN.columns),
             ("mine", 0, "resp-a1", "mine", 200, 10**6),
             ["autoindex_response_1", "autoindex_response_1"],
         ),

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import closing
 
 import pytest
-from conversation_world import GRACE, LONGEST_REQUEST, NOW, World, query, said, turn, until, world_on
+from conversation_world import GRACE, LONGEST_REQUEST, NOW, World, said, turn, until, world_on
+from database_trouble import moved_away
+from plain_sql import plainly, rows
 
 from quantized.conversations.rules import expires_at
 from quantized.core.errors import ResponseNotFound
 from quantized.core.turns import Needs
-from quantized.storage.sqlite import connect, sqlite_path
-from quantized.storage.sqlite_turns import ExpiredLeaf
+from quantized.storage.turns import ExpiredLeaf
 
 DAY = 86_400_000
 
@@ -31,7 +31,7 @@ async def swept(world: World, at: int = NOW) -> int:
 
 
 def left(url: str) -> list[str]:
-    return [row[0].removeprefix("resp-") for row in query(url, "SELECT id FROM response ORDER BY id")]
+    return [row[0].removeprefix("resp-") for row in rows(url, "SELECT id FROM response ORDER BY id")]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ async def test_what_is_over_goes_and_the_rest_stays(url: str, world: World) -> N
     assert await swept(world, NOW + 4) == 0
     assert await swept(world, NOW + 5) == 1
     assert left(url) == ["b", "c"]
-    assert query(url, "SELECT count(*) FROM response_call") == [(0,)]
+    assert rows(url, "SELECT count(*) FROM response_call") == [(0,)]
     with pytest.raises(ResponseNotFound):
         await world.history("a")
     assert (await swept(world, NOW + 10**12), await swept(world, NOW + 10**12)) == (1, 0)
@@ -133,13 +133,11 @@ async def test_it_goes_on_sweeping_after_the_database_was_away(
     url: str, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     await world.say(turn("a"), expires_at=NOW)
-    path = sqlite_path(url)
-    away = path.rename(path.with_name("away.db"))
     world.clock.now = NOW + GRACE
-    running = asyncio.create_task(world.sweeper.run(0.01))
-    await until(lambda: any("could not be removed" in record.getMessage() for record in caplog.records))
-    away.rename(path)
-    with closing(connect(url)) as connection:
-        await until(lambda: connection.execute("SELECT count(*) FROM response").fetchone() == (0,))
+    with moved_away(url):
+        running = asyncio.create_task(world.sweeper.run(0.01))
+        await until(lambda: any("could not be removed" in record.getMessage() for record in caplog.records))
+    with plainly(url) as sql:
+        await until(lambda: sql("SELECT count(*) FROM response") == [(0,)])
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import closing
 
 import pytest
-from conversation_world import LIMITS, World, query, said, turn, world_on
+from conversation_world import LIMITS, World, said, turn, world_on
+from database_trouble import locked
 from msgspec.structs import replace
+from plain_sql import plainly, rows
 
 from quantized.conversations.rules import Limits
 from quantized.core.errors import ConversationTooLong, LedgerUnavailable, ResponseNotFound
 from quantized.core.turns import Found, Needs, StoredTurn
-from quantized.storage.sqlite import connect
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ async def test_a_chain_may_have_so_many_bytes(url: str) -> None:
     async with world_on(url) as world:
         for name, previous in (("a", None), ("b", "a"), ("c", "b")):
             await world.say(turn(name, previous))
-    ((of_two,),) = query(url, "SELECT sum(length(context)) FROM response WHERE id != 'resp-c'")
+    ((of_two,),) = rows(url, "SELECT sum(length(context)) FROM response WHERE id != 'resp-c'")
     async with world_on(url, Limits(turns=200, bytes=of_two)) as world:
         assert await world.history("b") == said("a") + said("b")
         with pytest.raises(ConversationTooLong, match=f"larger than {of_two} bytes"):
@@ -115,8 +115,8 @@ async def test_what_a_turn_was_asked_does_not_count_where_it_is_not_read(url: st
 async def test_a_circle_of_rows_ends_at_the_limit(url: str, world: World) -> None:
     await world.say(turn("a"))
     await world.say(turn("b", "a"))
-    with closing(connect(url)) as connection:
-        connection.execute("UPDATE response SET previous_id = 'resp-b' WHERE id = 'resp-a'")
+    with plainly(url) as sql:
+        sql("UPDATE response SET previous_id = 'resp-b' WHERE id = 'resp-a'")
     with pytest.raises(ConversationTooLong):
         await world.history("b")
 
@@ -144,7 +144,7 @@ async def test_a_settlement_said_again_changes_nothing(url: str, world: World) -
     other = replace(charge, turn=StoredTurn(turn("b"), None))
     for again in (charge, other, replace(charge, turn=None)):
         assert await world.ledger.settle(again) == receipt
-    assert query(url, "SELECT id FROM response") == [("resp-a",)]
+    assert rows(url, "SELECT id FROM response") == [("resp-a",)]
 
 
 async def test_a_hold_that_was_released_still_stores_what_it_is_charged_for(world: World) -> None:
@@ -156,8 +156,8 @@ async def test_a_hold_that_was_released_still_stores_what_it_is_charged_for(worl
 
 async def test_a_whole_batch_of_turns_is_stored(url: str, world: World) -> None:
     await asyncio.gather(*(world.say(turn(f"n{n}", call_id=f"call-{n}")) for n in range(150)))
-    assert query(url, "SELECT count(*) FROM response") == query(url, "SELECT count(*) FROM usage_record")
-    assert query(url, "SELECT count(*) FROM response_call") == [(150,)]
+    assert rows(url, "SELECT count(*) FROM response") == rows(url, "SELECT count(*) FROM usage_record")
+    assert rows(url, "SELECT count(*) FROM response_call") == [(150,)]
     assert await world.history("n149") == turn("n149", call_id="call-149").messages
 
 
@@ -168,7 +168,7 @@ async def test_a_turn_that_cannot_be_written_takes_no_other_with_it_and_is_told_
     bad = replace(turn("bad"), messages=(asked,))
     results = await asyncio.gather(world.say(turn("a")), world.say(bad), return_exceptions=True)
     assert isinstance(results[1], LedgerUnavailable)
-    assert query(url, "SELECT id FROM response") == [("resp-a",)]
+    assert rows(url, "SELECT id FROM response") == [("resp-a",)]
     (told,) = [record for record in caplog.records if "rejects a verb" in record.getMessage()]
     assert "hold-resp-bad" in str(told.__dict__)
     assert "secret" not in str(told.__dict__)
@@ -182,9 +182,8 @@ async def test_who_needs_nothing_asks_nobody() -> None:
 async def test_reading_waits_for_no_writer_and_deleting_not_for_ever(url: str) -> None:
     async with world_on(url, patience=0.3) as world:
         await world.say(turn("a"))
-        with closing(connect(url)) as owner:
-            owner.execute("BEGIN IMMEDIATE")
-            owner.execute("DELETE FROM response")
+        with locked(url) as sql:
+            sql("DELETE FROM response")
             assert await world.history("a") == said("a")
             with pytest.raises(LedgerUnavailable):
                 await world.store.delete("mine", "resp-a")

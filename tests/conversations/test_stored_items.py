@@ -1,12 +1,12 @@
 """What is found of a conversation beside its course: items by id, reasoning by tool call, a turn whole."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import closing
 
 import pytest
-from conversation_world import NOW, USAGE, World, called, query, thoughts_of, turn, world_on
+from conversation_world import NOW, USAGE, World, called, thoughts_of, turn, world_on
 from msgspec import Raw
 from msgspec.structs import replace
+from plain_sql import plainly, rows
 
 from quantized.conversations.rules import Limits
 from quantized.core.errors import ConversationTooLong, LedgerUnavailable, ResponseNotFound
@@ -14,7 +14,6 @@ from quantized.core.parts import Reasoning, ToolCall
 from quantized.core.request import Message
 from quantized.core.turns import KeptTurn, MadeCall, Needs, fingerprint
 from quantized.core.usage import Bill
-from quantized.storage.sqlite import connect
 
 
 @pytest.fixture
@@ -36,7 +35,9 @@ async def reasoning(
 async def test_items_are_found_by_their_ids_in_and_beside_the_chain(world: World) -> None:
     for name, previous in (("a", None), ("b", "a"), ("c", None)):
         await world.say(turn(name, previous))
-    needs = Needs("resp-b", items=("msg-a-0", "in-c-0", "msg-c-0", "msg-c-1", "msg-x-0", "other", "in-x"))
+    needs = Needs(
+        "resp-b", items=("msg-a-0", "in-c-0", "msg-c-0", "msg-c-1", "msg-x-0", "msg-\0-0", "other", "in-x")
+    )
     found = await world.store.find("mine", needs)
     assert found.history == turn("a").messages + turn("b").messages
     assert found.items == {
@@ -102,10 +103,10 @@ async def test_every_call_of_an_answer_knows_what_preceded_it_and_all_is_stored_
     assert await reasoning(world, *map(called, calls)) == {
         called(f"call-{n}"): thoughts[:n] for n in (1, 2, 3)
     }
-    assert query(url, "SELECT count(*) FROM response_call") == [(4,)]
-    assert query(url, "SELECT count(*) FROM response_reasoning") == [(1,)]
+    assert rows(url, "SELECT count(*) FROM response_call") == [(4,)]
+    assert rows(url, "SELECT count(*) FROM response_reasoning") == [(1,)]
     await world.store.delete("mine", "resp-a")
-    assert query(url, "SELECT count(*) FROM response_reasoning") == [(0,)]
+    assert rows(url, "SELECT count(*) FROM response_reasoning") == [(0,)]
 
 
 async def test_reasoning_belongs_to_the_call_that_was_made_and_to_no_other_of_its_id(world: World) -> None:
@@ -132,7 +133,7 @@ async def test_expired_reasoning_is_gone_and_its_call_is_still_not_anothers(worl
 
 
 async def test_a_call_id_may_be_any_text(world: World) -> None:
-    ids = ["a\0b", "a", "'", "é", '"', " " * 500]
+    ids = ["a\0b", "a", "'", "é", '"', " " * 500, "x" * 100_000, "sha256:", "a\\b", "{a,b}"]
     for number, call_id in enumerate(ids):
         await world.say(turn(f"n{number}", call_id=call_id))
     assert await reasoning(world, *map(called, ids)) == {
@@ -165,9 +166,11 @@ async def test_a_turn_is_read_back_whole_with_what_was_paid(world: World) -> Non
     bill = Bill(USAGE, receipt.charged, receipt.remaining, estimated=False)
     assert await world.store.get("mine", "resp-b") == KeptTurn(whole, bill, NOW, NOW + 5)
     assert (await world.store.get("mine", "resp-c")).expires_at is None
-    for license_id, response_id in (("theirs", "resp-b"), ("mine", "resp-a"), ("mine", "")):
+    for license_id, response_id in (("theirs", "resp-b"), ("mine", "resp-a"), ("mine", ""), ("mine", "a\0")):
         with pytest.raises(ResponseNotFound):
             await world.store.get(license_id, response_id)
+        with pytest.raises(ResponseNotFound):
+            await world.store.delete(license_id, response_id)
 
 
 async def test_a_deleted_turn_leaves_its_charge_and_nothing_else(url: str, world: World) -> None:
@@ -175,8 +178,8 @@ async def test_a_deleted_turn_leaves_its_charge_and_nothing_else(url: str, world
     await world.store.delete("mine", "resp-a")
     with pytest.raises(ResponseNotFound):
         await world.store.get("mine", "resp-a")
-    assert query(url, "SELECT count(*) FROM response_call") == [(0,)]
-    assert query(url, "SELECT hold_id, charged FROM usage_record") == [("hold-resp-a", 7)]
+    assert rows(url, "SELECT count(*) FROM response_call") == [(0,)]
+    assert rows(url, "SELECT hold_id, charged FROM usage_record") == [("hold-resp-a", 7)]
 
 
 @pytest.mark.parametrize("blob", [b"", b"\x02\x90", b"\x01", b"\x01\xc1", b"\x01\x81"])
@@ -184,9 +187,9 @@ async def test_a_row_that_this_version_cannot_read_is_said_to_be_so(
     url: str, world: World, blob: bytes
 ) -> None:
     await world.say(turn("a", call_id="call-1"))
-    with closing(connect(url)) as connection:
-        connection.execute("UPDATE response SET context = ?1, answer = ?1, input = ?1", (blob,))
-        connection.execute("UPDATE response_reasoning SET reasoning = ?", (blob,))
+    with plainly(url) as sql:
+        sql("UPDATE response SET context = ?, answer = ?, input = ?", blob, blob, blob)
+        sql("UPDATE response_reasoning SET reasoning = ?", blob)
     with pytest.raises(LedgerUnavailable):
         await world.history("a")
     with pytest.raises(LedgerUnavailable):

@@ -10,7 +10,7 @@ from quantized.core.ports import Clock
 from quantized.core.request import Message
 from quantized.core.turns import Found, KeptTurn, Needs, StoredItem, fingerprint
 from quantized.storage import turn_format
-from quantized.storage.sqlite_turns import SqliteTurns, TurnReader
+from quantized.storage.turn_store import TurnReader, TurnStore
 
 
 class Conversations:
@@ -18,7 +18,7 @@ class Conversations:
     an id that is nobody's here."""
 
     def __init__(
-        self, turns: SqliteTurns, clock: Clock, limits: Limits, response_of: Callable[[str], str | None]
+        self, turns: TurnStore, clock: Clock, limits: Limits, response_of: Callable[[str], str | None]
     ) -> None:
         self._turns = turns
         self._clock = clock

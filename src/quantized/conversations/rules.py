@@ -6,7 +6,7 @@ from typing import NoReturn
 from msgspec import Struct
 
 from quantized.core.errors import ConversationTooLong, ResponseNotFound
-from quantized.storage.sqlite_turns import Link
+from quantized.storage.turns import Link
 
 PARAM = "previous_response_id"
 _DAY_MS = 86_400_000
@@ -28,7 +28,7 @@ def expires_at(created_at: int, setting_days: int, license_days: int | None) -> 
 
 def whole_chain(asked: str, links: Sequence[Link], limits: Limits) -> list[str]:
     """The ids of a conversation up to the response `asked` for, the oldest first. `links` as `chain` of
-    `storage.sqlite_turns.TurnReader` gives them.
+    `storage.turn_store.TurnReader` gives them.
 
     Raises ResponseNotFound, naming the one that is missing, and ConversationTooLong.
     """

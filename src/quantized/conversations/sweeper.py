@@ -5,7 +5,8 @@ import logging
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Clock
-from quantized.storage.sqlite_turns import ExpiredLeaf, SqliteTurns
+from quantized.storage.turn_store import TurnStore
+from quantized.storage.turns import ExpiredLeaf
 
 _log = logging.getLogger("quantized.conversations")
 
@@ -23,7 +24,7 @@ class RetentionSweeper:
     and be stored only so much later.
     """
 
-    def __init__(self, turns: SqliteTurns, clock: Clock, longest_request: float) -> None:
+    def __init__(self, turns: TurnStore, clock: Clock, longest_request: float) -> None:
         self._turns = turns
         self._clock = clock
         self._grace = round(longest_request * 1000) + _MARGIN_MS

@@ -1,0 +1,338 @@
+"""The ledger's statements on PostgreSQL: one transaction for a whole batch, in two round trips.
+
+The first begins it, locks the licences and reads; the second writes everything by one statement and commits.
+
+What makes it exact on any number of machines: nobody changes a licence, its holds or its entries without the
+lock on the licence's row. Locks are taken in the order of the licences' ids, so that no two batches wait for
+each other, and holds are read by a statement that begins when they are held: one that had begun before would
+see the licence as it is and its holds as they were.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cache
+from typing import NamedTuple, TypeVar
+
+import msgspec
+import psycopg
+from psycopg import errors
+from psycopg.pq.abc import PGresult
+
+from quantized.core.errors import LedgerUnavailable
+from quantized.storage.database import DatabaseUnusable
+from quantized.storage.postgres import ANSWER_SECONDS, LOCK_SECONDS, check_url, connect
+from quantized.storage.postgres_json import blob_array, cells, encode, insertion, text_array
+from quantized.storage.postgres_pipeline import Pipeline, Statement, Step
+from quantized.storage.records import (
+    ENTRY_COLUMNS,
+    USAGE_COLUMNS,
+    Changes,
+    EntryRow,
+    HoldRow,
+    HoldState,
+    LicenseRow,
+    Needs,
+    OpenHold,
+    Rejected,
+    Rows,
+)
+from quantized.storage.turns import (
+    BLOB_COLUMNS,
+    CALL_COLUMNS,
+    REASONING_COLUMNS,
+    RESPONSE_COLUMNS,
+    turn_rows,
+)
+
+T = TypeVar("T")
+
+_TRIES = 3
+"""Of one transaction that others got in the way of."""
+
+# Rows are found by their keys, whatever the planner believes about tables that were empty a minute ago. And a
+# server that may forget the last commits when it dies would forget holds that gateways go on by.
+_SESSION = (
+    "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off;"
+    " SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan;"
+    " SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') = 'off'"
+)
+_BEGIN = Statement(b"begin", b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+_COMMIT = Statement(b"commit", b"COMMIT")
+_ROLLBACK = Statement(b"rollback", b"ROLLBACK")
+
+_LOCK = Statement(
+    b"lock",
+    b"SELECT json_agg(json_build_array(id, unlimited, active, granted, used, held, entries,"
+    b" coalesce(encode(head, 'hex'), ''))), pg_current_xact_id()::text"
+    b" FROM (SELECT * FROM license WHERE id = ANY"
+    b"($1::text[] || ARRAY(SELECT license_id FROM hold WHERE id = ANY ($2::text[])))"
+    b" ORDER BY id FOR NO KEY UPDATE) AS locked",
+)
+_HOLDS = Statement(
+    b"holds",
+    b"SELECT json_agg(json_build_array(h.id, h.license_id, h.amount, h.state,"
+    b" u.charged, u.overrun, u.remaining))"
+    b" FROM hold AS h LEFT JOIN usage_record AS u ON u.hold_id = h.id WHERE h.id = ANY ($1::text[])",
+)
+_ENTRY_CELLS = ", ".join(
+    f"encode({column}, 'base64')" if column in ("record_hash", "hash") else column for column in ENTRY_COLUMNS
+)
+_ENTRIES = Statement(
+    b"entries",
+    f"SELECT json_agg(json_build_array({_ENTRY_CELLS})) FROM ledger_entry"  # noqa: S608  names of ours
+    " WHERE id = ANY ($1::text[]) OR kind = 'refund' AND hold_id = ANY ($2::text[])".encode(),
+)
+_EXPIRED = Statement(
+    b"expired",
+    f"SELECT json_agg(expired) FROM (SELECT {', '.join(OpenHold.__struct_fields__)} FROM hold"  # noqa: S608
+    " WHERE state = 'open' AND expires_at <= $1 ORDER BY expires_at LIMIT $2) AS expired".encode(),
+)
+_STATUS = Statement(b"status", b"SELECT pg_xact_status($1::xid8)")
+
+
+class _Part(NamedTuple):
+    """One table's part of the writing statement. `{}` in `sql` are its parameters, as many as `binary` has
+    places, which says which of them are in the binary format."""
+
+    name: str
+    sql: str
+    binary: tuple[bool, ...] = (False,)
+
+
+_HOLD_COLUMNS = (
+    "id", "license_id", "amount", "state", "reason", "taken_at", "expires_at", "ended_at", "request_id",
+    "key_id", "provider", "model", "owner",
+)  # fmt: skip
+_NEW_HOLDS = _Part("new_hold", insertion("hold", _HOLD_COLUMNS))
+_ENDED_HOLDS = _Part(
+    "ended_hold",
+    "UPDATE hold SET state = row ->> 1, reason = row ->> 2, ended_at = (row ->> 3)::bigint"
+    " FROM jsonb_array_elements({}::jsonb) AS row WHERE hold.id = row ->> 0",
+)
+_NEW_ENTRIES = _Part("new_entry", insertion("ledger_entry", ENTRY_COLUMNS))
+_NEW_USAGE = _Part("new_usage", insertion("usage_record", USAGE_COLUMNS))
+_NEW_RESPONSES = _Part(
+    "new_response",
+    f"INSERT INTO response ({', '.join((*RESPONSE_COLUMNS, *BLOB_COLUMNS))})"  # noqa: S608  names of ours
+    f" SELECT {cells(RESPONSE_COLUMNS)}, {', '.join(BLOB_COLUMNS)} FROM ROWS FROM"
+    " (jsonb_array_elements({}::jsonb), unnest({}::bytea[]), unnest({}::bytea[]), unnest({}::bytea[]))"
+    f" AS turn (row, {', '.join(BLOB_COLUMNS)})",
+    (False, True, True, True),
+)
+_NEW_CALLS = _Part("new_call", insertion("response_call", CALL_COLUMNS))
+_NEW_REASONING = _Part(
+    "new_reasoning",
+    f"INSERT INTO response_reasoning ({', '.join(REASONING_COLUMNS)})"  # noqa: S608  names of ours
+    " SELECT * FROM unnest({}::text[], {}::bytea[])",
+    (False, True),
+)
+_LICENSES = _Part(
+    "license",
+    "UPDATE license SET granted = (row ->> 3)::bigint, used = (row ->> 4)::bigint,"
+    " held = (row ->> 5)::bigint, entries = (row ->> 6)::bigint, head = decode(nullif(row ->> 7, ''), 'hex')"
+    " FROM jsonb_array_elements({}::jsonb) AS row WHERE license.id = row ->> 0",
+)
+
+_Written = tuple[_Part, list[bytes]]
+"""A part and its parameters."""
+
+_OPEN: tuple[HoldState, None, None] = ("open", None, None)
+
+_licenses = msgspec.json.Decoder(list[LicenseRow])
+_holds = msgspec.json.Decoder(list[HoldRow])
+_entries = msgspec.json.Decoder(list[EntryRow])
+_open_holds = msgspec.json.Decoder(list[OpenHold])
+
+
+class PostgresLedgerStore:
+    """`storage.records.LedgerStore` over one connection, opened when first needed and again after a failure.
+
+    Whether a transaction is durable is not for whoever says it to choose: the server may die alone, and would
+    forget holds that gateways which live on have asked providers by.
+    """
+
+    def __init__(self, url: str, *, owner: str | None = None, busy_seconds: float = LOCK_SECONDS) -> None:
+        """`owner` is the process that takes holds here; `busy_seconds`: how long to wait for others' locks.
+        Raises DatabaseUnusable for a URL that cannot work."""
+        check_url(url)
+        self._url = url
+        self._owner = owner
+        self._busy_seconds = busy_seconds
+        self._pipeline: Pipeline | None = None
+        self._in_doubt: bytes | None = None
+
+    def transact(
+        self,
+        needs: Needs,
+        decide: Callable[[Rows], Changes],
+        *,
+        now_ms: int,
+        durable: bool = True,  # noqa: ARG002  see above
+    ) -> None:
+        failure: Exception = LedgerUnavailable(cause="others were in the way")
+        for _ in range(_TRIES):
+            try:
+                self._attempt(lambda pipeline: self._transact(pipeline, needs, decide, now_ms))
+                return
+            except (errors.SerializationFailure, errors.DeadlockDetected) as error:
+                failure = LedgerUnavailable(cause=f"{type(error).__name__}: {error}")
+            except errors.UniqueViolation as error:
+                # Either somebody wrote the same meanwhile, which is known when it has been read again, or
+                # this never will be taken.
+                failure = Rejected(str(error))
+        raise failure
+
+    def expired_holds(self, now_ms: int, limit: int) -> list[OpenHold]:
+        step = Step(_EXPIRED, (b"%d" % now_ms, b"%d" % limit))
+        (result,) = self._attempt(lambda pipeline: pipeline.run([step]))
+        return _found(result, _open_holds)
+
+    def close(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
+
+    def _attempt(self, work: Callable[[Pipeline], T]) -> T:
+        """Raises LedgerUnavailable, Rejected, and those of psycopg's errors after which trying again may
+        help."""
+        try:
+            return work(self._open())
+        except (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation):
+            raise
+        except (
+            psycopg.IntegrityError,
+            psycopg.DataError,
+            errors.ProgramLimitExceeded,
+            ValueError,
+            OverflowError,
+        ) as error:
+            raise Rejected(str(error)) from error
+        except (psycopg.Error, DatabaseUnusable, OSError) as error:
+            self.close()
+            raise LedgerUnavailable(cause=f"{type(error).__name__}: {error}") from error
+
+    def _open(self) -> Pipeline:
+        if self._pipeline is not None and not self._pipeline.alive():
+            self.close()
+        if self._pipeline is None:
+            connection = connect(self._url, lock_seconds=self._busy_seconds)
+            connection.execute(_SESSION)
+            self._pipeline = Pipeline(connection, ANSWER_SECONDS)
+        if self._in_doubt is not None:
+            self._await(self._pipeline, self._in_doubt)
+        return self._pipeline
+
+    def _await(self, pipeline: Pipeline, transaction: bytes) -> None:
+        """Nothing is said after a commit that was not heard of before the server has made up its mind about
+        that: what it is about to write would otherwise come after what is said now."""
+        try:
+            (result,) = pipeline.run([Step(_STATUS, (transaction,))])
+        except psycopg.DataError:
+            pass  # another server, which never heard of it
+        else:
+            if result.get_value(0, 0) == b"in progress":
+                raise psycopg.OperationalError("a transaction of before is still under way")
+        self._in_doubt = None
+
+    def _transact(
+        self, pipeline: Pipeline, needs: Needs, decide: Callable[[Rows], Changes], now_ms: int
+    ) -> None:
+        try:
+            rows, transaction = _read(pipeline, needs)
+            steps = _writing(decide(rows), now_ms, self._owner)
+            self._in_doubt = transaction
+            pipeline.run(steps)
+        except BaseException:
+            self._roll_back(pipeline)
+            raise
+        self._in_doubt = None
+
+    def _roll_back(self, pipeline: Pipeline) -> None:
+        with suppress(psycopg.Error):
+            pipeline.run([Step(_ROLLBACK)])
+            self._in_doubt = None
+
+
+def _read(pipeline: Pipeline, needs: Needs) -> tuple[Rows, bytes | None]:
+    """Also the transaction's number."""
+    hold_ids = text_array(needs.hold_ids)
+    steps = [Step(_BEGIN), Step(_LOCK, (text_array(needs.license_ids), hold_ids))]
+    if needs.hold_ids:
+        steps.append(Step(_HOLDS, (hold_ids,)))
+    if needs.entry_ids or needs.refunds_of:
+        steps.append(Step(_ENTRIES, (text_array(needs.entry_ids), text_array(needs.refunds_of))))
+    _, locked, *others = pipeline.run(steps)
+    licenses = {row.id: row for row in _found(locked, _licenses)}
+    found = others.pop(0) if needs.hold_ids else None
+    holds = [] if found is None else _found(found, _holds)
+    entries = _found(others[0], _entries) if others else []
+    rows = Rows(
+        licenses=licenses,
+        # A hold that was committed between the two statements counts as said after this batch.
+        holds={row.id: row for row in holds if row.license_id in licenses},
+        entries={row.id: row for row in entries if row.id is not None},
+    )
+    return rows, locked.get_value(0, 1)
+
+
+def _found(result: PGresult, decoder: msgspec.json.Decoder[T]) -> T:
+    return decoder.decode(result.get_value(0, 0) or b"[]")
+
+
+def _writing(changes: Changes, now_ms: int, owner: str | None) -> list[Step]:
+    parts = [*_hold_parts(changes, now_ms, owner)]
+    if changes.entries:
+        parts.append((_NEW_ENTRIES, [encode(changes.entries)]))
+    if changes.settlements:
+        parts.append((_NEW_USAGE, [encode([settlement.record for settlement in changes.settlements])]))
+        parts += _turn_parts(changes)
+    if changes.licenses:
+        parts.append((_LICENSES, [encode([*changes.licenses.values()])]))
+    if not parts:
+        return [Step(_COMMIT)]
+    statement = _statement(tuple([part for part, _ in parts]))
+    return [Step(statement, [value for _, values in parts for value in values]), Step(_COMMIT)]
+
+
+def _hold_parts(changes: Changes, now_ms: int, owner: str | None) -> Iterator[_Written]:
+    """The parts of one statement see none of each other's rows: a hold that ends in the batch in which it was
+    taken is written as it ended."""
+    ended = {id_: (state, reason, now_ms) for (state, reason), ids in changes.ended.items() for id_ in ids}
+    new = [
+        (
+            o.id, o.license_id, amount, state, reason, o.taken_at, o.expires_at, ended_at, o.request_id,
+            o.key_id, o.provider, o.model, owner,
+        )
+        for o, amount in changes.holds
+        for state, reason, ended_at in (ended.pop(o.id, _OPEN),)
+    ]  # fmt: skip
+    if new:
+        yield _NEW_HOLDS, [encode(new)]
+    if ended:
+        yield _ENDED_HOLDS, [encode([(id_, *end) for id_, end in ended.items()])]
+
+
+def _turn_parts(changes: Changes) -> Iterator[_Written]:
+    turns = turn_rows(changes.settlements)
+    if turns.responses:
+        yield _NEW_RESPONSES, [encode(turns.responses), *map(blob_array, zip(*turns.blobs, strict=True))]
+    if turns.calls:
+        yield _NEW_CALLS, [encode(turns.calls)]
+    if turns.reasoning:
+        response_ids, blobs = zip(*turns.reasoning, strict=True)
+        yield _NEW_REASONING, [text_array(response_ids), blob_array(blobs)]
+
+
+@cache
+def _statement(parts: tuple[_Part, ...]) -> Statement:
+    """All parts as one statement, the last as its main one. There are only so many combinations."""
+    binary = [flag for part in parts for flag in part.binary]
+    numbers = iter(range(1, len(binary) + 1))
+    texts = [part.sql.format(*(f"${next(numbers)}" for _ in part.binary)) for part in parts]
+    before = ", ".join(f"{part.name} AS ({text})" for part, text in zip(parts, texts[:-1], strict=False))
+    return Statement(
+        name="+".join(part.name for part in parts).encode(),
+        sql=(f"WITH {before} {texts[-1]}" if before else texts[-1]).encode(),
+        binary=frozenset(place for place, flag in enumerate(binary) if flag),
+    )
