@@ -18,16 +18,22 @@ from quantized.storage.leases import Leases, ProcessRow
 
 _log = logging.getLogger("quantized.ledger")
 
-INTERVAL_SECONDS = 2.0
-TERM_MS = 10_000
-"""Unseen for so long, a process is taken for dead."""
-BREAK_MS = 5_000
-"""A longer gap between two of our own signs breaks our lease: the database was away, or we were asleep, and
-then all the others look dead. Together with an interval and the wait for an answer it is less than the term,
-so that nobody who rides out the same gap looks dead to one whose lease it did not break."""
 _FORGOTTEN_MS = 3_600_000
 """A process that was paused for less may still come back and take a hold before it says that it is there."""
 _PAGE = 500
+
+
+class LeaseTimes(Struct, frozen=True):
+    """Milliseconds. Every `interval` a process says that it is there; unseen for `term` it is taken for dead.
+
+    A longer gap than `gap` between two of our own signs breaks our lease: the database was away, or we were
+    asleep, and all the others look dead then. Together with an interval and the wait for an answer it is less
+    than the term, so that who rides out the same outage looks dead to nobody whose lease it did not break.
+    """
+
+    interval: int = 2_000
+    term: int = 10_000
+    gap: int = 5_000
 
 
 class Identity(Struct, frozen=True):
@@ -42,14 +48,15 @@ class Identity(Struct, frozen=True):
 class Lease:
     """What one process may conclude from what it saw. Pure: times are the database's, in milliseconds."""
 
-    def __init__(self, me: Identity) -> None:
+    def __init__(self, me: Identity, times: LeaseTimes) -> None:
         self._me = me
+        self._times = times
         self._renewed_at: int | None = None
         self._unbroken_since = 0
 
     def renewed(self, now: int) -> None:
         last = self._renewed_at
-        if last is None or not last <= now <= last + BREAK_MS:
+        if last is None or not last <= now <= last + self._times.gap:
             self._unbroken_since = now
         self._renewed_at = now
 
@@ -64,11 +71,11 @@ class Lease:
         # Its number may have been given to us since.
         if here and (process.pid == self._me.pid or not runs(process.pid)):
             return True
-        now = self._renewed_at
-        if now is None or now - self._unbroken_since < TERM_MS:
+        now, term = self._renewed_at, self._times.term
+        if now is None or now - self._unbroken_since < term:
             return False
         # Seen in the future: the database's clock was set back, and by now whoever lives has been seen since.
-        return not now - TERM_MS <= process.seen_at <= now + TERM_MS
+        return not now - term <= process.seen_at <= now + term
 
     def is_forgotten(self, process: ProcessRow) -> bool:
         """Whether a dead process is so long dead that nobody needs to look for its holds any more."""
@@ -79,10 +86,17 @@ class LeaseKeeper:
     """Keeps this process's lease, and ends what others left behind."""
 
     def __init__(
-        self, me: Identity, ledger: GroupCommitLedger, leases: Leases, runs: Callable[[int], bool]
+        self,
+        me: Identity,
+        ledger: GroupCommitLedger,
+        leases: Leases,
+        runs: Callable[[int], bool],
+        times: LeaseTimes | None = None,
     ) -> None:
+        """`runs`: whether a process of our machine is there."""
         self._me = me
-        self._lease = Lease(me)
+        self._times = times or LeaseTimes()
+        self._lease = Lease(me, self._times)
         self._ledger = ledger
         self._leases = leases
         self._runs = runs
@@ -109,14 +123,14 @@ class LeaseKeeper:
                 await self._leases.forget(process)
         return released
 
-    async def run(self, interval: float = INTERVAL_SECONDS) -> None:
+    async def run(self) -> None:
         """Until cancelled."""
         while True:
             try:
                 await self.tick()
             except LedgerUnavailable as error:
                 _log.error("the lease was not renewed", extra={"cause": error.cause})
-            await asyncio.sleep(interval)
+            await asyncio.sleep(self._times.interval / 1000)
 
     async def _release(self, dead: dict[str, ProcessRow]) -> int:
         released = 0
