@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: serve test check format bench lock clean
+.PHONY: serve test check format bench simulate lock clean
 
 serve: $(VENV)/runtime.stamp
 	@$(BIN)/quantized init
@@ -26,6 +26,10 @@ format: $(VENV)/dev.stamp
 # Needs nginx and a C compiler on the machine (Debian: apt-get install nginx-light gcc).
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench.run
+
+# STEPS=… and SEED=…; what is found is found again with the seed that is printed with it.
+simulate: $(VENV)/dev.stamp
+	@$(BIN)/python -m simulation --shrink $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED))
 
 # Resolves the locks anew. Hashes of every platform's files are in them, the host of no index is.
 lock: $(VENV)/dev.stamp
