@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,13 @@ SOLE_IMPORTERS = {
 }
 
 
-def imports() -> Iterator[tuple[str, str, str]]:
+@cache
+def imports() -> tuple[tuple[str, str, str], ...]:
     """(file, its room, what it imports) for every import of the source, those inside functions too."""
+    return tuple(_imports())
+
+
+def _imports() -> Iterator[tuple[str, str, str]]:
     for path in sorted(SOURCE.rglob("*.py")):
         parts = path.relative_to(SOURCE).with_suffix("").parts
         for node in ast.walk(ast.parse(path.read_text())):
@@ -105,8 +111,7 @@ def test_no_vendor_is_named_in_shared_code() -> None:
     found = []
     for room in shared:
         for path in (SOURCE / room).rglob("*.py"):
-            tree = ast.parse(path.read_text())
-            for node in ast.walk(tree):
+            for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Compare):
                     text = ast.unparse(node).lower()
                     found += [f"{path}:{node.lineno}: {text}" for vendor in vendors if vendor in text]

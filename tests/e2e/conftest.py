@@ -196,7 +196,7 @@ def anthropic_gateway(
     make_gateway: Gateways, running_messages_api: AnthropicServer
 ) -> Iterator[GatewayProcess]:
     gateway = make_gateway(
-        "[retries]\nattempts = 2\nlongest_wait = 1.0\n[timeouts]\nfirst_byte = 5.0\nidle = 1.5\n"
+        "[retries]\nattempts = 2\nlongest_wait = 0.05\n[timeouts]\nfirst_byte = 5.0\nidle = 1.5\n"
         "[providers.anthropic]\nweb_searches = 5",
         ANTHROPIC_API_KEY=ANTHROPIC_KEY,
         ANTHROPIC_BASE_URL=running_messages_api.url,
@@ -236,7 +236,7 @@ def bedrock(running_bedrock: BedrockServer) -> Iterator[BedrockServer]:
 @pytest.fixture(scope="session")
 def bedrock_gateway(make_gateway: Gateways, running_bedrock: BedrockServer) -> Iterator[GatewayProcess]:
     gateway = make_gateway(
-        "[retries]\nattempts = 2\nlongest_wait = 1.0\n[timeouts]\nfirst_byte = 5.0\nidle = 1.5\n"
+        "[retries]\nattempts = 2\nlongest_wait = 0.05\n[timeouts]\nfirst_byte = 5.0\nidle = 1.5\n"
         f'[providers.bedrock.profiles."{PROFILE}"]\nmodel = "anthropic/claude-opus-4.5"',
         AWS_ACCESS_KEY_ID=STATIC.access_key,
         AWS_SECRET_ACCESS_KEY=STATIC.secret_key,

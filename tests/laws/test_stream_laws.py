@@ -1,11 +1,11 @@
 """The laws of a stream, over every tape: however it is cut into pieces, and wherever it is cut off."""
 
-from itertools import accumulate
+from collections.abc import Iterator
+from itertools import accumulate, zip_longest
+from random import Random
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from stream_laws import assert_legal, comparable, comparable_frames, events_of, tell
 from taped import (
     ALL_STREAMS,
@@ -36,14 +36,25 @@ def test_there_are_tapes():
     assert set(STREAMS) == set(BODIES)
 
 
+def chunkings(name: str, tape: bytes) -> Iterator[list[int]]:
+    """Where to cut: at the ends of all lines or frames, or so many bytes before or behind each; and anywhere.
+    By a seed, so that a failure comes again."""
+    ends = ends_of(tape)
+    for off in (-2, -1, 0, 1, 2):
+        yield [at + off for at in ends if 0 <= at + off <= len(tape)]
+        yield [at + off for at in ends[::2] if 0 <= at + off <= len(tape)]
+    anywhere = Random(name)
+    for _ in range(20):
+        yield sorted(anywhere.randint(0, len(tape)) for _ in range(anywhere.randint(1, 12)))
+
+
 @all_streams
-@settings(max_examples=25, deadline=None)
-@given(data=st.data())
-def test_any_chunking_tells_the_same(name, data):
+def test_any_chunking_tells_the_same(name):
     tape = ALL_STREAMS[name]
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(tape)), max_size=12)))
-    pieces = [tape[a:b] for a, b in zip([0, *cuts], [*cuts, len(tape)], strict=True)]
-    assert comparable_frames(tell(name, pieces)) == comparable_frames(tell(name, [tape]))
+    whole = comparable_frames(tell(name, [tape]))
+    for cuts in chunkings(name, tape):
+        pieces = [tape[a:b] for a, b in zip([0, *cuts], [*cuts, len(tape)], strict=True)]
+        assert comparable_frames(tell(name, pieces)) == whole, cuts
 
 
 @all_streams
@@ -75,14 +86,18 @@ def test_a_broken_body_fails(name):
     assert isinstance(events[-1], Failed)
 
 
+def ends_of(tape: bytes) -> list[int]:
+    """Where the lines of a tape end, or its frames."""
+    if tape.startswith(b"\0"):
+        return list(accumulate(map(len, frames_of(tape))))
+    return [at for at, byte in enumerate(tape) if byte == 10]
+
+
 def cuts(tape: bytes) -> list[int]:
     """Every place of a short tape; of a long one those around the ends of lines or frames and some within."""
     if len(tape) <= 2_000:
         return list(range(len(tape)))
-    ends = [at for at, byte in enumerate(tape) if byte == 10]
-    if tape.startswith(b"\0"):
-        ends = list(accumulate(map(len, frames_of(tape))))
-    around = {at + off for at in ends for off in range(-3, 3)}
+    around = {at + off for at in ends_of(tape) for off in range(-3, 3)}
     return sorted(at for at in around | set(range(0, len(tape), 11)) if 0 <= at < len(tape))
 
 
@@ -96,8 +111,13 @@ def test_cut_anywhere_is_a_legal_prefix_then_a_failure(name):
         assert_legal(events)
         if end < mark:
             assert isinstance(events[-1], Failed)
-        told = [event for event in events[:-1] if event in uncut]
-        assert told == events[:-1], "nothing is told that the whole stream would not tell"
+        # Most stand where they stand in the whole stream, which is looked at first: it is the faster.
+        strange = [
+            event
+            for event, same_place in zip_longest(events[:-1], uncut[: len(events) - 1])
+            if event != same_place and event not in uncut
+        ]
+        assert strange == [], "nothing is told that the whole stream would not tell"
 
 
 @streams
