@@ -11,8 +11,12 @@ from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from quantized import logs, machine
+from quantized.admin.pool import AdminPool
+from quantized.admin.routes import AdminRoutes
+from quantized.administration.port import Administering
 from quantized.auth.admission import Admission
 from quantized.auth.authenticate import Authenticator
 from quantized.catalog.catalog import Catalog
@@ -158,12 +162,30 @@ async def _open(settings: Settings, worker: int | None, resources: AsyncExitStac
         read_license=keys.read_license,
         ready=partial(_readiness, keys, catalog, registry),
         render_error=render_error,
-        routes=StoredResponses(authenticator, conversations).routes(),
+        routes=[
+            *StoredResponses(authenticator, conversations).routes(),
+            *_admin_routes(settings, resources, clock),
+        ],
         openapi=description(),
     )
     request_log = logs.RequestLog(settings.log_level, worker)
     resources.callback(request_log.flush)
     return Edge(hot, cold.app(), clock, request_log.write, settings.cors_origins)
+
+
+def _admin_routes(settings: Settings, resources: AsyncExitStack, clock: Clock) -> list[Route]:
+    if not settings.admin_api:
+        return []
+
+    def administration() -> Administering:
+        # With the database's library: half a second that a start must not pay.
+        from quantized.administration.administration import Administration  # noqa: PLC0415
+
+        return Administration(settings.database_url, clock)
+
+    pool = AdminPool(administration)
+    resources.callback(pool.close)
+    return AdminRoutes(pool).routes()
 
 
 def _admission(settings: Settings, resources: AsyncExitStack, clock: Clock) -> Admission:

@@ -83,6 +83,7 @@ class Settings(Struct, frozen=True):
     cors_origins: tuple[str, ...] = ()
     default_provider: str = "openrouter"
     demo: bool = True
+    admin_api: bool = True
     key_cache_seconds: float = 2.0
     keep_alive_seconds: float = 15.0
     shutdown_seconds: float = 30.0

@@ -49,6 +49,7 @@ SCALARS: Mapping[str, Mapping[str, Kind]] = {
         "cors_origins": values.texts("a list of origins such as https://chat.example.edu", values.is_origin),
         "default_provider": _name,
         "demo": values.boolean,
+        "admin_api": values.boolean,
         "key_cache_seconds": values.seconds(5, zero=True),
         "keep_alive_seconds": values.seconds(3_600),
         "shutdown_seconds": values.seconds(3_600, zero=True),

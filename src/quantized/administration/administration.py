@@ -7,7 +7,6 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from quantized.administration import audit, institutions, keys, licenses, reports, types
 from quantized.administration import verbs as v
@@ -22,6 +21,7 @@ from quantized.administration.faults import (
     InvalidAdminKey,
     NotThere,
 )
+from quantized.administration.port import Repeat
 from quantized.auth.admin_key import PREFIX
 from quantized.auth.api_key import digest
 from quantized.core.errors import LedgerUnavailable
@@ -77,16 +77,8 @@ _WRITES: Mapping[type[v.Verb[Any]], Callable[[Acting, Any], Done[Any]]] = {
 }
 
 
-class Repeat(Struct, frozen=True):
-    """What a caller names a request by, so that it is done once however often it is said. `replayed` is told
-    when it had been."""
-
-    key: str
-    replayed: Callable[[], None] = lambda: None
-
-
 class Administration:
-    """Blocking; any number of threads at a time. One transaction writes at a time."""
+    """`administration.port.Administering` on a database. One transaction writes at a time."""
 
     def __init__(self, url: str, clock: Clock) -> None:
         """Raises DatabaseUnusable for a URL that cannot work."""
@@ -94,12 +86,6 @@ class Administration:
         self._clock = clock
 
     def do(self, actor: Actor, verb: v.Verb[R], repeat: Repeat | None = None) -> R:
-        """What the verb is answered with. With `repeat`, an act that was done in the last day is answered as
-        it was then, without its secret.
-
-        Raises Forbidden, NotThere, Ambiguous, Conflict, InvalidRequest, IdempotencyMismatch, and
-        LedgerUnavailable when the database does not answer. Nothing was done then.
-        """
         endpoint = BY_VERB[type(verb)]
         _require(actor, endpoint.roles)
         write = _WRITES.get(type(verb))
@@ -112,8 +98,6 @@ class Administration:
                 return self._write(session, actor, verb, write, repeat)
 
     def actor(self, secret: str, origin: str, request_id: str | None) -> Actor:
-        """Whose admin key this is. Raises InvalidAdminKey, always with the same message, and
-        LedgerUnavailable."""
         if not (secret.startswith(PREFIX) and secret.isascii()):
             raise InvalidAdminKey(cause="not an admin key of ours")
         key_digest = digest(secret)

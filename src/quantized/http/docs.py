@@ -19,14 +19,14 @@ _PAGE = """<!doctype html>
 <body>
 <div id="ui"></div>
 <script src="/docs/swagger-ui-bundle.js"></script>
-<script src="/docs/start.js"></script>
+<script src="{start}"></script>
 </body>
 </html>
 """
 
-_START = """SwaggerUIBundle({
-  url: "/openapi.json", dom_id: "#ui", deepLinking: true, tryItOutEnabled: true,
-});
+_START = """SwaggerUIBundle({{
+  url: "{description}", dom_id: "#ui", deepLinking: true, tryItOutEnabled: true,
+}});
 """
 
 _SECURITY = {
@@ -45,12 +45,18 @@ def _assets() -> Path:
     return Path(spec.origin).parent / "static"
 
 
-async def _page(_request: Request) -> Response:
-    return HTMLResponse(_PAGE, headers=_SECURITY)
+def browsable(path: str, description: str) -> list[Route]:
+    """A page at `path` to browse the description with; its other files are those of `docs_routes`."""
+    start = f"{path}/start.js"
 
+    async def page(_request: Request) -> Response:
+        return HTMLResponse(_PAGE.format(start=start), headers=_SECURITY)
 
-async def _start(_request: Request) -> Response:
-    return Response(_START, media_type="text/javascript", headers=_SECURITY)
+    async def script(_request: Request) -> Response:
+        text = _START.format(description=description)
+        return Response(text, media_type="text/javascript", headers=_SECURITY)
+
+    return [Route(path, page), Route(start, script)]
 
 
 def docs_routes() -> list[Route]:
@@ -63,8 +69,7 @@ def docs_routes() -> list[Route]:
         return Route(f"/docs/{name}", serve)
 
     return [
-        Route("/docs", _page),
-        Route("/docs/start.js", _start),
+        *browsable("/docs", "/openapi.json"),
         file("swagger-ui.css"),
         file("swagger-ui-bundle.js"),
     ]

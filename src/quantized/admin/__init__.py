@@ -1,0 +1,1 @@
+"""`/admin/v1`: the verbs of administration over HTTP."""

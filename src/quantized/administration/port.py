@@ -1,0 +1,35 @@
+"""What administers: a database here, or the API of a gateway elsewhere."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from msgspec import Struct
+
+from quantized.administration.actor import Actor
+from quantized.administration.verbs import Verb
+
+R = TypeVar("R")
+
+
+class Repeat(Struct, frozen=True):
+    """What a caller names a request by, so that it is done once however often it is said. `replayed` is told
+    when it had been."""
+
+    key: str
+    replayed: Callable[[], None] = lambda: None
+
+
+class Administering(Protocol):
+    """Blocking; any number of threads at a time."""
+
+    def do(self, actor: Actor, verb: Verb[R], repeat: Repeat | None = None) -> R:
+        """What the verb is answered with. With `repeat`, an act that was done in the last day is answered as
+        it was then, without its secret.
+
+        Raises Forbidden, NotThere, Ambiguous, Conflict, InvalidRequest, IdempotencyMismatch, and
+        LedgerUnavailable when the database does not answer. Nothing was done then.
+        """
+
+    def actor(self, secret: str, origin: str, request_id: str | None) -> Actor:
+        """Whose admin key this is. Raises InvalidAdminKey, always with the same message, and
+        LedgerUnavailable."""
