@@ -140,13 +140,36 @@ def test_an_institutions_public_keys_are_its_own_and_told_apart_by_kid(directory
     for alias in ("uni", "school"):
         directory.create_institution(alias, alias, 1)
     first = directory.add_public_key("uni", "PEM 1", 5, kid="a", expires_at=9)
-    unnamed = [directory.add_public_key("uni", "PEM 2", now) for now in (6, 7)]
+    unnamed = [directory.add_public_key("uni", f"PEM {now}", now) for now in (6, 7)]
     elsewhere = directory.add_public_key("school", "PEM 3", 8, kid="a")
     with pytest.raises(AlreadyExists, match="public key 'a'"):
         directory.add_public_key("uni", "PEM 4", 9, kid="a")
     assert directory.public_keys("uni") == [first, *unnamed]
     assert (first.active, first.kid, first.pem, first.expires_at) == (True, "a", "PEM 1", 9)
     assert directory.public_keys("school") == [elsewhere]
+
+
+def test_a_public_key_is_an_institutions_once_and_not_too_many_are_in_use(directory: Directory) -> None:
+    directory.create_institution("uni", "Uni", 1)
+    directory.add_public_key("uni", "PEM 1", 5, expires_at=9)
+    with pytest.raises(AlreadyExists, match="has this public key already: pub-"):
+        directory.add_public_key("uni", "PEM 1", 6)
+    for number in range(2, 9):
+        directory.add_public_key("uni", f"PEM {number}", 7)
+    with pytest.raises(AlreadyExists, match="8 public keys in use"):
+        directory.add_public_key("uni", "PEM 9", 8)
+    directory.add_public_key("uni", "PEM 9", 9)  # the first one has expired
+
+
+def test_what_a_token_may_claim_is_kept_and_changed(directory: Directory) -> None:
+    directory.create_institution("uni", "Uni", 1)
+    made = directory.create_license_type("uni", "course", "Course", 2)
+    assert (made.token_allowance, made.token_models) == (None, False)
+    changed = directory.update_license_type(
+        "course", 3, lambda row: replace(row, token_allowance=5, token_models=True)
+    )
+    assert directory.license_type("course") == changed
+    assert (changed.token_allowance, changed.token_models) == (5, True)
 
 
 def test_a_licence_types_limits_are_kept_and_changed(directory: Directory) -> None:

@@ -109,12 +109,22 @@ def _accept_days(found: object) -> Any:
     return found if found == "default" else RETENTION_DAYS.accept(found)
 
 
+def _accept_allowance(found: object) -> Any:
+    return found if found == "none" else _credits.accept(found)
+
+
+def _read_allowance(value: str) -> object:
+    return value if value == "none" else _credits.from_text(value)
+
+
 _plain_alias = text("an alias of lower-case letters, digits, ., _ and -", r"[a-z0-9][a-z0-9._-]{0,63}")
 
 ALIAS = Judged("alias", Kind(_plain_alias.wants, _accept_alias))
 UNIQUE_ID = Judged("id", text("1 to 200 printable characters without spaces", r"[!-~]{1,200}"))
 NAME = Judged("name", text("1 to 200 printable characters", r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}"))
-CREDITS = Judged("credits", scaled("credits above 0, with 6 decimals at most", 6, 10**9, zero=False))
+_credits = scaled("credits above 0, with 6 decimals at most", 6, 10**9, zero=False)
+CREDITS = Judged("credits", _credits)
+TOKEN_ALLOWANCE = Judged("credits", Kind(f"{_credits.wants}, or 'none'", _accept_allowance, _read_allowance))
 RETENTION = Judged(
     "days", Kind(f"{RETENTION_DAYS.wants}, or 'default'", _accept_days, RETENTION_DAYS.from_text)
 )

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import click
 from msgspec.structs import replace
 
-from quantized.cli.arguments import ALIAS, CREDITS, FACTOR, NAME, RETENTION
+from quantized.cli.arguments import ALIAS, CREDITS, FACTOR, NAME, RETENTION, TOKEN_ALLOWANCE
 from quantized.cli.directory import open_directory
 from quantized.cli.output import show, show_all
 from quantized.cli.records import DatabaseGroup
@@ -81,6 +81,18 @@ _retention_option = click.option(
     metavar="DAYS",
     help="For how long; 0 is for ever, 'default' is what the settings say.",
 )
+_token_allowance_option = click.option(
+    "--token-allowance",
+    type=TOKEN_ALLOWANCE,
+    metavar="CREDITS",
+    help="The most that a signed token may claim for the licence it makes; 'none': no token may claim any.",
+)
+_token_models_option = click.option(
+    "--token-models/--no-token-models",
+    "token_models",
+    default=None,
+    help="Whether a signed token may narrow the models (it may not unless told so).",
+)
 _markup_option = click.option("--markup", type=FACTOR, help="A factor on every catalogue rate, such as 1.2.")
 
 
@@ -97,6 +109,8 @@ _markup_option = click.option("--markup", type=FACTOR, help="A factor on every c
 )
 @_store_option
 @_retention_option
+@_token_allowance_option
+@_token_models_option
 @json_option
 @pass_shell
 def create(  # noqa: PLR0913, PLR0917  one for each option
@@ -111,6 +125,8 @@ def create(  # noqa: PLR0913, PLR0917  one for each option
     unlimited: bool,
     stores: bool | None,
     retention_days: int | Literal["default"] | None,
+    token_allowance: int | Literal["none"] | None,
+    token_models: bool | None,
     as_json: bool,
 ) -> None:
     """Make a licence type of an institution."""
@@ -128,6 +144,8 @@ def create(  # noqa: PLR0913, PLR0917  one for each option
         stores_responses=stores is not False,
         retention_days=_days(retention_days),
         allowed_models=_allowed(models),
+        token_allowance=_allowance(token_allowance),
+        token_models=token_models is True,
     )
     show(license_type_record(row), as_json=as_json)
 
@@ -173,6 +191,8 @@ def show_(shell: Shell, type_: str, as_json: bool) -> None:
 @click.option("--credits", "credits_", type=CREDITS, help="What licences made from now on begin with.")
 @_store_option
 @_retention_option
+@_token_allowance_option
+@_token_models_option
 @json_option
 @pass_shell
 def update(  # noqa: PLR0913, PLR0917  one for each option
@@ -186,6 +206,8 @@ def update(  # noqa: PLR0913, PLR0917  one for each option
     credits_: int | None,
     stores: bool | None,
     retention_days: int | Literal["default"] | None,
+    token_allowance: int | Literal["none"] | None,
+    token_models: bool | None,
     as_json: bool,
 ) -> None:
     """Change a licence type. It counts for requests that begin a few seconds later."""
@@ -194,10 +216,13 @@ def update(  # noqa: PLR0913, PLR0917  one for each option
         "markup_bp": markup,
         "default_credits": credits_,
         "stores_responses": stores,
+        "token_models": token_models,
     }
     changes: dict[str, Any] = {field: value for field, value in said.items() if value is not None}
     if retention_days is not None:
         changes["retention_days"] = _days(retention_days)
+    if token_allowance is not None:
+        changes["token_allowance"] = _allowance(token_allowance)
     if models is not None:
         changes["allowed_models"] = _allowed(models)
     if not changes and not rates and not drop_rates:
@@ -216,6 +241,10 @@ def update(  # noqa: PLR0913, PLR0917  one for each option
 
 def _days(said: int | Literal["default"] | None) -> int | None:
     return None if said == "default" else said
+
+
+def _allowance(said: int | Literal["none"] | None) -> int | None:
+    return None if said == "none" else said
 
 
 def _allowed(patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:

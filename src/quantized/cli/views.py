@@ -51,6 +51,8 @@ def license_type_record(row: LicenseType) -> Record:
         "stores_responses": row.stores_responses,
         "retention_days": row.retention_days,
         "limits": {name: limit for name, limit in asdict(row.limits).items() if limit is not None},
+        "token_allowance_micro_credits": row.token_allowance,
+        "token_models": row.token_models,
         "created_at": iso_time(row.created_at),
         "updated_at": iso_time(row.updated_at),
     }

@@ -85,7 +85,7 @@ class Directory:
     def add_public_key(
         self, institution: str, pem: str, now: int, *, kid: str | None = None, expires_at: int | None = None
     ) -> PublicKey:
-        """Raises AlreadyExists where the institution has one with this `kid`."""
+        """Raises AlreadyExists where the institution has it, or one with this `kid`, or too many."""
         with self._writing() as connection:
             owner = rows.find_institution(connection, institution).id
             key_id = mint_id("pub", now)
@@ -118,6 +118,8 @@ class Directory:
         retention_days: int | None = None,
         allowed_models: tuple[str, ...] | None = None,
         limits: Limits | None = None,
+        token_allowance: int | None = None,
+        token_models: bool = False,
     ) -> LicenseType:
         """Raises AlreadyExists."""
         with self._writing() as connection:
@@ -136,6 +138,8 @@ class Directory:
                 retention_days=retention_days,
                 allowed_models=allowed_models,
                 limits=limits or Limits(),
+                token_allowance=token_allowance,
+                token_models=token_models,
             )
             return rows.insert_license_type(connection, row)
 
@@ -173,6 +177,8 @@ class Directory:
                 retention_days=new.retention_days,
                 allowed_models=rows.encode_models(new.allowed_models),
                 **asdict(new.limits),
+                token_allowance=new.token_allowance,
+                token_models=new.token_models,
                 # Rates are cached by this time, so that it must never stay the same.
                 updated_at=max(now, old.updated_at + 1),
             )

@@ -9,12 +9,13 @@ from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Column, Connection, Row, Select, Table, func, insert, select, update
+from sqlalchemy import Column, Connection, Row, Select, Table, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from quantized.core.ports import Override
 from quantized.storage import schema
 from quantized.storage.directory_faults import AlreadyExists, Ambiguous, NotFound
+from quantized.storage.tokens import MOST_PUBLIC_KEYS
 
 _SHORTEST_PREFIX = 4
 _MOST_CANDIDATES = 5
@@ -51,7 +52,8 @@ class Limits(Struct, frozen=True):
 
 class LicenseType(Struct, frozen=True):
     """`default_credits` (micro-credits) and `unlimited` are what its licences begin with. `retention_days` as
-    in `core.ports.Caller`, `allowed_models` as in `core.ports.Terms`."""
+    in `core.ports.Caller`, `allowed_models` as in `core.ports.Terms`, `token_allowance` and `token_models` as
+    in `storage.tokens.TokenTerms`."""
 
     id: str
     institution_id: str
@@ -67,6 +69,8 @@ class LicenseType(Struct, frozen=True):
     retention_days: int | None = None
     allowed_models: tuple[str, ...] | None = None
     limits: Limits = Limits()
+    token_allowance: int | None = None
+    token_models: bool = False
 
 
 class License(Struct, frozen=True):
@@ -154,6 +158,8 @@ def read_license_type(row: Row[Any]) -> LicenseType:
             parallel_requests=row.parallel_requests,
             output_tokens_per_request=row.output_tokens_per_request,
         ),
+        token_allowance=row.token_allowance,
+        token_models=row.token_models,
     )
 
 
@@ -248,6 +254,20 @@ def insert_institution(connection: Connection, alias: str, name: str, now: int) 
 
 
 def insert_public_key(connection: Connection, row: PublicKey) -> PublicKey:
+    """Raises AlreadyExists for a key that the institution has, for its `kid`, and for one more than can be in
+    use."""
+    table = schema.public_key.c
+    of_institution = public_keys.where(table.institution_id == row.institution_id)
+    for same in read_all(connection, of_institution.where(table.pem == row.pem), read_public_key):
+        raise AlreadyExists(f"the institution has this public key already: {same.id}")
+    in_use = of_institution.where(
+        table.active, or_(table.expires_at.is_(None), table.expires_at > row.created_at)
+    )
+    if len(read_all(connection, in_use, read_public_key)) >= MOST_PUBLIC_KEYS:
+        raise AlreadyExists(
+            f"the institution has {MOST_PUBLIC_KEYS} public keys in use, and no more are tried; "
+            "deactivate one first"
+        )
     what = f"a public key {row.kid!r} of this institution"
     _insert(connection, schema.public_key, what, msgspec.structs.asdict(row))
     return row
