@@ -83,8 +83,7 @@ class Operator:
 
     def _refund(self) -> None:
         charged = [hold_id for hold_id, life in self._model.lives.items() if life.receipt is not None]
-        refund = getattr(giving, "refund", None)
-        if not charged or refund is None:
+        if not charged:
             return
         self._number += 1
         entry_id, hold_id = f"refund-{self._number}", self._random.choice(charged)
@@ -93,8 +92,8 @@ class Operator:
             expected = self._model.refund(entry_id, hold_id, amount)
             found: Outcome
             try:
-                refunded = refund(
-                    self._world.url, entry_id=entry_id, hold_id=hold_id, amount=amount,
+                refunded = giving.refund(
+                    self._world.url, entry_id=entry_id, request=hold_id, amount=amount,
                     reason="because", actor="operator", now_ms=self._world.now_ms(),
                 )  # fmt: skip
                 found = ("refunded", refunded.amount, refunded.remaining)

@@ -17,6 +17,10 @@ class Plan(Struct, frozen=True):
     requests_per_second: float
     transaction: float
     """The usual time of one."""
+    batch: int = 512
+    """The most verbs in one."""
+    capacity: int = 10_000
+    """Verbs that a ledger lets wait before it takes no more holds."""
     refused: float = 0.0
     """The chance that a transaction fails and nothing is written."""
     answer_lost: float = 0.0
@@ -89,6 +93,8 @@ def _draw(seed: str) -> Plan:
         licenses=random.choice([1, 2, 4]),
         requests_per_second=random.choice([3.0, 12.0, 50.0]),
         transaction=random.choice([0.0005, 0.003, 0.05]),
+        batch=random.choice([512, 512, 3]),
+        capacity=random.choice([10_000, 10_000, 8]),
         refused=perhaps(0.05),
         answer_lost=perhaps(0.05),
         slow=perhaps(0.01),

@@ -96,6 +96,8 @@ class Gateway:
         self.ledger = GroupCommitLedger(
             writing,
             self.clock,
+            capacity=world.plan.capacity,
+            batch=world.plan.batch,
             writer=lambda _, clock, flushed: SimulatedWriter(writing, clock, flushed, world.weather, world),
         )
         sweeper = Sweeper(self.ledger, store(), self.clock)

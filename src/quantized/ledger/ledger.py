@@ -18,9 +18,6 @@ from quantized.storage.records import LedgerStore
 
 _log = logging.getLogger("quantized.ledger")
 
-_BATCH = 512
-"""Verbs in one transaction, so that nobody's wait depends on how many others there are."""
-
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two tries while the database does not take a batch."""
 
@@ -43,9 +40,10 @@ class GroupCommitLedger:
     """`core.ports.Ledger`. Made and used inside one running event loop; `close` ends it.
 
     Nobody waits longer than `patience` seconds. A hold that is not taken by then is not taken at all, and
-    one that the database may have taken is released again. A settlement or release is tried until the database takes it.
-    At most `capacity` verbs wait; beyond that no hold is accepted. (Ends of holds always are: there cannot be
-    more of them than there were holds.)
+    one that the database may have taken is released again. A settlement or release is tried until the
+    database takes it. At most `capacity` verbs wait; beyond that no hold is accepted. (Ends of holds always
+    are: there cannot be more of them than there were holds.) At most `batch` verbs share a transaction, so
+    that nobody's wait depends on how many others there are.
     """
 
     def __init__(
@@ -55,10 +53,12 @@ class GroupCommitLedger:
         *,
         patience: float = 1.8,
         capacity: int = 10_000,
+        batch: int = 512,
         writer: WriterMaker = WriterThread,
     ) -> None:
         self._patience = patience
         self._capacity = capacity
+        self._batch = batch
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Said] = []
         self._under_way: list[_Said] = []
@@ -125,7 +125,7 @@ class GroupCommitLedger:
 
     def _flush(self) -> None:
         self._next_flush = None
-        self._under_way, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+        self._under_way, self._waiting = self._waiting[: self._batch], self._waiting[self._batch :]
         if self._under_way:
             for said in self._under_way:
                 said.tried = True
