@@ -1,14 +1,13 @@
 """Databases of both kinds, for every room whose tests keep something in one."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from database_copies import PostgresDatabases, Templates, run_databases
-
-KINDS = ("sqlite", "postgresql")
+from database_copies import ADMIN, KINDS, PostgresDatabases, Templates, run_databases
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +17,7 @@ def postgres(
     """PostgreSQL databases, on a server that is started when somebody first asks for one."""
     base = tmp_path_factory.getbasetemp()
     shared = (base if worker_id == "master" else base.parent) / "postgres"
+    admin_url = os.environ.get(ADMIN)  # now, because tests empty the environment
     lock = threading.Lock()
     opened: list[PostgresDatabases] = []
     with ExitStack() as stack:
@@ -26,7 +26,7 @@ def postgres(
             with lock:
                 if not opened:
                     shared.mkdir(exist_ok=True)
-                    opened.append(stack.enter_context(run_databases(shared)))
+                    opened.append(stack.enter_context(run_databases(admin_url, shared)))
                 return opened[0]
 
         yield databases

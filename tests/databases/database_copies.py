@@ -1,6 +1,5 @@
 """Databases for tests, SQLite's and PostgreSQL's, each a copy of a template that is migrated once."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -13,6 +12,8 @@ from postgres_server import shared_url
 from psycopg.sql import SQL, Identifier
 
 from quantized.storage.migrate import migrate
+
+KINDS = ("sqlite", "postgresql")
 
 ADMIN = "QUANTIZED_TEST_POSTGRES_URL"
 """Names the environment variable that points the tests at another server. Its user may make databases."""
@@ -66,9 +67,10 @@ class PostgresDatabases:
 
 
 @contextmanager
-def run_databases(shared: Path) -> Iterator[PostgresDatabases]:
-    """Databases on the server that all workers of a test run share, each giving the same folder."""
-    databases = PostgresDatabases(os.environ.get(ADMIN) or shared_url(shared))
+def run_databases(admin_url: str | None, shared: Path) -> Iterator[PostgresDatabases]:
+    """Databases on the server at the URL; else on one that all workers of a test run share, each giving the
+    same folder."""
+    databases = PostgresDatabases(admin_url or shared_url(shared))
     with closing(databases):
         yield databases
 

@@ -20,6 +20,20 @@ class Plain:
         cursor: Any = self._connection.execute(self._database.statement(statement), values)
         return [] if cursor.description is None else cursor.fetchall()
 
+    def named(self, statement: str, *values: Value) -> list[dict[str, Any]]:
+        """The rows that the statement finds, by the names of their columns."""
+        cursor: Any = self._connection.execute(self._database.statement(statement), values)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """All that is read in it is of one unchanging state."""
+        for statement in self._database.begin_reading:
+            self(statement)
+        yield
+        self("COMMIT")
+
     def many(self, statements: str) -> None:
         """Statements that end with a semicolon each, without values and without a semicolon in a text."""
         for statement in filter(None, map(str.strip, statements.split(";"))):

@@ -1,6 +1,7 @@
 """The one key that is kept in clear: the first, so that a newcomer can be shown it again.
 
-It lies in a file beside the database that only the file's owner may read.
+It lies in a file that only the file's owner may read: beside the database, or below `var` where the database
+is a server's.
 """
 
 import fcntl
@@ -30,8 +31,9 @@ class FirstKeyFile:
         os.fsync(self._file.fileno())
 
 
-def first_key_path(database: Path) -> Path:
-    return database.with_name(f"{database.name}.first-key")
+def first_key_path(belongings: Path) -> Path:
+    """`belongings` as `storage.database.Database` has it."""
+    return belongings.with_name(f"{belongings.name}.first-key")
 
 
 @contextmanager
@@ -40,6 +42,7 @@ def first_key_file(path: Path) -> Iterator[FirstKeyFile]:
 
     Raises OSError.
     """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "r+", encoding="ascii", errors="replace") as file:
         os.fchmod(descriptor, 0o600)

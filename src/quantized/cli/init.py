@@ -15,11 +15,11 @@ from quantized.cli.records import DatabaseCommand
 from quantized.cli.shell import Shell, json_option, pass_shell, print_json
 from quantized.ledger.credits import grant
 from quantized.settings import Settings
+from quantized.storage.database import database
 from quantized.storage.directory import Directory, Founding, FoundingPlan, NewKey
 from quantized.storage.directory_rows import Key, License
 from quantized.storage.engine import open_engine
 from quantized.storage.migrate import is_current, migrate
-from quantized.storage.sqlite import sqlite_path
 
 _DEMO_MODEL = "quantized/demo"
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared with, not bound to
@@ -42,13 +42,13 @@ def init(shell: Shell, credits_: int, as_json: bool) -> None:
     """Prepare the database, and print a key and a call to try it with.
 
     On first use this makes an institution, a licence type, a licence with credits and a key. That one key is
-    kept in a file beside the database, readable by its owner alone, so that this can be repeated: it then
-    changes nothing, but for a key in the place of one that no longer works.
+    kept in a file beside the database (in var/ for PostgreSQL), readable by its owner alone, so that this can
+    be repeated: it then changes nothing, but for a key in the place of one that no longer works.
     """
     settings = shell.settings(need_keys=True)
     if not is_current(settings.database_url):
         migrate(settings.database_url)
-    path = first_key_path(sqlite_path(settings.database_url))
+    path = first_key_path(database(settings.database_url).belongings)
     try:
         with first_key_file(path) as kept:
             first = _first(shell, settings.database_url, kept, credits_)

@@ -72,10 +72,15 @@ class Database(Protocol):
         """Whether it failed because the server had gone meanwhile, so that another may do."""
 
 
+def is_postgres(url: str) -> bool:
+    """Everything else is SQLite's to judge."""
+    return url.partition("://")[0] in ("postgresql", "postgres")
+
+
 def database(url: str) -> Database:
     """Raises DatabaseUnusable for a URL that cannot work."""
     # Each driver is imported by whoever uses it: PostgreSQL's takes longer than the rest of a start.
-    if url.partition("://")[0] in ("postgresql", "postgres"):
+    if is_postgres(url):
         from quantized.storage.postgres import PostgresDatabase  # noqa: PLC0415
 
         return PostgresDatabase(url)

@@ -97,7 +97,7 @@ class PostgresDatabase:
         """Raises DatabaseUnusable for a URL that cannot work. What it says holds no password."""
         parameters = _parameters(url)
         self.name = _place(parameters)
-        self.belongings = Path("var") / quote(self.name.replace(" ", "-"), safe="")
+        self.belongings = Path("var") / quote(self.name.replace(" at ", "@"), safe="@ ")
         self._url = url
 
     def exists(self) -> bool:
