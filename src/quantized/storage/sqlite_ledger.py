@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -38,6 +39,12 @@ _HOLD_COLUMNS = (
 _insert_holds = insertion("hold", _HOLD_COLUMNS)
 _insert_entries = insertion("ledger_entry", ENTRY_COLUMNS)
 _insert_usage = insertion("usage_record", USAGE_COLUMNS)
+
+_PAUSE_SECONDS, _LONG_PAUSE_SECONDS = 0.000_3, 0.005
+"""Between two tries to begin while another process writes. SQLite's own pauses grow to 100 ms, so that of two
+busy processes one waits hundreds of times as long as the other's transactions take. After _LONG_WAIT_SECONDS
+it is somebody else's longer work that we wait for."""
+_LONG_WAIT_SECONDS = 0.02
 
 # Without the sync a commit takes 0.1 ms, with it 1 to 2. A later sync covers what was written before it.
 _BEGIN = "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE"
@@ -92,7 +99,13 @@ class SqliteLedgerStore:
     ) -> None:
         self._attempt(
             lambda connection: transact(
-                connection, needs, decide, now_ms=now_ms, durable=durable, owner=self._owner
+                connection,
+                needs,
+                decide,
+                now_ms=now_ms,
+                durable=durable,
+                owner=self._owner,
+                busy_seconds=self._busy_seconds,
             )
         )
 
@@ -130,6 +143,8 @@ class SqliteLedgerStore:
             self.close()
         if self._connection is None:
             self._connection = connect(self._url, busy_seconds=self._busy_seconds, create=False)
+            # From here on it is ours to wait.
+            self._connection.execute("PRAGMA busy_timeout = 0")
             self._file = file
         return self._connection
 
@@ -142,10 +157,10 @@ def transact(
     now_ms: int,
     durable: bool,
     owner: str | None = None,
+    busy_seconds: float = 0,
 ) -> None:
     """`storage.records.LedgerStore.transact`, with SQLite's own exceptions."""
-    # A script, because the pragma acts when it is compiled, and a lone statement is compiled only once.
-    connection.executescript(_BEGIN_DURABLE if durable else _BEGIN)
+    _begin(connection, _BEGIN_DURABLE if durable else _BEGIN, busy_seconds)
     try:
         _write(connection, decide(_read(connection, needs)), now_ms, owner)
         connection.execute("COMMIT")
@@ -154,6 +169,23 @@ def transact(
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _begin(connection: sqlite3.Connection, script: str, busy_seconds: float) -> None:
+    """Waits about so long for other processes' transactions."""
+    waited = 0.0
+    while True:
+        try:
+            # A script, because the pragma acts when it is compiled, and a lone statement is compiled once.
+            connection.executescript(script)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or waited >= busy_seconds:
+                raise
+        else:
+            return
+        pause = _PAUSE_SECONDS if waited < _LONG_WAIT_SECONDS else _LONG_PAUSE_SECONDS
+        threading.Event().wait(pause)
+        waited += pause
 
 
 def _select(connection: sqlite3.Connection, statement: str, ids: Sequence[str], of: type[T]) -> list[T]:
