@@ -1,15 +1,13 @@
 """`quantized usage`."""
 
-import csv
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import click
 from msgspec.structs import asdict
 
 from quantized.cli.arguments import MOMENT, Moment
-from quantized.cli.output import Record, iso_time, show_all
+from quantized.cli.output import Record, iso_time, print_csv, show_all
 from quantized.cli.records import DatabaseCommand, database_url
 from quantized.cli.shell import Shell, json_option, pass_shell
 from quantized.storage.directory import Directory
@@ -63,8 +61,6 @@ _ENTRY_COLUMNS = (
     "charged_micro_credits",
     "overrun_micro_credits",
 )
-# A spreadsheet takes what begins with one of these for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @click.command(cls=DatabaseCommand)
@@ -120,7 +116,7 @@ def usage(  # noqa: PLR0913, PLR0917  one for each option
         fields = columns = (*_GROUP_FIELDS[by], *_SUMS)
         records = (_total_record(total, by) for total in usage_totals(engine, by, wanted))
     if as_csv:
-        _print_csv(fields, records)
+        print_csv(fields, records)
     else:
         show_all(list(records), columns, as_json=as_json, empty="Nothing was used.")
 
@@ -144,17 +140,3 @@ def _entry_record(entry: UsageEntry) -> Record:
     record["charged_micro_credits"] = record.pop("charged")
     record["overrun_micro_credits"] = record.pop("overrun")
     return {field: record[field] for field in _ENTRY_FIELDS}
-
-
-def _print_csv(fields: Sequence[str], records: Iterable[Record]) -> None:
-    """Rows leave as they are read: years of requests need no memory."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(fields)
-    for record in records:
-        writer.writerow([_csv_cell(record[field]) for field in fields])
-
-
-def _csv_cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return "" if value is None else value
