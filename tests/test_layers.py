@@ -51,6 +51,7 @@ SOLE_IMPORTERS = {
     "click": {"cli"},
     "rich": {"cli"},
     "botocore": {"providers"},
+    "cryptography": {"auth"},
 }
 
 

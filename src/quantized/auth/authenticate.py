@@ -59,7 +59,7 @@ class Authenticator:
         now = self._clock.monotonic()
         known = self._known.get(key_digest)
         if known is not None and now < known.until and hmac.compare_digest(known.record.digest, key_digest):
-            return self._judged(known.record)
+            return judge_record(known.record, self._clock.now_ms())
         refused = self._refused.get(key_digest)
         if refused is not None and now < refused.until:
             raise Unauthenticated(cause=refused.cause)
@@ -76,7 +76,7 @@ class Authenticator:
             record = await self._find(credential, key_digest)
             if record is None or not hmac.compare_digest(record.digest, key_digest):
                 raise Unauthenticated(cause="unknown key")
-            caller = self._judged(record)
+            caller = judge_record(record, self._clock.now_ms())
         except Unauthenticated as refusal:
             self._known.pop(key_digest, None)
             _remember(self._refused, key_digest, _Refused(until, refusal.cause or ""))
@@ -101,24 +101,28 @@ class Authenticator:
         if not question.cancelled():
             question.exception()  # whoever asked may have left; the answer counts as heard
 
-    def _judged(self, record: KeyRecord) -> Caller:
-        if not record.active:
-            raise Unauthenticated(cause=f"key {record.caller.key_id} is deactivated")
-        if record.expires_at is not None and record.expires_at <= self._clock.now_ms():
-            raise Unauthenticated(cause=f"key {record.caller.key_id} has expired")
-        if not record.license_active:
-            raise Unauthenticated(cause=f"licence {record.caller.license_id} is deactivated")
-        if record.issuer is not None:
-            self._judge_issuer(record.issuer, record.caller.key_id)
-        return record.caller
 
-    def _judge_issuer(self, issuer: Issuer, key_id: str) -> None:
-        if issuer.revoked:
-            raise Unauthenticated(cause=f"the token of key {key_id} is revoked")
-        if not issuer.active:
-            raise Unauthenticated(cause=f"public key {issuer.public_key_id} is deactivated")
-        if issuer.expires_at is not None and issuer.expires_at <= self._clock.now_ms():
-            raise Unauthenticated(cause=f"public key {issuer.public_key_id} has expired")
+def judge_record(record: KeyRecord, now_ms: int) -> Caller:
+    """Whoever the credential is of. Raises Unauthenticated where it does not count at this time."""
+    key_id = record.caller.key_id
+    if not record.active:
+        raise Unauthenticated(cause=f"key {key_id} is deactivated")
+    if record.expires_at is not None and record.expires_at <= now_ms:
+        raise Unauthenticated(cause=f"key {key_id} has expired")
+    if not record.license_active:
+        raise Unauthenticated(cause=f"licence {record.caller.license_id} is deactivated")
+    if record.issuer is not None:
+        _judge_issuer(record.issuer, key_id, now_ms)
+    return record.caller
+
+
+def _judge_issuer(issuer: Issuer, key_id: str, now_ms: int) -> None:
+    if issuer.revoked:
+        raise Unauthenticated(cause=f"the token of key {key_id} is revoked")
+    if not issuer.active:
+        raise Unauthenticated(cause=f"public key {issuer.public_key_id} is deactivated")
+    if issuer.expires_at is not None and issuer.expires_at <= now_ms:
+        raise Unauthenticated(cause=f"public key {issuer.public_key_id} has expired")
 
 
 def _bearer(authorization: str | None) -> str:

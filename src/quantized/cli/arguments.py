@@ -7,7 +7,7 @@ from typing import Any
 import click
 from msgspec import Struct
 
-from quantized.settings_schema import MARKUP, RETENTION_DAYS
+from quantized.settings_schema import MARKUP, MODEL_ID, RETENTION_DAYS
 from quantized.settings_values import Kind, Unfit, scaled, text
 
 _SPAN = re.compile(r"([1-9][0-9]{0,5})([smhd])")
@@ -129,5 +129,6 @@ RETENTION = Judged(
     "days", Kind(f"{RETENTION_DAYS.wants}, or 'default'", _accept_days, RETENTION_DAYS.from_text)
 )
 FACTOR = Judged("factor", MARKUP)
+MODEL_PATTERN = Judged("pattern", text("a model's name, or a pattern of names", MODEL_ID.pattern))
 SPAN = Span()
 MOMENT = MomentType()

@@ -5,6 +5,7 @@ import click
 from quantized.cli.arguments import ALIAS, NAME
 from quantized.cli.directory import open_directory
 from quantized.cli.output import show, show_all
+from quantized.cli.public_keys import key as public_keys
 from quantized.cli.records import DatabaseGroup
 from quantized.cli.shell import Shell, json_option, pass_shell
 from quantized.cli.views import institution_record
@@ -13,6 +14,9 @@ from quantized.cli.views import institution_record
 @click.group(cls=DatabaseGroup)
 def institution() -> None:
     """Institutions: whoever hands out licences."""
+
+
+institution.add_command(public_keys)
 
 
 @institution.command()

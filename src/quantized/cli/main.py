@@ -25,6 +25,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "license": ("quantized.cli.licenses", "Licences and their credits."),
     "key": ("quantized.cli.keys", "API keys."),
     "ledger": ("quantized.cli.ledger", "The books: verify them, show an account's statement."),
+    "jwt": ("quantized.cli.jwt", "Signed tokens: keys for them, one to try, why one is refused."),
     "usage": ("quantized.cli.usage", "What was used, as a table, CSV or JSON."),
     "models": ("quantized.cli.models", "The models that can be called, and their rates."),
 }

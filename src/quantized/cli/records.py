@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from quantized.cli.shell import Shell
-from quantized.core.errors import InsufficientCredits, LedgerUnavailable
+from quantized.core.errors import Fault, InsufficientCredits, LedgerUnavailable
 from quantized.ledger.rules import LedgerMisuse
 from quantized.storage.database import DatabaseUnusable, database
 from quantized.storage.directory_faults import DirectoryFault, NotFound
@@ -36,6 +36,8 @@ class DatabaseCommand(click.Command):
             raise click.ClickException(f"the licence has not that much left: {error.cause}") from error
         except LedgerUnavailable as error:
             raise click.ClickException(f"the database did not answer, try again: {error.cause}") from error
+        except Fault as error:
+            raise click.ClickException(error.message) from error
 
 
 class DatabaseGroup(click.Group):

@@ -1,0 +1,39 @@
+"""An administrative act, said on the command line by whoever can open the database."""
+
+import getpass
+import platform
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from quantized.administration.actor import command_line
+from quantized.administration.administration import Administration
+from quantized.administration.verbs import Listing, Verb
+from quantized.cli.records import database_url
+from quantized.cli.shell import Shell
+
+R = TypeVar("R")
+
+
+def act(shell: Shell, verb: Verb[R]) -> R:
+    """What the verb is answered with. Raises as `database_url` and `Administration.do` do."""
+    actor = command_line(_user(), platform.node() or "localhost")
+    return Administration(database_url(shell), shell.clock).do(actor, verb)
+
+
+def every(shell: Shell, listing: Listing[R]) -> list[R]:
+    """All pages of a listing. Raises as `act` does."""
+    found: list[R] = []
+    while True:
+        page = act(shell, listing)
+        found += page.data
+        if page.next_cursor is None:
+            return found
+        listing = replace(listing, cursor=page.next_cursor)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as containers have them
+        return "unknown"
