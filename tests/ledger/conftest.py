@@ -1,4 +1,3 @@
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,14 +8,12 @@ from quantized.storage.migrate import migrate
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty, migrated database to copy: migrating takes half a second."""
+    """An empty, migrated SQLite database to copy: migrating takes half a second."""
     path = tmp_path_factory.mktemp("template") / "template.db"
     migrate(url_of(path))
     return path
 
 
 @pytest.fixture
-def url(template: Path, tmp_path: Path) -> str:
-    path = tmp_path / "ledger.db"
-    shutil.copy(template, path)
-    return url_of(path)
+def url(database_url: str) -> str:
+    return database_url

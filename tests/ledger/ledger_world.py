@@ -3,19 +3,20 @@
 import asyncio
 import itertools
 import json
-import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from plain_sql import Plain, plainly
 
 from quantized.core.ports import Charge, HoldOrder
 from quantized.core.usage import Usage
 from quantized.ledger.credits import grant
 from quantized.ledger.ledger import GroupCommitLedger
-from quantized.storage.sqlite import connect
-from quantized.storage.sqlite_ledger import SqliteLedgerStore
+from quantized.storage.database import Value
+from quantized.storage.stores import ledger_store
 
 NOW = 1_700_000_000_000
 _numbers = itertools.count(1)
@@ -41,16 +42,19 @@ def url_of(path: Path) -> str:
 def add_license(
     url: str, license_id: str, balance: int = 0, *, unlimited: bool = False, active: bool = True
 ) -> str:
-    with closing(connect(url)) as connection:
-        connection.execute("INSERT OR IGNORE INTO institution VALUES ('i', 'i', 'I', 0)")
-        connection.execute(
-            "INSERT OR IGNORE INTO license_type (id, institution_id, alias, name, created_at, updated_at)"
-            " VALUES ('t', 'i', 't', 'T', 0, 0)"
+    with plainly(url) as sql:
+        sql("INSERT INTO institution VALUES ('i', 'i', 'I', 0) ON CONFLICT DO NOTHING")
+        sql(
+            "INSERT INTO license_type (id, institution_id, alias, name, created_at, updated_at)"
+            " VALUES ('t', 'i', 't', 'T', 0, 0) ON CONFLICT DO NOTHING"
         )
-        connection.execute(
+        sql(
             "INSERT INTO license (id, license_type_id, unique_id, name, unlimited, active, created_at)"
             " VALUES (?, 't', ?, 'L', ?, ?, 0)",
-            (license_id, license_id, unlimited, active),
+            license_id,
+            license_id,
+            unlimited,
+            active,
         )
     if balance:
         grant(
@@ -114,7 +118,7 @@ def charge(hold_id: str, license_id: str, price: int, *, user_id: str | None = N
 async def ledger_on(
     url: str, clock: SetClock | None = None, *, busy_seconds: float = 1.0, **options: Any
 ) -> AsyncIterator[GroupCommitLedger]:
-    store = SqliteLedgerStore(url, busy_seconds=busy_seconds)
+    store = ledger_store(url, busy_seconds=busy_seconds)
     ledger = GroupCommitLedger(store, clock or SetClock(), **options)
     try:
         yield ledger
@@ -122,14 +126,9 @@ async def ledger_on(
         await ledger.close()
 
 
-def query(url: str, statement: str, *values: object) -> list[Any]:
-    with closing(connect(url)) as connection:
-        return select(connection, statement, *values)
-
-
-def select(connection: sqlite3.Connection, statement: str, *values: object) -> list[Any]:
-    connection.row_factory = sqlite3.Row
-    return [dict(row) for row in connection.execute(statement, values)]
+def query(url: str, statement: str, *values: Value) -> list[dict[str, Any]]:
+    with plainly(url) as sql:
+        return sql.named(statement, *values)
 
 
 def audit(url: str) -> dict[str, tuple[int, int, int]]:
@@ -137,18 +136,14 @@ def audit(url: str) -> dict[str, tuple[int, int, int]]:
 
     Returns (granted, used, held) of each licence. Raises AssertionError.
     """
-    accounts = {}
-    with closing(connect(url)) as connection:
-        connection.execute("BEGIN")  # one moment for all of it
-        for row in select(connection, "SELECT * FROM license"):
-            accounts[row["id"]] = audit_license(connection, row)
-    return accounts
+    with plainly(url) as sql, sql.one_moment():
+        return {row["id"]: audit_license(sql, row) for row in sql.named("SELECT * FROM license")}
 
 
-def audit_license(connection: sqlite3.Connection, row: dict[str, Any]) -> tuple[int, int, int]:
-    entries = select(connection, "SELECT * FROM ledger_entry WHERE license_id = ? ORDER BY seq", row["id"])
-    holds = select(connection, "SELECT * FROM hold WHERE license_id = ?", row["id"])
-    usage = select(connection, "SELECT * FROM usage_record WHERE license_id = ?", row["id"])
+def audit_license(sql: Plain, row: dict[str, Any]) -> tuple[int, int, int]:
+    entries = sql.named("SELECT * FROM ledger_entry WHERE license_id = ? ORDER BY seq", row["id"])
+    holds = sql.named("SELECT * FROM hold WHERE license_id = ?", row["id"])
+    usage = sql.named("SELECT * FROM usage_record WHERE license_id = ?", row["id"])
     assert [entry["seq"] for entry in entries] == list(range(1, row["entries"] + 1))
     balance, head = 0, bytes(32)
     for entry in entries:

@@ -1,12 +1,13 @@
 """Random lives of many holds against the real ledger, compared with a model after every step."""
 
 import asyncio
-import shutil
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from database_copies import Templates
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -17,7 +18,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from ledger_world import SetClock, add_license, audit, charge, order, url_of
+from ledger_world import SetClock, add_license, audit, charge, order
 
 from quantized.core.errors import InsufficientCredits
 from quantized.core.ports import Hold, Receipt
@@ -25,7 +26,7 @@ from quantized.ledger.credits import grant
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.rules import HoldEnded
 from quantized.ledger.sweeper import Sweeper
-from quantized.storage.sqlite_ledger import SqliteLedgerStore
+from quantized.storage.stores import ledger_store
 
 LICENSES = ("small", "large", "unlimited")
 amounts = st.integers(0, 120)
@@ -52,14 +53,16 @@ class Taken:
 
 
 class Lives(RuleBasedStateMachine):
-    template: Path
+    templates: Templates
+    kind: str
     holds: Bundle[Taken] = Bundle("holds")
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
-        shutil.copy(self.template, self.folder / "ledger.db")
-        self.url = url_of(self.folder / "ledger.db")
+        self.resources = ExitStack()
+        folder = self.resources.enter_context(TemporaryDirectory())
+        copy = self.templates.copy(self.kind, Path(folder) / "ledger.db")
+        self.url = self.resources.enter_context(copy)
         self.clock = SetClock()
         self.accounts = {
             "small": Account(100, False),
@@ -74,12 +77,12 @@ class Lives(RuleBasedStateMachine):
         self.runner.run(self.start())
 
     async def start(self) -> None:
-        self.ledger = GroupCommitLedger(SqliteLedgerStore(self.url), self.clock)
+        self.ledger = GroupCommitLedger(ledger_store(self.url), self.clock)
 
     def teardown(self) -> None:
         self.runner.run(self.ledger.close())
         self.runner.close()
-        shutil.rmtree(self.folder)
+        self.resources.close()
 
     @rule(
         target=holds,
@@ -151,7 +154,7 @@ class Lives(RuleBasedStateMachine):
     @rule(milliseconds=st.integers(1, 30))
     def sweep(self, milliseconds: int) -> None:
         self.clock.now += milliseconds
-        store = SqliteLedgerStore(self.url)
+        store = ledger_store(self.url)
         swept = self.runner.run(Sweeper(self.ledger, store, self.clock).sweep())
         store.close()
         expired = [taken for taken in self.taken if taken.open and taken.wish.expires_at <= self.clock.now]
@@ -181,15 +184,16 @@ class Lives(RuleBasedStateMachine):
             self.accounts[taken.wish.license_id].held -= taken.amount
 
 
-def test_any_life_of_holds_keeps_the_books(template: Path) -> None:
+@pytest.mark.parametrize(("kind", "lives"), [("sqlite", 20), ("postgresql", 5)])
+def test_any_life_of_holds_keeps_the_books(templates: Templates, kind: str, lives: int) -> None:
     class OnTemplate(Lives):
         pass
 
-    OnTemplate.template = template
+    OnTemplate.templates, OnTemplate.kind = templates, kind
     run_state_machine_as_test(
         OnTemplate,
         settings=settings(
-            max_examples=20,
+            max_examples=lives,
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=list(HealthCheck),

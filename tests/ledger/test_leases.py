@@ -3,19 +3,19 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ledger_world import add_license, audit, charge, order, query, until
+from plain_sql import plainly
 
 from quantized.clock import SystemClock
 from quantized.ledger.leases import Identity, Lease, LeaseKeeper, LeaseTimes
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.storage.leases import Leases, ProcessRow
-from quantized.storage.sqlite import connect
-from quantized.storage.sqlite_ledger import SqliteLedgerStore
+from quantized.storage.stores import ledger_store
 
 ME = Identity("me", "here", "boot-1/pid:[1]", 100)
 QUICK = LeaseTimes(interval=20, term=400, gap=200)
@@ -116,7 +116,7 @@ class Gateway:
         self.me = me
         self.leases = Leases(url)
         resources.callback(self.leases.close)
-        self.ledger = GroupCommitLedger(SqliteLedgerStore(url, owner=me.id), SystemClock())
+        self.ledger = GroupCommitLedger(ledger_store(url, owner=me.id), SystemClock())
         resources.push_async_callback(self.ledger.close)
         self.keeper = LeaseKeeper(me, self.ledger, self.leases, lambda _: runs, QUICK)
 
@@ -202,11 +202,12 @@ async def test_a_process_is_forgotten_an_hour_after_its_last_sign(
     gateway = Gateway(url, Identity("me", "here", "m", 1), resources, runs=False)
     await gateway.keeper.renew()
     for age in (3_500_000, 3_700_000):
-        with closing(connect(url)) as connection:
-            connection.execute(
+        with plainly(url) as sql:
+            sql(
                 "INSERT INTO process SELECT ?, host, machine, pid, 0, seen_at - ? FROM process"
                 " WHERE id = 'me'",
-                (f"dead-{age}", age),
+                f"dead-{age}",
+                age,
             )
     await gateway.keeper.tick()
     assert {row["id"] for row in query(url, "SELECT id FROM process")} == {"me", "dead-3500000"}
@@ -218,11 +219,11 @@ async def test_a_lease_is_kept_through_an_outage(
     gateway = Gateway(url, Identity("me", "here", "m", 1), resources)
     running = asyncio.create_task(gateway.keeper.run())
     await until(lambda: query(url, "SELECT id FROM process") != [])
-    with closing(connect(url)) as connection:
-        connection.execute("ALTER TABLE process RENAME TO away")
+    with plainly(url) as sql:
+        sql("ALTER TABLE process RENAME TO away")
         await until(lambda: any("lease was not renewed" in record.getMessage() for record in caplog.records))
-        connection.execute("ALTER TABLE away RENAME TO process")
-        connection.execute("DELETE FROM process")
+        sql("ALTER TABLE away RENAME TO process")
+        sql("DELETE FROM process")
     await until(lambda: query(url, "SELECT id FROM process") != [])
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

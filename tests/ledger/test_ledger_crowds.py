@@ -1,6 +1,7 @@
 """Many at once: in one loop, in two processes, and when one of them is killed."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from ledger_world import NOW, SetClock, add_license, audit, charge, ledger_on, o
 from quantized.core.errors import InsufficientCredits
 from quantized.core.ports import Receipt
 from quantized.ledger.sweeper import Sweeper
-from quantized.storage.sqlite_ledger import SqliteLedgerStore
+from quantized.storage.stores import ledger_store
 
 SPENDER = str(Path(__file__).with_name("spender.py"))
+OURS = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+"""A child finds the modules that tests share."""
 
 
 async def test_hundreds_of_holds_share_a_small_balance_exactly(url: str) -> None:
@@ -43,7 +46,9 @@ async def test_many_licences_in_one_batch_are_kept_apart(url: str) -> None:
 def test_two_processes_never_spend_more_than_there_is(url: str) -> None:
     add_license(url, "l", 5_000)
     children = [
-        subprocess.Popen([sys.executable, SPENDER, url, name, "20"], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, SPENDER, url, name, "20"], stdout=subprocess.PIPE, text=True, env=OURS
+        )
         for name in ("a", "b")
     ]
     receipts = []
@@ -61,7 +66,7 @@ def test_two_processes_never_spend_more_than_there_is(url: str) -> None:
 def killed_in_the_middle(url: str) -> dict[str, Receipt]:
     """What a spender told before it was killed."""
     child = subprocess.Popen(
-        [sys.executable, SPENDER, url, "a", "1000000"], stdout=subprocess.PIPE, text=True
+        [sys.executable, SPENDER, url, "a", "1000000"], stdout=subprocess.PIPE, text=True, env=OURS
     )
     assert child.stdout is not None
     lines = [child.stdout.readline() for _ in range(60)]
@@ -77,7 +82,7 @@ async def test_a_killed_process_loses_nothing_and_doubles_nothing(url: str) -> N
     told = await asyncio.to_thread(killed_in_the_middle, url)
     before = audit(url)["l"]
     async with ledger_on(url) as ledger:
-        store = SqliteLedgerStore(url)
+        store = ledger_store(url)
         swept = await Sweeper(ledger, store, SetClock(NOW + 10**6)).sweep()
         store.close()
         for hold_id, receipt in list(told.items())[-5:]:

@@ -7,15 +7,15 @@ from ledger_world import SetClock, add_license, audit, charge, order, query, unt
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.ledger.ledger import GroupCommitLedger
-from quantized.storage.records import Changes, Needs, Rows
-from quantized.storage.sqlite_ledger import SqliteLedgerStore
+from quantized.storage.records import Changes, LedgerStore, Needs, OpenHold, Rows
+from quantized.storage.stores import ledger_store
 
 
-class Faltering(SqliteLedgerStore):
+class Faltering(LedgerStore):
     """Takes the first batch without saying so, and none until it is `well`."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(url)
+        self.store = ledger_store(url)
         self.well = False
         self.tries = 0
 
@@ -24,9 +24,15 @@ class Faltering(SqliteLedgerStore):
     ) -> None:
         self.tries += 1
         if self.well or self.tries == 1:
-            super().transact(needs, decide, now_ms=now_ms, durable=durable)
+            self.store.transact(needs, decide, now_ms=now_ms, durable=durable)
         if not self.well:
             raise LedgerUnavailable(cause="the connection is lost")
+
+    def expired_holds(self, now_ms: int, limit: int) -> list[OpenHold]:
+        return self.store.expired_holds(now_ms, limit)
+
+    def close(self) -> None:
+        self.store.close()
 
 
 async def test_a_hold_that_was_given_up_between_two_tries_is_given_back(url: str) -> None:
@@ -45,7 +51,7 @@ async def test_a_hold_that_was_given_up_between_two_tries_is_given_back(url: str
 
 async def test_a_charge_is_said_again_and_counts_once(url: str) -> None:
     add_license(url, "l", 100)
-    taking = GroupCommitLedger(SqliteLedgerStore(url), SetClock())
+    taking = GroupCommitLedger(ledger_store(url), SetClock())
     hold = await taking.hold(order("l", 40))
     await taking.close()
     store = Faltering(url)

@@ -2,61 +2,30 @@
 
 import asyncio
 import logging
-import resource
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from ledger_world import add_license, audit, charge, ledger_on, order, query, until
+from database_trouble import Trouble, full, locked, moved_away
+from ledger_world import add_license, audit, charge, ledger_on, order, query, until, url_of
+from plain_sql import plainly
 
 from quantized.core.errors import InsufficientCredits, LedgerUnavailable
-from quantized.storage.sqlite import connect, sqlite_path
+from quantized.storage.sqlite import sqlite_path
 
 QUICK = {"patience": 0.25, "busy_seconds": 0.02}
 
 
-@contextmanager
-def locked(url: str) -> Iterator[None]:
-    with closing(connect(url)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
-
-
-@contextmanager
-def moved_away(url: str) -> Iterator[None]:
-    path = sqlite_path(url)
-    beside = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
-    moved = [file.rename(file.with_name(f"away-{file.name}")) for file in beside if file.exists()]
-    yield
-    for file in moved:
-        file.rename(file.with_name(file.name.removeprefix("away-")))
-
-
-@contextmanager
-def full(url: str) -> Iterator[None]:
-    """No file of this process may grow beyond what the database's log has already."""
-    path = sqlite_path(url)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (path.with_name(path.name + "-wal").stat().st_size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("trouble", [locked, moved_away, full])
 async def test_requests_are_refused_and_charges_kept_until_the_database_is_back(
-    url: str, trouble: object
+    url: str, trouble: Trouble
 ) -> None:
     add_license(url, "l", 100)
-    with closing(connect(url)):  # a second connection, so that the log is not folded in meanwhile
+    with plainly(url):  # a second connection, so that the log is not folded in meanwhile
         async with ledger_on(url, **QUICK) as ledger:
             kept = await ledger.hold(order("l", 50))
-            with trouble(url):  # type: ignore[operator]
+            with trouble(url):
                 with pytest.raises(LedgerUnavailable):
                     await ledger.hold(order("l", 10))
                 with pytest.raises(LedgerUnavailable):
@@ -77,7 +46,9 @@ async def test_a_locked_database_is_waited_for_less_than_two_seconds_by_default(
             assert time.monotonic() - before < 2
 
 
-async def test_a_database_that_was_replaced_is_the_one_written_to(url: str, template: Path) -> None:
+async def test_a_file_that_was_replaced_is_the_one_written_to(template: Path, tmp_path: Path) -> None:
+    url = url_of(tmp_path / "ledger.db")
+    shutil.copy(template, sqlite_path(url))
     add_license(url, "old", 100)
     async with ledger_on(url) as ledger:
         await ledger.hold(order("old", 10))

@@ -2,12 +2,12 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from database_trouble import moved_away
 from ledger_world import NOW, SetClock, add_license, audit, charge, ledger_on, order, until
 
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.sweeper import Sweeper
-from quantized.storage.sqlite import sqlite_path
-from quantized.storage.sqlite_ledger import SqliteLedgerStore
+from quantized.storage.stores import ledger_store
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ async def ledger(url: str, clock: SetClock) -> AsyncIterator[GroupCommitLedger]:
 
 @pytest.fixture
 async def sweeper(url: str, clock: SetClock, ledger: GroupCommitLedger) -> AsyncIterator[Sweeper]:
-    store = SqliteLedgerStore(url)
+    store = ledger_store(url)
     yield Sweeper(ledger, store, clock)
     store.close()
 
@@ -60,11 +60,9 @@ async def test_it_goes_on_sweeping_after_the_database_was_away(
     url: str, clock: SetClock, ledger: GroupCommitLedger, sweeper: Sweeper, caplog: pytest.LogCaptureFixture
 ) -> None:
     await ledger.hold(order("l", 10, expires_at=NOW))
-    path = sqlite_path(url)
-    away = path.rename(path.with_name("away.db"))
-    running = asyncio.create_task(sweeper.run(0.01))
-    await until(lambda: any("could not be released" in record.getMessage() for record in caplog.records))
-    away.rename(path)
+    with moved_away(url):
+        running = asyncio.create_task(sweeper.run(0.01))
+        await until(lambda: any("could not be released" in record.getMessage() for record in caplog.records))
     await until(lambda: audit(url) == {"l": (100, 0, 0)})
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
