@@ -1,25 +1,18 @@
 """The command line as people run it: real settings, a real database in a folder of its own."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cli_harness import Ran, Run
 from click.testing import CliRunner
+from database_copies import KINDS, Templates
 
 from quantized.cli.main import cli
 from quantized.clock import SystemClock
 from quantized.storage.directory import Directory
 from quantized.storage.engine import open_engine
-from quantized.storage.migrate import migrate
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An empty, migrated database, made once."""
-    path = tmp_path_factory.mktemp("template") / "quantized.db"
-    migrate(f"sqlite:///{path}")
-    return path.read_bytes()
 
 
 @pytest.fixture
@@ -43,18 +36,23 @@ def run(folder: Path) -> Run:
     return run
 
 
-@pytest.fixture
-def database(folder: Path, migrated: bytes) -> Path:
-    """A migrated database at the default place."""
-    path = folder / "var" / "quantized.db"
-    path.parent.mkdir(mode=0o700)
-    path.write_bytes(migrated)
-    return path
+@pytest.fixture(params=KINDS)
+def database(
+    request: pytest.FixtureRequest, templates: Templates, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """The URL of a migrated database, which the settings mean: SQLite's is at the default place."""
+    if request.param == "sqlite":
+        (folder / "var").mkdir(mode=0o700)
+        yield templates.sqlite(folder / "var" / "quantized.db")
+    else:
+        with templates.postgres() as url:
+            monkeypatch.setenv("QUANTIZED_DATABASE_URL", url)
+            yield url
 
 
 @pytest.fixture
-def directory(database: Path) -> Directory:
-    return Directory(open_engine(f"sqlite:///{database}"))
+def directory(database: str) -> Directory:
+    return Directory(open_engine(database))
 
 
 @pytest.fixture

@@ -3,15 +3,17 @@
 import asyncio
 import json
 import shlex
-import sqlite3
 import stat
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from cli_harness import Run
+from database_copies import KINDS, PostgresDatabases
+from plain_sql import rows
 
 from quantized.auth.authenticate import Authenticator
 from quantized.clock import SystemClock
@@ -22,11 +24,11 @@ from quantized.storage.keys import SqlKeyStore
 QUANTIZED = Path(sys.executable).with_name("quantized")
 
 
-def license_of(folder: Path, secret: str) -> str | None:
+def license_of(database: str, secret: str) -> str | None:
     """The licence that the gateway itself finds behind a key, None where it refuses the key."""
 
     async def ask() -> str | None:
-        store = SqlKeyStore(f"sqlite:///{folder}/var/quantized.db")
+        store = SqlKeyStore(database)
         try:
             caller = await Authenticator(store, SystemClock(), 0).authenticate(f"Bearer {secret}")
         except Unauthenticated:
@@ -41,7 +43,7 @@ def license_of(folder: Path, secret: str) -> str | None:
 
 def test_the_first_run_makes_everything_and_the_next_ones_nothing(run: Run, folder: Path) -> None:
     first = run("init", "--json").json
-    assert license_of(folder, first["api_key"]) == first["license_id"]
+    assert license_of("sqlite:///var/quantized.db", first["api_key"]) == first["license_id"]
     assert first["available_micro_credits"] == 5_000_000
     before = {
         what: run(what, "list", "--json").json for what in ("institution", "license-type", "license", "key")
@@ -51,13 +53,19 @@ def test_the_first_run_makes_everything_and_the_next_ones_nothing(run: Run, fold
     assert {what: run(what, "list", "--json").json for what in before} == before
 
 
-@pytest.mark.usefixtures("database")
-def test_it_prints_base_url_key_and_a_call_every_time(run: Run) -> None:
+def kept_key(folder: Path, database: str) -> Path:
+    """Where the first key is kept."""
+    if database.startswith("sqlite"):
+        return folder / "var" / "quantized.db.first-key"
+    return folder / "var" / f"{database.rpartition('/')[2]}@127.0.0.1.first-key"
+
+
+def test_it_prints_base_url_key_and_a_call_every_time(run: Run, database: str) -> None:
     printed = [run("init").out for _ in range(2)]
     first = run("init", "--json").json
     assert printed[0] == printed[1]
     assert f"Base URL  {first['base_url']}\n" in printed[0]
-    assert f"API key   {first['api_key']}  (kept in var/quantized.db.first-key)\n" in printed[0]
+    assert f"API key   {first['api_key']}  (kept in {kept_key(Path(), database)})\n" in printed[0]
     curl = shlex.split(next(line for line in printed[0].splitlines() if line.startswith("curl ")))
     assert curl[1] == "http://127.0.0.1:8080/v1/chat/completions"
     assert f"Authorization: Bearer {first['api_key']}" in curl
@@ -77,26 +85,26 @@ def test_the_base_url_is_one_that_can_be_called(run: Run, host: str, base_url: s
     assert run("init", "--json", QUANTIZED_HOST=host, QUANTIZED_PORT="9000").json["base_url"] == base_url
 
 
-@pytest.mark.usefixtures("database")
-def test_only_the_owner_may_read_the_key(run: Run, folder: Path) -> None:
+def test_only_the_owner_may_read_the_key(run: Run, folder: Path, database: str) -> None:
     run("init")
-    kept = folder / "var" / "quantized.db.first-key"
+    kept = kept_key(folder, database)
+    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     kept.chmod(0o644)
     run("init")
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
-@pytest.mark.usefixtures("database")
 @pytest.mark.parametrize("damage", ["deactivated", "expired", "lost", "garbage", "foreign"])
-def test_a_key_that_works_no_more_is_replaced(run: Run, folder: Path, damage: str) -> None:
+def test_a_key_that_works_no_more_is_replaced(run: Run, folder: Path, database: str, damage: str) -> None:
     first = run("init", "--json").json
-    kept = folder / "var" / "quantized.db.first-key"
+    kept = kept_key(folder, database)
     if damage == "deactivated":
         run("key", "deactivate", first["key_id"])
     elif damage == "expired":
         run("key", "rotate", first["key_id"], "--grace", "1s")
-        sleepless_expiry(folder, first["key_id"])
+        # Its expiry is put into the past, as waiting would.
+        rows(database, "UPDATE api_key SET expires_at = 1 WHERE id = ?", first["key_id"])
     elif damage == "lost":
         kept.unlink()
     elif damage == "garbage":
@@ -107,14 +115,8 @@ def test_a_key_that_works_no_more_is_replaced(run: Run, folder: Path, damage: st
     second = run("init", "--json").json
     assert second["api_key"] != first["api_key"]
     assert second["license_id"] == first["license_id"]
-    assert license_of(folder, second["api_key"]) == first["license_id"]
+    assert license_of(database, second["api_key"]) == first["license_id"]
     assert run("init", "--json").json == second
-
-
-def sleepless_expiry(folder: Path, key_id: str) -> None:
-    """Puts a key's expiry into the past, as waiting would."""
-    with closing(sqlite3.connect(folder / "var" / "quantized.db")) as connection, connection:
-        connection.execute("UPDATE api_key SET expires_at = 1 WHERE id = ?", (key_id,))
 
 
 @pytest.mark.usefixtures("database")
@@ -136,16 +138,27 @@ def test_a_database_that_was_set_up_by_hand_is_left_alone(run: Run) -> None:
     assert "quantized key create" in run("init").out
 
 
-def test_two_at_once_agree(folder: Path) -> None:
-    started = [
-        subprocess.Popen([QUANTIZED, "init", "--json"], cwd=folder, stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    first, second = (json.loads(process.communicate(timeout=50)[0]) for process in started)
-    assert [process.returncode for process in started] == [0, 0]
-    assert first == second
-    assert first["available_micro_credits"] == 5_000_000
-    assert license_of(folder, first["api_key"]) == first["license_id"]
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_at_once_agree(
+    folder: Path,
+    kind: str,
+    postgres: Callable[[], PostgresDatabases],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with ExitStack() as stack:
+        url = "sqlite:///var/quantized.db"
+        if kind != "sqlite":
+            url = stack.enter_context(postgres().temporary())
+            monkeypatch.setenv("QUANTIZED_DATABASE_URL", url)
+        started = [
+            subprocess.Popen([QUANTIZED, "init", "--json"], cwd=folder, stdout=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        first, second = (json.loads(process.communicate(timeout=50)[0]) for process in started)
+        assert [process.returncode for process in started] == [0, 0]
+        assert first == second
+        assert first["available_micro_credits"] == 5_000_000
+        assert license_of(url, first["api_key"]) == first["license_id"]
 
 
 def test_an_interrupted_first_run_is_finished(run: Run, directory: Directory) -> None:

@@ -3,15 +3,14 @@
 import os
 import pty
 import re
-import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from cli_harness import Run
+from plain_sql import rows
 
 from quantized.cli.output import credits_text, iso_time
 
@@ -78,9 +77,8 @@ def test_migrate_can_be_repeated(run: Run, folder: Path) -> None:
     assert "run: quantized migrate" in ran.err
 
 
-def test_a_database_of_a_newer_version(run: Run, database: Path) -> None:
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+def test_a_database_of_a_newer_version(run: Run, database: str) -> None:
+    rows(database, "UPDATE alembic_version SET version_num = '9999'")
     for command in ("migrate", "init"):
         ran = run(command)
         assert ran.status == 1
@@ -90,7 +88,14 @@ def test_a_database_of_a_newer_version(run: Run, database: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("postgresql://u:secret@h/d", "PostgreSQL is not supported yet"),
+        ("postgresql://u:secret@127.0.0.1:1/d", "cannot connect to d at 127.0.0.1"),
+        ("postgres://u:secret@127.0.0.1:1", "names its database"),
+        ("postgresql://u:secret@host@127.0.0.1:1/d", "percent-encoded"),
+        ("postgresql://u:sec/secret@127.0.0.1:1/d", "percent-encoded"),
+        ("postgresql://u:secret%zz@127.0.0.1:1/d", "cannot be read"),
+        ("postgresql://u:secret@127.0.0.1:1/d?sslmode=perhaps", "sslmode"),
+        ("postgresql://u:secret@127.0.0.1:1/d?nonsense=1", "nonsense"),
+        ("postgresql+psycopg://u:secret@h/d", "postgresql://user"),
         ("sqlite://", "slashes"),
         ("mysql://h", "sqlite:///"),
         ("sqlite:////proc/nothing/x.db", "cannot open"),
@@ -112,7 +117,7 @@ def test_a_file_that_is_no_database(run: Run, folder: Path) -> None:
         assert "not a database" in ran.err
 
 
-def test_text_for_a_pipe_is_aligned(run: Run, database: Path) -> None:
+def test_text_for_a_pipe_is_aligned(run: Run, database: str) -> None:
     run("institution", "create", "a", "--name", "Short")
     run("institution", "create", "long-alias", "--name", "A longer name")
     header, *lines = run("institution", "list").out.splitlines()
@@ -122,7 +127,7 @@ def test_text_for_a_pipe_is_aligned(run: Run, database: Path) -> None:
     assert not any(line != line.rstrip() for line in (header, *lines))
 
 
-def test_a_terminal_gets_a_table(run: Run, folder: Path, database: Path) -> None:
+def test_a_terminal_gets_a_table(run: Run, folder: Path, database: str) -> None:
     run("institution", "create", "uni", "--name", "[bold]University[/bold]")
     ours, theirs = pty.openpty()
     try:
@@ -137,7 +142,7 @@ def test_a_terminal_gets_a_table(run: Run, folder: Path, database: Path) -> None
     assert "institution id" in printed
 
 
-def test_empty_lists(run: Run, database: Path) -> None:
+def test_empty_lists(run: Run, database: str) -> None:
     for what in ("institution", "license-type", "license", "key"):
         ran = run(what, "list")
         assert (ran.status, ran.out) == (0, "")

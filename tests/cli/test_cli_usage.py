@@ -15,7 +15,7 @@ from quantized.core.ports import Charge, HoldOrder
 from quantized.core.usage import Usage
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.storage.catalog_rows import CatalogRows
-from quantized.storage.sqlite_ledger import SqliteLedgerStore
+from quantized.storage.stores import ledger_store
 
 DAY = 86_400_000
 FRIDAY = 1_735_862_400_000  # 2025-01-03T00:00Z
@@ -50,9 +50,9 @@ class Spent:
     estimated: bool = False
 
 
-async def _spend(database: Path, requests: Sequence[Spent]) -> None:
+async def _spend(database: str, requests: Sequence[Spent]) -> None:
     for number, spent in enumerate(requests):
-        ledger = GroupCommitLedger(SqliteLedgerStore(f"sqlite:///{database}"), Then(spent.at))
+        ledger = GroupCommitLedger(ledger_store(database), Then(spent.at))
         try:
             order = HoldOrder(
                 id=f"hold-{number}",
@@ -93,7 +93,7 @@ async def _spend(database: Path, requests: Sequence[Spent]) -> None:
 
 
 @pytest.fixture
-def spent(run: Run, database: Path) -> tuple[Spent, ...]:
+def spent(run: Run, database: str) -> tuple[Spent, ...]:
     run("institution", "create", "uni")
     run("license-type", "create", "uni", "course", "--credits", "0.001")
     licenses = [
@@ -227,7 +227,7 @@ def test_for_a_person_amounts_are_credits(run: Run, spent: tuple[Spent, ...]) ->
     assert first.split() == ["2025-01-03", "2", "25", "35", "0.0003", "0", "0"]
 
 
-def test_nothing_was_used(run: Run, database: Path) -> None:
+def test_nothing_was_used(run: Run, database: str) -> None:
     assert run("usage", "--json").json == []
     assert (
         run("usage", "--csv").out
@@ -252,10 +252,10 @@ LISTED = b"""{"id": "openai/gpt-4.1-mini", "name": "GPT-4.1 Mini", "created": 1,
 "output_modalities": ["text"]}, "supported_parameters": ["tools"], "top_provider": {}}"""
 
 
-def test_models_of_settings_and_database_at_a_licences_rates(run: Run, folder: Path, database: Path) -> None:
+def test_models_of_settings_and_database_at_a_licences_rates(run: Run, folder: Path, database: str) -> None:
     (folder / "quantized.toml").write_text(CONFIG)
     rows = {"openai/gpt-4.1-mini": LISTED}
-    asyncio.run(CatalogRows(f"sqlite:///{database}").replace("openrouter", list(rows.items()), 1))
+    asyncio.run(CatalogRows(database).replace("openrouter", list(rows.items()), 1))
 
     def rates(*words: str) -> dict[str, tuple[int, int]]:
         return {

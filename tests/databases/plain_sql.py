@@ -1,4 +1,4 @@
-"""Statements that a test says to either database: values are marked `?`, truth is `true` and `false`."""
+"""What a test itself says to either database: values are marked `?`, truth is `true` or `false`."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager

@@ -8,7 +8,7 @@ from typing import TypeVar
 from quantized.ledger.rules import Adjustment, Book, LedgerMisuse, Refund, Refunded
 from quantized.storage.books import find_charge
 from quantized.storage.records import Changes, Needs, Rows
-from quantized.storage.sqlite_ledger import SqliteLedgerStore
+from quantized.storage.stores import ledger_store
 
 T = TypeVar("T")
 
@@ -65,6 +65,6 @@ def _decide(url: str, needs: Needs, say: Callable[[Book], T], now_ms: int) -> T:
         results[:] = [say(book)]
         return book.changes
 
-    with closing(SqliteLedgerStore(url)) as store:
+    with closing(ledger_store(url)) as store:
         store.transact(needs, decide, now_ms=now_ms)
     return results[0]
