@@ -328,7 +328,7 @@ async def test_a_deactivated_key_stops_within_seconds_and_the_licence_lives_on(
             pass
         return answer
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         assert (await refused()).json() == UNAUTHENTICATED
     kept = await client.get("/v1/license", headers={"authorization": f"Bearer {other['api_key']}"})
     assert kept.status_code == 200
@@ -338,7 +338,7 @@ async def test_a_deactivated_key_stops_within_seconds_and_the_licence_lives_on(
         while (await client.get("/v1/license", headers=licence.headers)).status_code != 200:
             pass
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         await accepted()
 
 
@@ -352,13 +352,16 @@ async def test_a_deactivated_licence_is_refused(
 async def test_an_expired_key_is_refused_the_moment_it_expires(
     gateway: GatewayProcess, client: httpx.AsyncClient
 ) -> None:
+    licence = gateway.licence("1")
     soon = datetime.now(UTC) + timedelta(seconds=1.2)
-    licence = gateway.licence("1", "--expires", soon.isoformat())
-    assert (await client.get("/v1/license", headers=licence.headers)).status_code == 200
+    key = gateway.cli("key", "create", licence.id, "--expires", soon.isoformat())["api_key"]
+    headers = {"authorization": f"Bearer {key}"}
 
     async def refused() -> httpx.Response:
-        while (answer := await client.get("/v1/license", headers=licence.headers)).status_code == 200:
-            assert datetime.now(UTC) < soon + timedelta(seconds=1)
+        asked = datetime.now(UTC)
+        while (answer := await client.get("/v1/license", headers=headers)).status_code == 200:
+            assert asked < soon, "asked when it had expired, and served"
+            asked = datetime.now(UTC)
         return answer
 
     assert (await refused()).json() == UNAUTHENTICATED
@@ -377,7 +380,7 @@ async def test_the_log_tells_each_request_once_and_never_a_secret(
     ids = [answer.headers["x-request-id"] for answer in answers]
     eventually(lambda: {line.get("request_id") for line in gateway.log()} >= set(ids))
     log = gateway.log_path.read_text()
-    requests = [line for line in map(json.loads, log.splitlines()) if line["message"] == "request"]
+    requests = [line for line in gateway.log() if line["message"] == "request"]
     assert sorted(line["request_id"] for line in requests if line["request_id"] in ids) == sorted(ids)
     for secret in (licence.key, licence.key[-20:], UPSTREAM_KEY, ANSWER, "capital of France", licence.marker):
         assert secret not in log

@@ -79,12 +79,12 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for(
 async def test_silence_is_filled_with_comments(
     hasty_client: httpx.AsyncClient, hasty_licence: Licence
 ) -> None:
-    """Half a second of it, with a comment due each tenth."""
+    """Half a second of it, or more on a busy machine, with a comment due each tenth."""
     answer = await post(hasty_client, hasty_licence, ask("pauses", hasty_licence, stream=True))
     stream = told(answer.content)
     assert stream.done
     assert stream.text == ANSWER
-    assert 2 <= len(stream.comments) <= 5
+    assert 2 <= len(stream.comments) <= 20
     assert set(stream.comments) == {": keep-alive"}
 
 

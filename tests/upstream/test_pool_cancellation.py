@@ -28,7 +28,7 @@ class Watched:
         self.gone.set()
 
     async def was_left(self) -> None:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):
             await self.gone.wait()
 
 

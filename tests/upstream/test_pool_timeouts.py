@@ -35,10 +35,11 @@ async def deaf_port() -> AsyncIterator[int]:
 
 
 def took(failure: UpstreamFailure, start: float, seconds: float) -> None:
-    """Fails where a timeout of `seconds` came early, or later than it may on a machine that is busy."""
+    """Fails where a timeout of `seconds` came early, or so late that another must have been it: the other
+    timeouts are longer by far than a busy machine is slow."""
     elapsed = asyncio.get_running_loop().time() - start
     assert failure.timeout
-    assert seconds - 0.01 <= elapsed <= seconds + 0.5
+    assert seconds - 0.01 <= elapsed <= seconds + 4
 
 
 async def test_connect(pool: Pool, deaf_port: int) -> None:
@@ -168,7 +169,7 @@ async def test_many_timeouts_at_once(server: Server, pool: Pool) -> None:
     for result in results:
         assert isinstance(result, UpstreamFailure)
         assert result.timeout
-    assert asyncio.get_running_loop().time() - start < 2
+    assert asyncio.get_running_loop().time() - start < 4
 
 
 async def test_a_timed_out_connection_is_closed(server: Server, pool: Pool) -> None:
@@ -208,7 +209,7 @@ async def test_the_sweeper_meets_each_deadline() -> None:
     await eventually(lambda: all(member.expired_at is not None for member in members))
     for member, deadline in zip(members, wanted, strict=True):
         assert member.expired_at is not None
-        assert deadline - 0.002 <= member.expired_at <= deadline + 0.3
+        assert deadline - 0.002 <= member.expired_at <= deadline + 4
 
 
 async def test_the_sweeper_sleeps_when_there_is_nothing_to_watch() -> None:
