@@ -5,8 +5,11 @@ from typing import Any
 
 from quantized.core.ports import Hold, HoldOrder, Receipt
 from quantized.ledger.rules import Verb
-from simulation.books import Books, require
+from simulation.books import Books, Row, require
 from simulation.model import Model, Outcome, outcome
+
+_SWEPT = ("expired", "process died")
+"""Why a hold may end without its request."""
 
 
 def hold_id_of(verb: Verb) -> str:
@@ -44,13 +47,18 @@ class Auditor:
 
     def told_held(self, order: HoldOrder, hold: Hold) -> None:
         """An upstream call begins now."""
+        row = self.still_held(order)
+        require(row["amount"] == hold.amount, "a hold is as large as was told", hold, row)
+        require(order.minimum <= hold.amount <= order.wanted, "a hold is within what was wanted", order, hold)
+
+    def still_held(self, order: HoldOrder) -> Row:
+        """An upstream call is under way."""
         row = self.books.holds.get(order.id)
         require(row is not None, "no upstream call without a hold", order)
         assert row is not None
-        require(row["amount"] == hold.amount, "a hold is as large as was told", hold, row)
-        require(order.minimum <= hold.amount <= order.wanted, "a hold is within what was wanted", order, hold)
-        ended_by_us = row["state"] == "released" and row["reason"] in ("expired", "process died")
-        require(row["state"] == "open" or ended_by_us, "a hold that was told is there", row)
+        swept = row["state"] == "released" and row["reason"] in _SWEPT
+        require(row["state"] == "open" or swept, "nobody ends a hold whose request goes on", row)
+        return row
 
     def told_receipt(self, hold_id: str, receipt: Receipt) -> None:
         written = self.books.receipt(hold_id)

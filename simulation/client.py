@@ -74,6 +74,7 @@ class Client:
         except asyncio.CancelledError:
             self._leave()
             return
+        self._world.auditor.still_held(self._order)
         if self._happens(0.1):
             await self._release()
         else:
@@ -81,12 +82,15 @@ class Client:
 
     async def _hold(self) -> Hold:
         ledger = self._gateway.ledger
-        saying = ledger.hold(self._order)
-        if self._happens(self._world.plan.repeated):
-            self._unheard(ledger.hold(self._order))
         if self._happens(self._world.plan.confused):
             self._unheard(ledger.settle(self._charge(hold_id=f"nothing-{self._name}")))
-        return await saying
+        try:
+            return await ledger.hold(self._order)
+        except LedgerUnavailable:
+            if not self._happens(self._world.plan.repeated):
+                raise
+        self._trace("asks again", self._name)
+        return await ledger.hold(self._order)
 
     def _leave(self) -> None:
         if self._happens(0.5):

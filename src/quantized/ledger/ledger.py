@@ -70,7 +70,8 @@ class GroupCommitLedger:
 
     def hold(self, order: HoldOrder) -> Awaitable[Hold]:
         """Raises also Unauthenticated for a licence that may not be used, LedgerMisuse for an id that has
-        ended. Whoever stops waiting (is cancelled) says `release`."""
+        ended. Whoever stops waiting (is cancelled) says `release`. It is said again only where it failed: a
+        saying that comes too late ends the hold, whoever else was told of it."""
         if len(self._waiting) >= self._capacity:
             return self._refused("too many requests wait for the database")
         return self._say(order)
