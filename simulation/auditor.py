@@ -8,9 +8,6 @@ from quantized.ledger.rules import Verb
 from simulation.books import Books, Row, require
 from simulation.model import Model, Outcome, outcome
 
-_SWEPT = ("expired", "process died")
-"""Why a hold may end without its request."""
-
 
 def hold_id_of(verb: Verb) -> str:
     return verb.id if isinstance(verb, HoldOrder) else verb.hold_id
@@ -56,8 +53,8 @@ class Auditor:
         row = self.books.holds.get(order.id)
         require(row is not None, "no upstream call without a hold", order)
         assert row is not None
-        swept = row["state"] == "released" and row["reason"] in _SWEPT
-        require(row["state"] == "open" or swept, "nobody ends a hold whose request goes on", row)
+        expired = row["state"] == "released" and row["reason"] == "expired"
+        require(row["state"] == "open" or expired, "nobody ends a hold whose request goes on", row)
         return row
 
     def told_receipt(self, hold_id: str, receipt: Receipt) -> None:

@@ -3,11 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Charge, HoldOrder
+from quantized.ledger.leases import Identity, LeaseKeeper
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.rules import Verb
 from quantized.ledger.sweeper import Sweeper
@@ -16,6 +19,7 @@ from simulation.auditor import Auditor, hold_id_of
 from simulation.books import require
 from simulation.client import LONG, Client
 from simulation.database import SimulatedStore, SimulatedWriter, Weather
+from simulation.leases import SimulatedLeases, Table
 from simulation.loop import Process, SimulatedLoop
 from simulation.model import Outcome
 from simulation.operator import Operator
@@ -48,8 +52,10 @@ class Gateway:
     def __init__(self, world: "World", name: str, wrong_by: int) -> None:
         self.process = Process(name)
         self.clock = SimulatedClock(world.loop, wrong_by)
-        self.accepts = True
+        self.accepts = False
         self.crashed = False
+        self.machine = world.random.choice(["east", "west", None])
+        self.pid = world.pid()
         self.requests: dict[asyncio.Task[None], None] = {}
         self.said: dict[str, Charge] = {}
         """Charges that its ledger has accepted, by hold."""
@@ -71,13 +77,19 @@ class Gateway:
         """What is under way may end; then the ledger is closed."""
         self.accepts = False
         if self.requests:
-            await asyncio.wait(list(self.requests), timeout=20)
+            await asyncio.wait(list(self.requests), timeout=self._world.random.choice([0.01, 2.0, 20.0]))
         for task in list(self.requests):
             task.cancel("stopping")
         if self.requests:
             await asyncio.wait(list(self.requests))
-        self._sweeping.cancel()
+        for task in self._tasks:
+            task.cancel()
+        lost, began = len(self._world.told_lost), self._world.loop.time()
         await self.ledger.close()
+        waited = self._world.loop.time() - began
+        require(lost == len(self._world.told_lost) or waited > 1.79, "who stops writes what was said", waited)
+        with suppress(LedgerUnavailable):
+            await self._leases.leave(self.process.name)
         self._world.trace(self.process, "has stopped")
         self.process.kill()
         self._world.gone(self)
@@ -87,7 +99,11 @@ class Gateway:
 
         def store() -> SimulatedStore:
             opened = SimulatedStore(
-                SqliteLedgerStore(world.url), world.weather, self.process, self.kill, world
+                SqliteLedgerStore(world.url, owner=self.process.name),
+                world.weather,
+                self.process,
+                self.kill,
+                world,
             )
             self._stores.append(opened)
             return opened
@@ -101,7 +117,23 @@ class Gateway:
             writer=lambda _, clock, flushed: SimulatedWriter(writing, clock, flushed, world.weather, world),
         )
         sweeper = Sweeper(self.ledger, store(), self.clock)
-        self._sweeping = world.start(self.process, sweeper.run(SWEEP_SECONDS))
+        self._leases = SimulatedLeases(world.processes, world.weather)
+        me = Identity(self.process.name, self.machine or "cloud", self.machine, self.pid)
+        keeper = LeaseKeeper(me, self.ledger, self._leases, lambda pid: world.runs(self.machine, pid))  # type: ignore[arg-type]  # all of it that is asked
+        self._tasks = [
+            world.start(self.process, sweeper.run(SWEEP_SECONDS)),
+            world.start(self.process, self._serve(keeper)),
+        ]
+
+    async def _serve(self, keeper: LeaseKeeper) -> None:
+        """Takes no request before its lease is there."""
+        while not self.accepts:
+            try:
+                await keeper.renew()
+                self.accepts = True
+            except LedgerUnavailable:
+                await asyncio.sleep(0.5)
+        await keeper.run()
 
 
 class World:
@@ -115,6 +147,7 @@ class World:
         self.url = f"sqlite:///{path}"
         self.auditor = Auditor(path)
         self.gateways: list[Gateway] = []
+        self.processes = Table(self.auditor.books.connection, self.now_ms)
         self.told_lost: set[str] = set()
         """Charges of which an operator was told that they could not be written."""
         self.never_taken: set[str] = set()
@@ -124,6 +157,7 @@ class World:
         self._began = trace.steps
         self.home = Process("world")
         self._names = 0
+        self._pids = 0
         self._departed: list[Gateway] = []
         self._operator = Operator(self)
 
@@ -167,6 +201,14 @@ class World:
     def gone(self, gateway: Gateway) -> None:
         self.gateways.remove(gateway)
         self._departed.append(gateway)
+
+    def pid(self) -> int:
+        """A number that none of those who live has; a dead one's may come again."""
+        self._pids = self._pids % 20 + 1
+        return self._pids
+
+    def runs(self, machine: str | None, pid: int) -> bool:
+        return any((gateway.machine, gateway.pid) == (machine, pid) for gateway in self.gateways)
 
     def anyone(self) -> Gateway | None:
         accepting = [gateway for gateway in self.gateways if gateway.accepts]
@@ -223,7 +265,7 @@ class World:
         await asyncio.sleep(_REST)
         self.auditor.at_rest()
         self._nothing_was_lost()
-        self._nobody_forgot_a_hold()
+        self._no_hold_is_left()
         await asyncio.sleep(LONG / 1000 + 4 * SWEEP_SECONDS + 2 * self.plan.skew)
         self.auditor.at_rest()
         left = self.auditor.books.open_holds()
@@ -239,12 +281,10 @@ class World:
                 lost = was_held and not settled and not excused and not gateway.crashed
                 require(not lost, "no charge is lost", charge)
 
-    def _nobody_forgot_a_hold(self) -> None:
-        """Each hold that is still open was taken by somebody who died."""
-        living = {gateway.process.name for gateway in self.gateways}
+    def _no_hold_is_left(self) -> None:
+        """Who lives has ended its own, and those of the dead."""
         for hold in self.auditor.books.open_holds():
-            forgotten = hold["key_id"] in living and hold["id"] not in self.never_taken
-            require(not forgotten, "who lives forgets no hold", hold)
+            require(hold["id"] in self.never_taken, "who lives forgets no hold", hold)
 
     def _start_gateway(self) -> None:
         self._names += 1
@@ -287,7 +327,7 @@ class World:
             await asyncio.sleep(self.random.expovariate(1 / self.plan.between_outages))
             self.weather.away = True
             self.trace(self.home, "the database is away")
-            await asyncio.sleep(self.random.choice([0.2, 1.5, 4.0]))
+            await asyncio.sleep(self.random.choice([0.2, 0.2, 1.5, 1.5, 4.0, 25.0]))
             self.weather.away = False
             self.trace(self.home, "the database is back")
 
@@ -318,4 +358,4 @@ def _short(verb: Verb) -> str:
         case Charge():
             return f"settle {verb.hold_id} {verb.price}"
         case _:
-            return f"release {verb.hold_id}"
+            return f"release {verb.hold_id} ({verb.reason})"
