@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from quantized import logs, machine
-from quantized.admin.pool import AdminPool
+from quantized.admin.pool import THREADS, AdminPool
 from quantized.admin.routes import AdminRoutes
 from quantized.administration.port import Administering
 from quantized.auth.admission import Admission
@@ -181,7 +181,7 @@ def _admin_routes(settings: Settings, resources: AsyncExitStack, clock: Clock) -
         # With the database's library: half a second that a start must not pay.
         from quantized.administration.administration import Administration  # noqa: PLC0415
 
-        return Administration(settings.database_url, clock)
+        return Administration(settings.database_url, clock, kept=THREADS)
 
     pool = AdminPool(administration)
     resources.callback(pool.close)
@@ -225,6 +225,7 @@ async def _catalog(settings: Settings, resources: AsyncExitStack, clock: Clock) 
     """With what was kept of the providers' lists, and kept fresh from now on."""
     catalog = await stocked_catalog(settings, clock)
     rows = CatalogRows(settings.database_url)
+    resources.callback(rows.close)
     refresher = Refresher(
         catalog,
         model_sources(settings),

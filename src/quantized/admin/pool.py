@@ -11,7 +11,7 @@ from quantized.administration.port import Administering
 
 T = TypeVar("T")
 
-_THREADS = 4
+THREADS = 4
 _MOST_WAITING = 64
 
 
@@ -23,7 +23,7 @@ class AdminPool:
         self._open = open_
         self._opened: Administering | None = None
         self._opening = Lock()
-        self._threads = ThreadPoolExecutor(_THREADS, "admin")
+        self._threads = ThreadPoolExecutor(THREADS, "admin")
         self._waiting = 0
 
     async def ask(self, question: Callable[[Administering], T]) -> T:
@@ -38,6 +38,8 @@ class AdminPool:
 
     def close(self) -> None:
         self._threads.shutdown()
+        if self._opened is not None:
+            self._opened.close()
 
     def _answer(self, question: Callable[[Administering], T]) -> T:
         with self._opening:

@@ -43,6 +43,7 @@ _READS: Mapping[type[v.Verb[Any]], Act] = {
     v.ShowInstitution: institutions.show_institution,
     v.ListPublicKeys: institutions.list_public_keys,
     v.ShowPublicKey: institutions.show_public_key,
+    v.ListRevokedTokens: institutions.list_revoked_tokens,
     v.ListLicenseTypes: types.list_license_types,
     v.ShowLicenseType: types.show_license_type,
     v.ListLicenses: licenses.list_licenses,
@@ -61,6 +62,7 @@ _WRITES: Mapping[type[v.Verb[Any]], Callable[[Acting, Any], Done[Any]]] = {
     v.UpdateInstitution: institutions.update_institution,
     v.CreatePublicKey: institutions.create_public_key,
     v.UpdatePublicKey: institutions.update_public_key,
+    v.RevokeToken: institutions.revoke_token,
     v.CreateLicenseType: types.create_license_type,
     v.UpdateLicenseType: types.update_license_type,
     v.CreateLicense: licenses.create_license,
@@ -80,9 +82,10 @@ _WRITES: Mapping[type[v.Verb[Any]], Callable[[Acting, Any], Done[Any]]] = {
 class Administration:
     """`administration.port.Administering` on a database. One transaction writes at a time."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
-        """Raises DatabaseUnusable for a URL that cannot work."""
-        self._desk = Desk(url)
+    def __init__(self, url: str, clock: Clock, *, kept: int = 0) -> None:
+        """`kept` is how many connections stay open between acts. Raises DatabaseUnusable for a URL that
+        cannot work."""
+        self._desk = Desk(url, kept)
         self._clock = clock
 
     def do(self, actor: Actor, verb: v.Verb[R], repeat: Repeat | None = None) -> R:
@@ -110,6 +113,9 @@ class Administration:
             raise InvalidAdminKey(cause=f"admin key {key.id} is deactivated or has expired")
         role: Role = msgspec.convert(key.role, Role)
         return Actor(key.id, key.name, role, origin, key.institution_id, request_id)
+
+    def close(self) -> None:
+        self._desk.close()
 
     def audit_breaks(self) -> Iterator[str]:
         """What is wrong with the audit log, in words; nothing where it is whole."""

@@ -35,6 +35,6 @@ def _within_database(position: object) -> None:
     """Raises Unfit for what no row of ours could be at, and a database would not take."""
     for part in position if isinstance(position, tuple) else (position,):
         too_large = isinstance(part, int) and not 0 <= part < 2**63
-        unprintable = isinstance(part, str) and not (part.isascii() and part.isprintable())
+        unprintable = isinstance(part, str) and not part.isprintable()
         if too_large or unprintable:
             raise Unfit("cursor", "take it from a page as it is, in next_cursor")

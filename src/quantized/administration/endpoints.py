@@ -104,6 +104,22 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "PATCH", _one("public-key"), v.UpdatePublicKey, r.PublicKeyRecord, "Stop, or limit in time", ADMINS
     ),
     Endpoint(
+        "GET",
+        "/revoked-tokens",
+        v.ListRevokedTokens,
+        r.Page[r.RevokedTokenRecord],
+        "Revoked signed tokens",
+        READERS,
+    ),
+    Endpoint(
+        "POST",
+        "/revoked-tokens",
+        v.RevokeToken,
+        r.RevokedTokenRecord,
+        "Refuse a signed token for good",
+        ADMINS,
+    ),
+    Endpoint(
         "GET", "/license-types", v.ListLicenseTypes, r.Page[r.LicenseTypeRecord], "Licence types", READERS
     ),
     Endpoint(

@@ -1,15 +1,18 @@
 """Institutions and the public keys that their tokens are signed with."""
 
+from quantized.administration import cursors, views
 from quantized.administration import verbs as v
-from quantized.administration import views
 from quantized.administration.acting import Acting, Done, page, said
 from quantized.administration.faults import Unfit
-from quantized.administration.records import InstitutionRecord, Page, PublicKeyRecord
+from quantized.administration.records import InstitutionRecord, Page, PublicKeyRecord, RevokedTokenRecord
 from quantized.administration.words import in_future
 from quantized.auth.public_keys import UnfitKey, read_public_key
 from quantized.core.ids import mint_id
 from quantized.storage.desk import INSTITUTION, PUBLIC_KEY
+from quantized.storage.desk_rows import RevokedToken
 from quantized.storage.directory_rows import PublicKey
+
+_REVOKED = "revoked tokens"
 
 
 def list_institutions(acting: Acting, verb: v.ListInstitutions) -> Page[InstitutionRecord]:
@@ -31,6 +34,28 @@ def update_institution(acting: Acting, verb: v.UpdateInstitution) -> Done[Instit
     old = acting.find(INSTITUTION, verb.institution)
     new = views.institution(acting.session.set(INSTITUTION, old.id, **said(name=verb.name)))
     return Done(new, "institution", old.id, old.id, views.institution(old), new)
+
+
+def list_revoked_tokens(acting: Acting, verb: v.ListRevokedTokens) -> Page[RevokedTokenRecord]:
+    after = cursors.read(verb.cursor, _REVOKED, tuple[int, str, str])
+    rows = acting.session.revoked_page(acting.narrowed(verb.institution), after, verb.limit + 1)
+    shown = rows[: verb.limit]
+    following = None
+    if len(rows) > verb.limit:
+        last = shown[-1]
+        following = cursors.write(_REVOKED, (last.revoked_at, last.institution_id, last.jti))
+    return page([views.revoked_token(row) for row in shown], following)
+
+
+def revoke_token(acting: Acting, verb: v.RevokeToken) -> Done[RevokedTokenRecord]:
+    owner = acting.find(INSTITUTION, verb.institution)
+    old = acting.session.revoked_token(owner.id, verb.jti)
+    new = old or RevokedToken(owner.id, verb.jti, verb.reason, acting.now)
+    if old is None:
+        acting.session.revoke_token(new)
+    record = views.revoked_token(new)
+    before = None if old is None else record
+    return Done(record, "signed token", verb.jti, owner.id, before, record, verb.reason)
 
 
 def list_public_keys(acting: Acting, verb: v.ListPublicKeys) -> Page[PublicKeyRecord]:

@@ -33,3 +33,5 @@ class Administering(Protocol):
     def actor(self, secret: str, origin: str, request_id: str | None) -> Actor:
         """Whose admin key this is. Raises InvalidAdminKey, always with the same message, and
         LedgerUnavailable."""
+
+    def close(self) -> None: ...

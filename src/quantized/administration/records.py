@@ -40,9 +40,19 @@ class PublicKeyRecord(Record, frozen=True, kw_only=True):
     created_at: Time
 
 
+class RevokedTokenRecord(Record, frozen=True, kw_only=True):
+    """A signed token that is refused, by its claim `jti`."""
+
+    institution_id: str
+    jti: str
+    reason: str
+    revoked_at: Time
+
+
 class LicenseTypeRecord(Record, frozen=True, kw_only=True):
     """`allowed_models` are patterns, null is all models; `retention_days` 0 is for ever, null what the
-    settings say."""
+    settings say. `token_allowance_micro_credits` is the most that a signed token may claim for the licence it
+    makes, null where it may claim nothing; `token_models`: whether it may narrow the models."""
 
     license_type_id: str
     institution_id: str
@@ -56,6 +66,8 @@ class LicenseTypeRecord(Record, frozen=True, kw_only=True):
     stores_responses: bool
     retention_days: int | None
     limits: TypeLimits
+    token_allowance_micro_credits: int | None
+    token_models: bool
     created_at: Time
     updated_at: Time
 

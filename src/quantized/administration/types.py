@@ -15,9 +15,17 @@ from quantized.core.ports import Override
 from quantized.storage.desk import INSTITUTION, LICENSE_TYPE
 from quantized.storage.directory_rows import LicenseType, Limits, type_columns
 
-_INSTITUTIONS_OWN = frozenset({"name", "default_micro_credits", "stores_responses", "retention_days"})
+_INSTITUTIONS_OWN = frozenset(
+    {"name", "default_micro_credits", "stores_responses", "retention_days", "token_models"}
+)
 """What an institution's admin may change of a type. Rates, models and limits are what the operator agreed on
 with it; how it spreads its credits and what is kept of its people's words is its own business."""
+
+_AMOUNTS = {
+    "default_micro_credits": "default_credits",
+    "token_allowance_micro_credits": "token_allowance",
+}
+"""What is called otherwise in the database."""
 
 
 def list_license_types(acting: Acting, verb: v.ListLicenseTypes) -> Page[LicenseTypeRecord]:
@@ -47,6 +55,8 @@ def create_license_type(acting: Acting, verb: v.CreateLicenseType) -> Done[Licen
         retention_days=verb.retention_days,
         allowed_models=verb.allowed_models,
         limits=_limits(verb.limits),
+        token_allowance=verb.token_allowance_micro_credits,
+        token_models=verb.token_models,
     )
     record = views.license_type(acting.session.add_license_type(row))
     return Done(record, "licence type", row.id, owner.id, None, record)
@@ -61,8 +71,9 @@ def update_license_type(acting: Acting, verb: v.UpdateLicenseType) -> Done[Licen
         raise Forbidden(
             f"Only an operator sets '{bound[0]}'; an institution's admin sets {own}.", param=bound[0]
         )
-    if "default_micro_credits" in changes:
-        changes["default_credits"] = changes.pop("default_micro_credits")
+    for said_as, column in _AMOUNTS.items():
+        if said_as in changes:
+            changes[column] = changes.pop(said_as)
     if not isinstance(verb.overrides, UnsetType):
         changes["overrides"] = _overrides(verb.overrides)
     if not isinstance(verb.limits, UnsetType):

@@ -24,6 +24,7 @@ from quantized.administration.records import (
     Page,
     PublicKeyRecord,
     RequestRecord,
+    RevokedTokenRecord,
     UsageRecord,
 )
 
@@ -102,6 +103,21 @@ class UpdatePublicKey(Verb[PublicKeyRecord], frozen=True, kw_only=True):
     expires_at: w.Moment | UnsetType | None = UNSET
 
 
+# Revoked tokens
+
+
+class ListRevokedTokens(Listing[RevokedTokenRecord], frozen=True, kw_only=True):
+    institution: w.Reference | None = None
+
+
+class RevokeToken(Verb[RevokedTokenRecord], frozen=True, kw_only=True):
+    """Refuses every token of the institution with this `jti`, for good. Said again, it changes nothing."""
+
+    institution: w.Reference
+    jti: w.Name
+    reason: w.Name = "revoked"
+
+
 # Licence types
 
 
@@ -128,6 +144,8 @@ class CreateLicenseType(Verb[LicenseTypeRecord], frozen=True, kw_only=True):
     stores_responses: bool = True
     retention_days: w.RetentionDays | None = None
     limits: w.TypeLimits = w.TypeLimits()
+    token_allowance_micro_credits: w.MicroCredits | None = None
+    token_models: bool = False
 
 
 class UpdateLicenseType(Verb[LicenseTypeRecord], frozen=True, kw_only=True):
@@ -144,6 +162,8 @@ class UpdateLicenseType(Verb[LicenseTypeRecord], frozen=True, kw_only=True):
     stores_responses: bool | UnsetType = UNSET
     retention_days: w.RetentionDays | UnsetType | None = UNSET
     limits: w.TypeLimits | UnsetType = UNSET
+    token_allowance_micro_credits: w.MicroCredits | UnsetType | None = UNSET
+    token_models: bool | UnsetType = UNSET
 
 
 # Licences

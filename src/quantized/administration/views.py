@@ -5,7 +5,7 @@ from msgspec.structs import asdict
 
 from quantized.administration import records as r
 from quantized.administration.words import Rates, TypeLimits, iso_time
-from quantized.storage.desk_rows import AdminKey, AuditRow
+from quantized.storage.desk_rows import AdminKey, AuditRow, RevokedToken
 from quantized.storage.directory_rows import Institution, Key, License, LicenseType, PublicKey
 from quantized.storage.records import EntryRow
 from quantized.storage.reports import UsageEntry, UsageTotal
@@ -29,6 +29,15 @@ def public_key(row: PublicKey) -> r.PublicKeyRecord:
     )
 
 
+def revoked_token(row: RevokedToken) -> r.RevokedTokenRecord:
+    return r.RevokedTokenRecord(
+        institution_id=row.institution_id,
+        jti=row.jti,
+        reason=row.reason,
+        revoked_at=iso_time(row.revoked_at),
+    )
+
+
 def license_type(row: LicenseType) -> r.LicenseTypeRecord:
     return r.LicenseTypeRecord(
         license_type_id=row.id,
@@ -43,6 +52,8 @@ def license_type(row: LicenseType) -> r.LicenseTypeRecord:
         stores_responses=row.stores_responses,
         retention_days=row.retention_days,
         limits=TypeLimits(**asdict(row.limits)),
+        token_allowance_micro_credits=row.token_allowance,
+        token_models=row.token_models,
         created_at=iso_time(row.created_at),
         updated_at=iso_time(row.updated_at),
     )

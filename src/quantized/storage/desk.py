@@ -17,11 +17,13 @@ from quantized.storage import directory_rows as rows
 from quantized.storage.desk_rows import (
     AdminKey,
     AuditRow,
+    RevokedToken,
     StoredAnswer,
     admin_keys,
     audit_entries,
     read_admin_key,
     read_audit,
+    revoked_tokens,
 )
 from quantized.storage.directory_faults import Ambiguous, NotFound
 from quantized.storage.directory_rows import Institution, Key, License, LicenseType, PublicKey
@@ -41,6 +43,7 @@ F = TypeVar("F")
 
 _SHORTEST_PREFIX = 4
 _MOST_CANDIDATES = 5
+_ANSWER_SECONDS = 15.0
 _ANSWER_MS = 24 * 3_600_000
 
 
@@ -64,6 +67,7 @@ _owned_keys = (
     .join(schema.license, schema.license.c.id == schema.api_key.c.license_id)
     .join(schema.license_type)
 )
+_revoked = schema.revoked_token.c
 _owner = schema.license_type.c.institution_id
 
 INSTITUTION: Kind[Institution] = Kind(
@@ -110,7 +114,10 @@ class Session:
         name = reference
         if kind.what == LICENSE_TYPE.what and "/" in reference:
             institution, _, name = reference.partition("/")
-            statement = statement.where(_owner == self.find(INSTITUTION, institution, scope).id)
+            try:
+                statement = statement.where(_owner == self.find(INSTITUTION, institution, scope).id)
+            except NotFound as error:
+                raise NotFound(kind.what, reference) from error
         identity = kind.table.c.id
         conditions = [identity == name, kind.alias == name]
         if len(name) >= _SHORTEST_PREFIX:
@@ -172,6 +179,28 @@ class Session:
         statement = admin_keys.add_columns(schema.admin_key.c.digest)
         row = self._connection.execute(statement.where(schema.admin_key.c.digest == digest)).first()
         return None if row is None else (read_admin_key(row), bytes(row.digest))
+
+    # Revoked tokens
+
+    def revoked_token(self, institution_id: str, jti: str) -> RevokedToken | None:
+        statement = revoked_tokens.where(_revoked.institution_id == institution_id, _revoked.jti == jti)
+        row = self._connection.execute(statement).first()
+        return None if row is None else RevokedToken(*row)
+
+    def revoke_token(self, row: RevokedToken) -> None:
+        self._connection.execute(insert(schema.revoked_token).values(**asdict(row)))
+
+    def revoked_page(
+        self, scope: str | None, after: tuple[int, str, str] | None, limit: int
+    ) -> list[RevokedToken]:
+        """In their order, those after (time, institution, jti) of the last one seen."""
+        order = (_revoked.revoked_at, _revoked.institution_id, _revoked.jti)
+        statement = revoked_tokens.order_by(*order).limit(limit)
+        if scope is not None:
+            statement = statement.where(_revoked.institution_id == scope)
+        if after is not None:
+            statement = statement.where(tuple_(*order) > tuple_(*after))
+        return [RevokedToken(*row) for row in self._connection.execute(statement)]
 
     # The ledger
 
@@ -264,16 +293,19 @@ class Session:
 class Desk:
     """Opens transactions. Raises DatabaseUnusable where the database does not answer."""
 
-    def __init__(self, url: str) -> None:
-        self.engine: Engine = open_engine(url)
+    def __init__(self, url: str, kept: int = 0) -> None:
+        self._engine: Engine = open_engine(url, answer_seconds=_ANSWER_SECONDS, kept=kept)
+
+    def close(self) -> None:
+        self._engine.dispose()
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """Nobody else administers meanwhile. What is raised inside undoes everything."""
-        with database_errors(), self.engine.begin() as connection:
+        with database_errors(), self._engine.begin() as connection:
             yield Session(connection)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        with database_errors(), reading(self.engine) as connection:
+        with database_errors(), reading(self._engine) as connection:
             yield Session(connection)

@@ -46,6 +46,15 @@ class AuditRow(Struct, frozen=True):
     hash: bytes
 
 
+class RevokedToken(Struct, frozen=True):
+    """A signed token that is refused, whatever it says of itself but its `jti`."""
+
+    institution_id: str
+    jti: str
+    reason: str
+    revoked_at: int
+
+
 class StoredAnswer(Struct, frozen=True):
     """`request` is SHA-256 of what was asked, `answer` JSON."""
 
@@ -54,6 +63,7 @@ class StoredAnswer(Struct, frozen=True):
 
 
 admin_keys = select(*(schema.admin_key.c[name] for name in AdminKey.__struct_fields__))
+revoked_tokens = select(*(schema.revoked_token.c[name] for name in RevokedToken.__struct_fields__))
 audit_entries = select(*(schema.audit_entry.c[name] for name in AuditRow.__struct_fields__))
 
 

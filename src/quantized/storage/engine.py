@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from quantized.storage.database import database
 
@@ -13,11 +13,11 @@ BUSY_SECONDS = 2.0
 
 
 def open_engine(
-    url: str, *, busy_seconds: float = BUSY_SECONDS, answer_seconds: float | None = None
+    url: str, *, busy_seconds: float = BUSY_SECONDS, answer_seconds: float | None = None, kept: int = 0
 ) -> Engine:
     """An engine whose `begin()` takes the right to write at once, so that what it read stays true: of all
     transactions of such engines one writes at a time. It waits `busy_seconds` for that, and `answer_seconds`
-    for a server's answer to a statement (None for ever).
+    for a server's answer to a statement (None for ever). Up to `kept` connections stay open for the next one.
 
     Raises DatabaseUnusable for a URL that cannot work; a connection raises it for a database that cannot.
     """
@@ -28,7 +28,11 @@ def open_engine(
 
     # The drivers' own idea of transactions stays off (autocommit): SQLite's would begin them late, and never
     # for DDL or a read.
-    engine = create_engine(way.engine_url, creator=connect, poolclass=NullPool)
+    if kept:
+        pool = {"pool_size": kept, "max_overflow": -1, "pool_pre_ping": True}
+        engine = create_engine(way.engine_url, creator=connect, poolclass=QueuePool, **pool)
+    else:
+        engine = create_engine(way.engine_url, creator=connect, poolclass=NullPool)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
