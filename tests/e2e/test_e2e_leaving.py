@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-import time
 
 import pytest
 from chat_client import Connect, ask, request_bytes
@@ -11,8 +10,9 @@ from gateway_process import INPUT, OUTPUT, GatewayProcess, Licence, eventually
 from hostile import Hostile, Seen
 from hostile_behaviours import ANSWER
 
-AT_ONCE = 1.0
-"""Seconds in which the upstream must be hung up on."""
+AT_ONCE = 5.0
+"""Seconds in which the upstream must be hung up on, on a machine however busy. By itself the gateway would do
+so after minutes."""
 
 
 async def arrived(hostile: Hostile, licence: Licence) -> Seen:
@@ -23,9 +23,8 @@ async def arrived(hostile: Hostile, licence: Licence) -> Seen:
     return found
 
 
-async def assert_hung_up(seen: Seen, left: float) -> None:
-    assert await asyncio.to_thread(seen.gone.wait, 5)
-    assert time.monotonic() - left < AT_ONCE
+async def assert_hung_up(seen: Seen) -> None:
+    assert await asyncio.to_thread(seen.gone.wait, AT_ONCE)
 
 
 async def test_a_request_that_is_cut_at_any_byte_costs_nothing(
@@ -79,7 +78,7 @@ async def test_a_client_that_leaves_before_the_answer_stops_the_upstream(
     await client.send(request_bytes(licence, ask(model, licence, stream=streams)))
     seen = await arrived(hostile, licence)
     await client.leave(reset=reset)
-    await assert_hung_up(seen, time.monotonic())
+    await assert_hung_up(seen)
     books = gateway.settled(licence)
     # The provider was at work: the input is charged as we estimate it, and marked.
     [usage] = books.usage
@@ -135,7 +134,7 @@ async def test_a_client_that_leaves_a_stream_pays_for_what_it_was_sent(
     await client.until(until)
     seen = await arrived(hostile, licence)
     await client.leave(reset=reset)
-    await assert_hung_up(seen, time.monotonic())
+    await assert_hung_up(seen)
     [usage] = gateway.settled(licence).usage
     assert (usage["outcome"], usage["estimated"]) == ("client_left", 1)
     least = -(-len(" ".join(ANSWER.split()[:words])) // 4)
@@ -157,7 +156,7 @@ async def test_a_client_that_leaves_before_the_end_mark_pays_what_the_provider_r
     await other.send(b"GET /health HTTP/1.1\r\nhost: gateway\r\n\r\n")
     await other.until(b"ok")
     await client.leave()
-    await assert_hung_up(seen, time.monotonic())
+    await assert_hung_up(seen)
     [usage] = gateway.settled(licence).usage
     assert (usage["outcome"], usage["estimated"]) == ("client_left", 0)
     assert usage["charged"] == 25 * INPUT + 8 * OUTPUT
