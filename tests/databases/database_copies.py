@@ -61,8 +61,15 @@ class PostgresDatabases:
             self._admin.close()
 
     def _do(self, statement: psycopg.sql.Composed) -> None:
-        if self._admin is None or self._admin.closed:
-            self._admin = psycopg.connect(self._admin_url, autocommit=True)
+        if self._admin is not None:
+            try:
+                self._admin.execute(statement)
+                return
+            except psycopg.OperationalError:
+                if not self._admin.closed:
+                    raise
+        # There was none, or the server has been restarted.
+        self._admin = psycopg.connect(self._admin_url, autocommit=True)
         self._admin.execute(statement)
 
 

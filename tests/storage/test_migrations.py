@@ -6,7 +6,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -20,6 +19,8 @@ from quantized.storage.database import is_postgres
 from quantized.storage.engine import open_engine, reading
 from quantized.storage.migrate import HEAD, is_current, migrate
 from quantized.storage.schema import metadata
+
+MigrateTo = Callable[[str, str], None]
 
 FIRST_SCHEMA_DATA = """
 INSERT INTO institution VALUES ('i', 'uni', 'University', 0);
@@ -93,14 +94,6 @@ def put_first_data(sql: Plain) -> None:
     )
 
 
-def migrate_to(url: str, revision: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(quantized.storage.migrations.__path__[0])))
-    with open_engine(url).begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-
-
 def test_migrations_build_exactly_the_tables_of_the_schema(empty_url: Callable[[], str]) -> None:
     migrated, direct = empty_url(), empty_url()
     migrate(migrated)
@@ -127,7 +120,7 @@ def test_migrating_again_changes_nothing(url: str) -> None:
     assert shape(url) == before
 
 
-def test_a_database_of_the_first_schema_keeps_what_is_in_it(url: str) -> None:
+def test_a_database_of_the_first_schema_keeps_what_is_in_it(url: str, migrate_to: MigrateTo) -> None:
     migrate_to(url, "0001")
     with plainly(url) as sql:
         put_first_data(sql)
@@ -156,7 +149,9 @@ def test_a_database_of_the_first_schema_keeps_what_is_in_it(url: str) -> None:
             sql("DELETE FROM ledger_entry")
 
 
-def test_stored_responses_stay_when_what_was_known_of_their_calls_goes(url: str) -> None:
+def test_stored_responses_stay_when_what_was_known_of_their_calls_goes(
+    url: str, migrate_to: MigrateTo
+) -> None:
     migrate_to(url, "0001")
     with plainly(url) as sql:
         put_first_data(sql)
