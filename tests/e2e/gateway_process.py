@@ -4,12 +4,11 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import chdir
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -17,6 +16,7 @@ from uuid import uuid4
 from click.testing import CliRunner
 from hostile import UPSTREAM_KEY, Hostile
 from hostile_behaviours import BEHAVIOURS
+from plain_sql import plainly
 
 import quantized
 from quantized.cli.main import cli
@@ -38,6 +38,12 @@ def eventually(condition: Callable[[], object], what: str = "", seconds: float =
         assert time.monotonic() < until, f"not within {seconds} s: {what or condition}"
         time.sleep(0.01)
     return found
+
+
+def unhurried(seconds: float) -> float:
+    """`seconds`, and the longer the more the machine has to do than it has processors: what others compute takes
+    caches and disks from a process also while it runs."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 class Licence(NamedTuple):
@@ -142,6 +148,10 @@ class GatewayProcess:
         self.port = 0
 
     @property
+    def database_url(self) -> str:
+        return self._environ["QUANTIZED_DATABASE_URL"]
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
@@ -151,7 +161,9 @@ class GatewayProcess:
         plain = self.room / "plain.toml"
         plain.touch()
         environ = self._environ | {"QUANTIZED_CONFIG": str(plain)}
-        done = CliRunner().invoke(cli, [*arguments, "--json"], env=environ, catch_exceptions=False)
+        # Where the database is a server's, the first key is kept below the working directory.
+        with chdir(self.room):
+            done = CliRunner().invoke(cli, [*arguments, "--json"], env=environ, catch_exceptions=False)
         assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
 
@@ -200,13 +212,10 @@ class GatewayProcess:
         return Licence(row["license_id"], key["api_key"], key["key_id"], marker)
 
     def books(self, licence: Licence) -> Books:
-        def rows(table: str, column: str) -> list[Mapping[str, Any]]:
-            found = database.execute(f"SELECT * FROM {table} WHERE {column} = ?", (licence.id,))
-            return [dict(row) for row in found]
+        def rows(table: str, column: str) -> list[dict[str, Any]]:
+            return sql.mappings(f"SELECT * FROM {table} WHERE {column} = ?", licence.id)
 
-        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as database:
-            database.row_factory = sqlite3.Row
-            database.execute("BEGIN")
+        with plainly(self.database_url) as sql, sql.one_state():
             return Books(
                 rows("license", "id")[0],
                 rows("hold", "license_id"),

@@ -17,7 +17,7 @@ from bedrock_server import BedrockServer
 from bedrock_server_credentials import BEDROCK_KEY, STATIC, Identity
 from bedrock_server_models import ACCOUNT, PROFILE
 from credential_service import CredentialService
-from gateway_process import GatewayProcess, Licence, eventually
+from gateway_process import GatewayProcess, Licence, eventually, unhurried
 from hostile import Hostile
 from openai import APIStatusError
 from plain_http import HTTP
@@ -422,9 +422,9 @@ def test_it_is_ready_soon(make_gateway: Gateways, bedrock: BedrockServer) -> Non
     )
     fastest = gateway.start()
     for _ in range(5):
-        if fastest < 1.5:
+        if fastest < unhurried(1.5):
             break
         gateway.stop()
         fastest = min(fastest, gateway.start())
-    assert fastest < 1.5
+    assert fastest < unhurried(1.5)
     assert says(post(gateway, gateway.licence(), NOVA)) == ANSWER
