@@ -41,8 +41,8 @@ def eventually(condition: Callable[[], object], what: str = "", seconds: float =
 
 
 def unhurried(seconds: float) -> float:
-    """`seconds`, and the longer the more the machine has to do than it has processors: what others compute takes
-    caches and disks from a process also while it runs."""
+    """`seconds`, and the longer the more the machine has to do than it has processors: what others compute
+    takes caches and disks from a process also while it runs."""
     return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
