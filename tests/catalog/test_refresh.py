@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -90,10 +90,11 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-def rows(tmp_path: Path, empty_database: bytes) -> CatalogRows:
+def rows(tmp_path: Path, empty_database: bytes) -> Iterator[CatalogRows]:
     path = tmp_path / "catalog.db"
     path.write_bytes(empty_database)
-    return CatalogRows(f"sqlite:///{path}")
+    with contextlib.closing(CatalogRows(f"sqlite:///{path}")) as rows:
+        yield rows
 
 
 def _refresher(server: _Server, rows: Any, catalog: Catalog, **limits: Any) -> Refresher:
@@ -308,6 +309,9 @@ class _FullDisk:
     async def load(self, provider: str) -> list[bytes]:
         raise LedgerUnavailable(cause="gone")
 
+    async def fetched_at(self, provider: str) -> int | None:
+        raise LedgerUnavailable(cause="gone")
+
     async def replace(self, provider: str, rows: Any, fetched_at: int) -> None:
         raise LedgerUnavailable(cause="disk full")
 
@@ -322,6 +326,51 @@ async def test_a_list_that_cannot_be_kept_is_used_all_the_same(
     async with _running(refresher):
         await _until(lambda: len(_ids(catalog)) == 25)
         await _until(lambda: "disk full" in caplog.text)
+
+
+async def test_a_list_that_another_gateway_has_kept_is_taken_over(server: _Server, rows: CatalogRows) -> None:
+    catalog = Catalog()
+    server.body = _list_of("a/m")
+    async with _running(_refresher(server, rows, catalog, interval=60, look=0.02)):
+        await _until(lambda: _ids(catalog) == ["a/m"])
+        (row,) = json.loads(_list_of("b/m", prompt="0.000003"))["data"]
+        await rows.replace("router", [("b/m", json.dumps(row).encode())], 1)
+        await _until(lambda: _ids(catalog) == ["b/m"])
+    offer = catalog.find("router", "b/m", _TERMS)
+    assert offer is not None
+    assert offer.rates.input == 3_000_000
+    assert len(server.heads) == 1
+
+
+async def test_a_list_that_was_not_kept_is_not_lost_to_the_one_before_it(
+    server: _Server, rows: CatalogRows
+) -> None:
+    (row,) = json.loads(_list_of("old/m"))["data"]
+    await rows.replace("router", [("old/m", json.dumps(row).encode())], 1)
+    looked = 0
+
+    class Keeping:
+        async def load(self, provider: str) -> list[bytes]:
+            return await rows.load(provider)
+
+        async def fetched_at(self, provider: str) -> int | None:
+            nonlocal looked
+            looked += 1
+            return await rows.fetched_at(provider)
+
+        async def replace(self, provider: str, rows: Any, fetched_at: int) -> None:
+            raise LedgerUnavailable(cause="disk full")
+
+    catalog = Catalog()
+    server.body = _list_of("new/m")
+    refresher = _refresher(server, Keeping(), catalog, interval=60, look=0.01)
+    await refresher.restore()
+    assert _ids(catalog) == ["old/m"]
+    async with _running(refresher):
+        await _until(lambda: _ids(catalog) == ["new/m"])
+        seen = looked
+        await _until(lambda: looked > seen + 3)
+        assert _ids(catalog) == ["new/m"]
 
 
 async def test_one_providers_trouble_is_not_anothers(server: _Server, rows: CatalogRows) -> None:

@@ -2,6 +2,9 @@
 
 A start waits for the database at most, never for the network: the list that was kept last is good enough to
 begin with. A list that fails to come, or comes empty or as garbage, changes nothing.
+
+Of several gateways on one database whoever has a new list keeps it, and the others take it from there within
+a second or so: what a model costs is the same at each.
 """
 
 import asyncio
@@ -25,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 _FIRST_RETRY = 5.0
 _JITTER = 0.1
+_LOOK_SECONDS = 1.0
+"""How often it is looked whether another gateway has kept a new list."""
 _LARGEST_LIST = 32 * 1024 * 1024
 
 
@@ -33,6 +38,9 @@ class CatalogRows(Protocol):
 
     def load(self, provider: str) -> Awaitable[Sequence[bytes]]:
         """The rows kept last, in their order. Raises LedgerUnavailable."""
+
+    def fetched_at(self, provider: str) -> Awaitable[int | None]:
+        """What `replace` was last told. Raises LedgerUnavailable."""
 
     def replace(self, provider: str, rows: Sequence[tuple[str, bytes]], fetched_at: int) -> Awaitable[None]:
         """Keeps these rows, each with its model's id, and no others. `fetched_at` is Unix time in
@@ -76,6 +84,7 @@ class Refresher:
         first_retry: float = _FIRST_RETRY,
         largest_list: int = _LARGEST_LIST,
         way: Way | None = None,
+        look: float = _LOOK_SECONDS,
     ) -> None:
         self._catalog = catalog
         self._sources = sources
@@ -86,20 +95,29 @@ class Refresher:
         self._first_retry = first_retry
         self._largest_list = largest_list
         self._way = way or Way()
+        self._look = look
+        self._kept: dict[str, int | None] = {}
+        """When the rows that we know of were fetched."""
 
     async def restore(self) -> None:
         """Fills the catalogue with the lists kept last. Raises LedgerUnavailable."""
         for source in self._sources:
-            rows = await self._rows.load(source.provider)
-            if not rows:
-                continue
-            try:
-                models, _ = _parse(source, rows)
-            except UnusableList as error:
-                _log.warning("the stored models of %s cannot be used: %s", source.provider, error)
-            else:
-                self._catalog.replace(source.provider, models)
-                _log.info("%d models of %s from the database", len(models), source.provider)
+            await self._take_kept(source)
+
+    async def _take_kept(self, source: ModelSource) -> None:
+        # Asked first: what is kept meanwhile is then taken once more.
+        self._kept[source.provider] = await self._rows.fetched_at(source.provider)
+        rows = await self._rows.load(source.provider)
+        if not rows:
+            return
+        try:
+            # Parsed on the loop, it would hold up every stream for that long.
+            models, _ = await asyncio.to_thread(_parse, source, rows)
+        except UnusableList as error:
+            _log.warning("the stored models of %s cannot be used: %s", source.provider, error)
+        else:
+            self._catalog.replace(source.provider, models)
+            _log.info("%d models of %s from the database", len(models), source.provider)
 
     async def run(self) -> None:
         """Fetches every list now and again and again, until cancelled."""
@@ -109,6 +127,7 @@ class Refresher:
         async with client, asyncio.TaskGroup() as group:
             for source in self._sources:
                 group.create_task(self._keep_fresh(client, source))
+                group.create_task(self._follow(source))
 
     async def _keep_fresh(self, client: "httpx2.AsyncClient", source: ModelSource) -> NoReturn:
         retry = self._first_retry
@@ -119,6 +138,17 @@ class Refresher:
                 wait, retry = min(retry, self._interval), retry * 2
             # Many gateways started together should not all ask together.
             await asyncio.sleep(wait * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311
+
+    async def _follow(self, source: ModelSource) -> NoReturn:
+        """Takes over the lists that other gateways have fetched."""
+        while True:
+            await asyncio.sleep(self._look)
+            try:
+                kept = await self._rows.fetched_at(source.provider)
+                if kept is not None and kept != self._kept.get(source.provider):
+                    await self._take_kept(source)
+            except LedgerUnavailable:
+                pass  # Whoever serves without a database has other troubles, and tells of them.
 
     async def _refresh(self, client: "httpx2.AsyncClient", source: ModelSource) -> bool:
         try:
@@ -133,11 +163,13 @@ class Refresher:
             return False
         self._catalog.replace(source.provider, models)
         _log.info("%d models of %s, %d with a price", len(models), source.provider, _priced(models))
+        now = self._clock.now_ms()
         try:
-            await self._rows.replace(source.provider, rows, self._clock.now_ms())
+            await self._rows.replace(source.provider, rows, now)
         except LedgerUnavailable as error:
             _log.warning("the models of %s were not kept: %s", source.provider, error.cause)
         else:
+            self._kept[source.provider] = now
             _log.info("%d models of %s are kept for the next start", len(rows), source.provider)
         return True
 

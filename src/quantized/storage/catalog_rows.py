@@ -6,16 +6,34 @@ from contextlib import closing
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.storage.database import DatabaseUnusable, database
+from quantized.storage.database_thread import DatabaseThread
+
+_PATIENCE = 1.8
 
 
 class CatalogRows:
-    """Rows are JSON text as bytes, in the order in which they were saved. Read once at start and written
-    once in an hour, so each call opens a connection of its own. All raise LedgerUnavailable."""
+    """Rows are JSON text as bytes, in the order in which they were saved. They are read and written once in
+    an hour, and each time on a connection of their own; when they were written is asked every second, on one
+    that stays. All raise LedgerUnavailable."""
 
     def __init__(self, url: str) -> None:
         """Raises DatabaseUnusable for a URL that cannot work."""
         self._database = database(url)
+        self._asking = DatabaseThread(url, "catalog", _PATIENCE)
+        self._fetched_at = self._asking.statement(
+            "SELECT fetched_at FROM catalog_model WHERE provider = ? LIMIT 1"
+        )
         self._faults: tuple[type[Exception], ...] = (*self._database.errors, DatabaseUnusable)
+
+    async def fetched_at(self, provider: str) -> int | None:
+        """What `replace` was last told; None where there are no rows."""
+        row = await self._asking.ask(
+            lambda connection: connection.execute(self._fetched_at, (provider,)).fetchone()
+        )
+        return None if row is None else row[0]
+
+    def close(self) -> None:
+        self._asking.close()
 
     async def load(self, provider: str) -> list[bytes]:
         return await asyncio.to_thread(self._load, provider)
