@@ -49,9 +49,11 @@ T = TypeVar("T")
 _TRIES = 3
 """Of one transaction that others got in the way of."""
 
-# Rows are found by their keys, whatever the planner believes about tables that were empty a minute ago. And a
-# server that may forget the last commits when it dies would forget holds that gateways go on by.
+# Rows are found by their keys, whatever the planner believes about tables that were empty a minute ago. A
+# server that may forget the last commits when it dies would forget holds that gateways go on by. And who is
+# paused between reading and writing does not keep the locks for longer than others wait for them.
 _SESSION = (
+    "SET idle_in_transaction_session_timeout = '1s';"
     "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off;"
     " SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan;"
     " SELECT set_config('synchronous_commit', 'on', false)"
@@ -80,8 +82,9 @@ _ENTRY_CELLS = ", ".join(
 )
 _ENTRIES = Statement(
     b"entries",
-    f"SELECT json_agg(json_build_array({_ENTRY_CELLS})) FROM ledger_entry"  # noqa: S608  names of ours
-    " WHERE id = ANY ($1::text[]) OR kind = 'refund' AND hold_id = ANY ($2::text[])".encode(),
+    f"SELECT json_agg(json_build_array({_ENTRY_CELLS})) FROM"  # noqa: S608  names of ours
+    " (SELECT * FROM ledger_entry WHERE id = ANY ($1::text[]) UNION ALL"
+    " SELECT * FROM ledger_entry WHERE kind = 'refund' AND hold_id = ANY ($2::text[])) AS entry".encode(),
 )
 _EXPIRED = Statement(
     b"expired",
