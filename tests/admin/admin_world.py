@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
@@ -172,6 +173,14 @@ class Gateway:
         answer = self.say(method, path, self.world.secrets["operator"], body, **more)
         assert answer.is_success, answer.text
         return answer.json()
+
+    def told(self, request_id: str) -> list[Journal]:
+        """The request's lines in the log, once there is one: the client may be ahead of it."""
+        until = time.monotonic() + 5
+        while not (lines := [line for line in self.lines if line.request_id == request_id]):
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        return lines
 
     def log(self) -> list[Any]:
         """The whole audit log, the oldest first."""

@@ -13,8 +13,8 @@ from quantized.administration.endpoints import ENDPOINTS, OPERATORS, PREFIX, REA
 _ABOUT = """Institutions, licences, keys and credits. Every amount is an integer in micro-credits (1 credit =
 1,000,000 micro-credits), every time RFC 3339. Wherever something is referred to, its id or its alias will do.
 The credential is an admin key, made with `quantized admin-key create` or by an operator; it is no API key,
-and no API key is accepted here. What belongs to another institution does not exist for whoever is bounded by one.
-A request with an `Idempotency-Key` is done once in 24 hours, however often it is sent."""
+and no API key is accepted here. What is another institution's does not exist for whoever is bounded by one. A
+request with an `Idempotency-Key` is done once in 24 hours, however often it is sent."""
 
 _REF = "#/components/schemas/{name}"
 # Python's `$` matches before a last newline, too; no other reader of the pattern needs to be told.
