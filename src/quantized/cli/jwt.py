@@ -9,14 +9,16 @@ import click
 from msgspec import UNSET
 from msgspec.structs import asdict
 
+from quantized.administration import verbs
 from quantized.auth.admission import judge
 from quantized.auth.api_key import digest
 from quantized.auth.authenticate import judge_record
 from quantized.auth.jwt import MOST_CHARACTERS, SignedToken, read_token
 from quantized.auth.public_keys import UnfitKey, read_public_key
 from quantized.auth.signing import mint_private_key, public_half, read_private_key, sign_token
+from quantized.cli.acting import act, every
 from quantized.cli.arguments import CREDITS, MODEL_PATTERN, MOMENT, NAME, Moment
-from quantized.cli.output import Record, iso_time, show
+from quantized.cli.output import Record, iso_time, show, show_all
 from quantized.cli.records import DatabaseGroup, database_url
 from quantized.cli.shell import Shell, json_option, pass_shell, print_json
 from quantized.core.errors import Unauthenticated
@@ -153,6 +155,32 @@ def inspect(ctx: click.Context, shell: Shell, text: str, as_json: bool) -> None:
     show(record, as_json=as_json)
     if not record["accepted"]:
         ctx.exit(1)
+
+
+@jwt.command()
+@click.argument("institution")
+@click.argument("jti", type=NAME)
+@click.option("--reason", type=NAME, default="revoked", help="For those who look later.")
+@json_option
+@pass_shell
+def revoke(shell: Shell, institution: str, jti: str, reason: str, as_json: bool) -> None:
+    """Refuse every token of an institution with this jti, for good; the gateway follows within seconds.
+
+    A token without a jti ends with its key (quantized key list, quantized key deactivate) or its licence.
+    """
+    verb = verbs.RevokeToken(institution=institution, jti=jti, reason=reason)
+    show(asdict(act(shell, verb)), as_json=as_json)
+
+
+@jwt.command()
+@click.argument("institution", required=False)
+@json_option
+@pass_shell
+def revoked(shell: Shell, institution: str | None, as_json: bool) -> None:
+    """What was revoked."""
+    rows = every(shell, verbs.ListRevokedTokens(institution=institution, limit=200))
+    columns = ("jti", "reason", "revoked_at", "institution_id")
+    show_all([asdict(row) for row in rows], columns, as_json=as_json, empty="No token was revoked.")
 
 
 async def _inspect(url: str, token: str, now: int) -> Record:
