@@ -2,6 +2,7 @@
 
 import pytest
 from ledger_world import NOW, SetClock, add_license, audit, charge, ledger_on, order, query
+from msgspec.structs import replace
 
 from quantized.core.errors import InsufficientCredits, Unauthenticated
 from quantized.core.ports import Hold, Receipt
@@ -151,3 +152,15 @@ async def test_amounts_that_make_no_sense_are_refused(url: str, wanted: int, min
             with pytest.raises(LedgerMisuse):
                 await ledger.settle(charge(hold.id, "l", price))
     assert audit(url) == {"l": (100, 0, 5)}
+
+
+async def test_what_strangers_named_never_loses_a_charge(url: str) -> None:
+    add_license(url, "l", 100)
+    named = 'a\0b\\"\n\u2028{},é\U0001f600' + "x" * 10_000
+    async with ledger_on(url) as ledger:
+        hold = await ledger.hold(order("l", 10))
+        told = replace(charge(hold.id, "l", 5, user_id=named), upstream_id=named)
+        assert (await ledger.settle(told)).charged == 5
+    (record,) = query(url, "SELECT user_id, upstream_id FROM usage_record")
+    assert set(record.values()) == {named.replace("\0", "\ufffd")}
+    assert audit(url) == {"l": (100, 5, 0)}

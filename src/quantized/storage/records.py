@@ -130,11 +130,17 @@ class Settlement(Struct, frozen=True):
         """The row of `usage_record`, in the order of USAGE_COLUMNS."""
         c, receipt = self.charge, self.receipt
         return (
-            c.hold_id, c.request_id, c.license_id, c.key_id, c.user_id, c.surface, c.provider, c.model,
-            c.upstream_id, *astuple(c.usage),
+            c.hold_id, c.request_id, c.license_id, c.key_id, _without_nul(c.user_id), c.surface, c.provider,
+            c.model, _without_nul(c.upstream_id), *astuple(c.usage),
             c.price, receipt.charged, receipt.overrun, receipt.remaining, c.estimated, c.provider_cost,
             c.outcome, c.started_at, c.first_byte_ms, c.duration_ms, self.at,
         )  # fmt: skip
+
+
+def _without_nul(text: str | None) -> str | None:
+    """What strangers named is written as they named it, but for a character that PostgreSQL's text cannot
+    hold: no charge is lost for it."""
+    return text if text is None or "\0" not in text else text.replace("\0", "\ufffd")
 
 
 class Changes(Struct):
