@@ -43,6 +43,7 @@ SOLE_IMPORTERS = {
     "uvicorn": {"server"},
     "uvloop": {"server"},
     "sqlite3": {"storage"},
+    "psycopg": {"storage"},
     "sqlalchemy": {"storage"},
     "alembic": {"storage"},
     "httptools": {"upstream", "http"},

@@ -44,7 +44,7 @@ class CatalogRows:
 
     def _load(self, provider: str) -> list[bytes]:
         statement = self._database.statement(
-            f"SELECT data FROM catalog_model WHERE provider = ? ORDER BY {self._database.row_order}"  # noqa: S608  a name of ours
+            "SELECT data FROM catalog_model WHERE provider = ? ORDER BY position"
         )
         try:
             with closing(self._database.connect()) as connection:
@@ -58,10 +58,12 @@ class CatalogRows:
             self._database.statement,
             (
                 "DELETE FROM catalog_model WHERE provider = ?",
-                "INSERT INTO catalog_model (provider, id, data, fetched_at) VALUES (?, ?, ?, ?)",
+                "INSERT INTO catalog_model (provider, id, data, fetched_at, position) VALUES (?, ?, ?, ?, ?)",
             ),
         )
-        values = [(provider, model_id, data, fetched_at) for model_id, data in rows]
+        values = [
+            (provider, model_id, data, fetched_at, position) for position, (model_id, data) in enumerate(rows)
+        ]
         try:
             with closing(self._database.connect()) as connection:
                 for statement in self._database.begin_writing:

@@ -49,8 +49,6 @@ class Database(Protocol):
     """Statements after which such a transaction may alter tables that others are working with."""
     now: str
     """An expression: the database's own time in Unix milliseconds, as it is when the statement is done."""
-    row_order: str
-    """Orders rows as they were inserted, where nothing else does."""
     errors: tuple[type[Exception], ...]
     """What the driver raises when a statement could not be done."""
     no_such_table: type[Exception]

@@ -89,7 +89,6 @@ class PostgresDatabase:
     # Whoever wants a table waits behind whoever waits to alter it: no longer than requests can wait.
     before_altering: Sequence[str] = ("SET LOCAL lock_timeout = '1s'",)
     now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-    row_order = "ctid"
     errors: tuple[type[Exception], ...] = (psycopg.Error,)
     no_such_table: type[Exception] = psycopg.errors.UndefinedTable
 

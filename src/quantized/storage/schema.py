@@ -333,7 +333,7 @@ response_reasoning = Table(
     Column("reasoning", LargeBinary, nullable=False),
 )
 
-# A provider's own list of models as we understood it; `data` is JSON.
+# A provider's own list of models as we understood it; `data` is JSON. `position` orders the list.
 catalog_model = Table(
     "catalog_model",
     metadata,
@@ -341,6 +341,7 @@ catalog_model = Table(
     Column("id", Text, primary_key=True),
     Column("data", LargeBinary, nullable=False),
     Column("fetched_at", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False, server_default="0"),
 )
 
 # Digest is SHA-256 of the whole key. `institution_id` bounds what the key sees and touches, NULL for nothing.

@@ -78,7 +78,6 @@ class SqliteDatabase:
     begin_writing: Sequence[str] = ("BEGIN IMMEDIATE",)
     before_altering: Sequence[str] = ()
     now = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
-    row_order = "rowid"
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
     no_such_table: type[Exception] = sqlite3.OperationalError
 
