@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: serve test check format bench simulate lock clean
+.PHONY: serve test check format bench ledger-growth simulate lock clean
 
 serve: $(VENV)/runtime.stamp
 	@$(BIN)/quantized init
@@ -26,6 +26,10 @@ format: $(VENV)/dev.stamp
 # Needs nginx and a C compiler on the machine (Debian: apt-get install nginx-light gcc).
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench.run
+
+# SIZES="1 10000" for others than the usual. A million entries take 1 GB of a temporary folder.
+ledger-growth: $(VENV)/dev.stamp
+	$(BIN)/python -m bench.ledger_growth $(SIZES)
 
 # STEPS=… and SEED=…; what is found is found again with the seed that is printed with it.
 simulate: $(VENV)/dev.stamp

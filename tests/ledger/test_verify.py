@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from books_world import any_finding_in, findings_in, tampering, verified, verify, write_books
 from database_copies import Templates
-from ledger_world import audit
+from ledger_world import add_license, audit, charge, ledger_on, order
 from sqlalchemy import Column, Connection, LargeBinary, Table, Text, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from quantized.ledger.chain import entry_hash
+from quantized.ledger.ledger import GroupCommitLedger
 from quantized.storage.schema import hold, ledger_entry, usage_record
 from quantized.storage.schema import license as license_table
 
@@ -247,3 +248,24 @@ def test_the_canonical_bytes_are_those_of_the_manual() -> None:
         + '"]'
     )
     assert entry_hash(bytes(32), entry, seal) == sha256(bytes(32) + written.encode()).digest()
+
+
+async def test_it_finds_nothing_while_a_gateway_works(url: str) -> None:
+    add_license(url, "l", 10**6)
+
+    async def work(ledger: GroupCommitLedger) -> None:
+        while not done.is_set():
+            hold = await ledger.hold(order("l", 10))
+            await ledger.settle(charge(hold.id, "l", 7))
+
+    done = asyncio.Event()
+    async with ledger_on(url) as ledger, asyncio.TaskGroup() as group:
+        for _ in range(4):
+            group.create_task(work(ledger))
+        looked_at = []
+        for _ in range(5):
+            findings, tally = await asyncio.to_thread(verified, url)
+            assert findings == []
+            looked_at.append(tally.entries)
+        done.set()
+    assert looked_at[-1] > looked_at[0]
