@@ -1,11 +1,20 @@
 """A signed token's first use: judged, and from then on known by its digest like any key."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from quantized.auth.jwt import Claims, SignedToken, VerificationKey, verify
+from quantized.auth.jwt import (
+    Claims,
+    SignedToken,
+    VerificationKey,
+    candidates,
+    is_signed,
+    judge_times,
+    wrong_signature,
+)
 from quantized.auth.public_keys import from_pem
 from quantized.core.errors import LedgerUnavailable, Unauthenticated
 from quantized.core.ids import mint_id
@@ -33,6 +42,8 @@ class Admission:
         self._store = store
         self._grant = grant
         self._clock = clock
+        # One at a time: a flood of wrong tokens waits for itself, and all others for one try of it.
+        self._verifying = asyncio.Lock()
 
     async def admit(self, token: SignedToken, digest: bytes) -> None:
         """Afterwards the token, whose SHA-256 is `digest`, has a key and its licence what it begins with. All
@@ -45,8 +56,11 @@ class Admission:
         issuer = await self._store.issuer(
             claims.institution_id, claims.license_type_id, _said(claims.jti), now
         )
-        key, terms = judge(token, issuer, now)
-        use = first_use(digest, claims, key.id, terms, now)
+        if issuer is None:
+            raise no_institution(claims)
+        async with self._verifying:
+            key = await signer(token, issuer)
+        use = first_use(digest, claims, key.id, judge_claims(claims, issuer, now), now)
         pending = await self._store.admit(use)
         if pending is None:
             return
@@ -55,19 +69,32 @@ class Admission:
             raise LedgerUnavailable(cause=f"licence {pending.license_id} was granted nothing to begin with")
 
 
-def judge(token: SignedToken, issuer: TokenIssuer | None, now: int) -> tuple[VerificationKey, TokenTerms]:
-    """Whether the token counts, for what its issuer is. Raises Unauthenticated."""
-    claims = token.claims
-    if issuer is None:
-        raise Unauthenticated(cause=f"token: there is no institution {claims.institution_id!a}")
+def no_institution(claims: Claims) -> Unauthenticated:
+    return Unauthenticated(cause=f"token: there is no institution {claims.institution_id!a}")
+
+
+async def signer(token: SignedToken, issuer: TokenIssuer) -> VerificationKey:
+    """The issuer's key that signed the token. Raises Unauthenticated.
+
+    Each try takes a fraction of a millisecond, and whatever else is due is done between two of them.
+    """
     keys = [VerificationKey(key.id, key.kid, from_pem(key.pem)) for key in issuer.keys]
-    key = verify(token, keys, now)
+    for key in candidates(token, keys):
+        if is_signed(token, key):
+            return key
+        await asyncio.sleep(0)
+    raise wrong_signature()
+
+
+def judge_claims(claims: Claims, issuer: TokenIssuer, now: int) -> TokenTerms:
+    """Whether the claims of a token that was signed count, for what its issuer is. Raises Unauthenticated."""
+    judge_times(claims, now)
     if issuer.revoked:
         raise Unauthenticated(cause=f"token: its jti {claims.jti!a} is revoked")
     if issuer.terms is None:
         raise Unauthenticated(cause=f"token: the institution has no licence type {claims.license_type_id!a}")
     _judge_wishes(claims, issuer.terms)
-    return key, issuer.terms
+    return issuer.terms
 
 
 def _judge_wishes(claims: Claims, terms: TokenTerms) -> None:

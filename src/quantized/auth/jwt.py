@@ -119,21 +119,33 @@ def read_token(token: str) -> SignedToken:
 def verify(token: SignedToken, keys: Sequence[VerificationKey], now_ms: int) -> VerificationKey:
     """The key that signed it, where that is one of `keys` and the token is valid at this time. Raises
     Unauthenticated."""
-    candidates = [key for key in keys if token.kid in (None, key.kid)]
-    if not candidates:
-        raise _refused(
-            "its institution has no public key that is in use"
-            if token.kid is None
-            else f"its kid {_shown(token.kid)} names no public key of its institution that is in use"
-        )
-    for key in candidates:
-        try:
-            key.key.verify(token.signature, token.signed)
-        except InvalidSignature:
-            continue
-        judge_times(token.claims, now_ms)
-        return key
-    raise _refused("its signature is wrong")
+    for key in candidates(token, keys):
+        if is_signed(token, key):
+            judge_times(token.claims, now_ms)
+            return key
+    raise wrong_signature()
+
+
+def candidates(token: SignedToken, keys: Sequence[VerificationKey]) -> list[VerificationKey]:
+    """Those of `keys` that may have signed it. Raises Unauthenticated where there is none."""
+    found = [key for key in keys if token.kid in (None, key.kid)]
+    if found:
+        return found
+    if token.kid is None:
+        raise _refused("its institution has no public key that is in use")
+    raise _refused(f"its kid {_shown(token.kid)} names no public key of its institution that is in use")
+
+
+def is_signed(token: SignedToken, key: VerificationKey) -> bool:
+    try:
+        key.key.verify(token.signature, token.signed)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def wrong_signature() -> Unauthenticated:
+    return _refused("its signature is wrong")
 
 
 def judge_times(claims: Claims, now_ms: int) -> None:

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from msgspec.structs import asdict
 
 from quantized.administration import verbs
-from quantized.auth.admission import judge
+from quantized.auth.admission import judge_claims, no_institution, signer
 from quantized.auth.api_key import digest
 from quantized.auth.authenticate import judge_record
 from quantized.auth.jwt import MOST_CHARACTERS, SignedToken, read_token
@@ -211,7 +211,10 @@ async def _judged(
     claims = token.claims
     jti = None if claims.jti is UNSET else claims.jti
     issuer = await tokens.issuer(claims.institution_id, claims.license_type_id, jti, now)
-    public_key, _ = judge(token, issuer, now)
+    if issuer is None:
+        raise no_institution(claims)
+    public_key = await signer(token, issuer)
+    judge_claims(claims, issuer, now)
     return {"used_before": False, "public_key_id": public_key.id}
 
 
