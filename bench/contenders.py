@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.database import DatabaseServer
 from bench.machine import GATEWAY_CORE, HERE, LOAD_CORE, Running, compiled, free_port
 
 PROMPT_TOKENS = 120
@@ -61,7 +62,8 @@ UPSTREAMS = (INSTANT, PACED, SHORT, SLOW, BEDROCK)
 
 @dataclass(frozen=True)
 class Contender:
-    """A running proxy. `ports` are where each upstream is reached through it."""
+    """A running proxy. `ports` are where each upstream is reached through it; `database` is the server that
+    it keeps its books on, None where that is a file."""
 
     name: str
     process: Running
@@ -69,6 +71,7 @@ class Contender:
     headers: Mapping[str, str]
     folder: Path
     metered: bool = False
+    database: DatabaseServer | None = None
 
     def request_file(
         self, upstream: Upstream, *, stream: bool, api: Api = CHAT, previous: str | None = None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contenders import BEDROCK, BEDROCK_MODEL, INSTANT, PROMPT_TOKENS, Contender
+from bench.database import DatabaseServer
 from bench.machine import GATEWAY_CORE, Running, Unable, free_port
 
 INPUT_RATE, OUTPUT_RATE = 150_000, 600_000
@@ -107,16 +108,23 @@ def _price(output_tokens: int) -> int:
 
 
 def start_gateway(
-    stack: ExitStack, folder: Path, upstreams: Mapping[str, int], *, wrapper: Sequence[str] = ()
+    stack: ExitStack,
+    folder: Path,
+    upstreams: Mapping[str, int],
+    *,
+    database: DatabaseServer | None = None,
+    wrapper: Sequence[str] = (),
 ) -> tuple[Contender, Ledger]:
-    """The gateway as an institution would run it: configured, with a licence, metering into its database.
+    """The gateway as an institution would run it: configured, with a licence, metering into its database: a
+    file, or what is on a `database` server.
 
     With Bedrock among the upstreams it signs its requests. `wrapper` is a command that runs it, a profiler
     for example.
     """
     folder.mkdir(exist_ok=True)
     port = free_port()
-    (folder / "quantized.toml").write_text(_gateway_configuration(folder, port, upstreams))
+    database_url = f"sqlite:///{folder}/quantized.db" if database is None else database.url
+    (folder / "quantized.toml").write_text(_gateway_configuration(database_url, port, upstreams))
     command = Command(folder, _aws(upstreams[BEDROCK.name]) if BEDROCK.name in upstreams else {})
     if not command.program.exists():
         raise Unable(f"there is no {command.program}; run: make test")
@@ -126,7 +134,8 @@ def start_gateway(
     )
     process.wait_for_port(port)
     headers = {"Authorization": f"Bearer {made['api_key']}"}
-    gateway = Contender("gateway", process, dict.fromkeys(upstreams, port), headers, folder, metered=True)
+    ports = dict.fromkeys(upstreams, port)
+    gateway = Contender("gateway", process, ports, headers, folder, metered=True, database=database)
     return gateway, Ledger(command, made["license_id"])
 
 
@@ -139,7 +148,7 @@ def _aws(port: int) -> Mapping[str, str]:
     }
 
 
-def _gateway_configuration(folder: Path, port: int, upstreams: Mapping[str, int]) -> str:
+def _gateway_configuration(database_url: str, port: int, upstreams: Mapping[str, int]) -> str:
     rates = f"{{ input = {INPUT_RATE / 10**6}, output = {OUTPUT_RATE / 10**6} }}"
     providers = "".join(
         f"""
@@ -154,7 +163,7 @@ rates = {rates}
     if BEDROCK.name in upstreams:
         providers += f'[catalog.overrides.{BEDROCK.name}]\n"{BEDROCK_MODEL}" = {rates}\n'
     return f"""port = {port}
-database_url = "sqlite:///{folder}/quantized.db"
+database_url = "{database_url}"
 default_provider = "{INSTANT.name if INSTANT.name in upstreams else BEDROCK.name}"
 demo = false
 {providers}"""

@@ -125,7 +125,7 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """Of all its processes that live, in user and in system mode."""
-        return _cpu_seconds(self.pid)
+        return process_tree_seconds(self.pid)
 
     def thread_seconds(self) -> dict[str, float]:
         """CPU time of each thread of the process, by its name and number; in ticks of 10 ms."""
@@ -176,10 +176,10 @@ def _busy_seconds() -> float:
 
 def _our_seconds() -> float:
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return ended.ru_utime + ended.ru_stime + _cpu_seconds(os.getpid())
+    return ended.ru_utime + ended.ru_stime + process_tree_seconds(os.getpid())
 
 
-def _cpu_seconds(root: int) -> float:
+def process_tree_seconds(root: int) -> float:
     """Of a process and all that it started and that lives."""
     # The kernel's clock of a process by number: exact where /proc counts in ticks of 10 ms.
     return sum(time.clock_gettime((~pid << 3) | 2) for pid in _tree(root))

@@ -114,6 +114,8 @@ class Row:
     load: Load
     rounds: int | None = None
     """Where not as many as are asked for."""
+    postgres: bool = False
+    """Whether the gateway keeps its books on PostgreSQL."""
 
 
 def _processor_time(row: Row, contender: Contender, ledger: Ledger, seconds: float) -> None:
@@ -126,6 +128,23 @@ def _processor_time(row: Row, contender: Contender, ledger: Ledger, seconds: flo
     row.lines[0].note(contender, spent * 1e6 / count)
     if len(row.lines) > 1:
         row.lines[1].note(contender, told["delay"]["p50"])
+
+
+def _metered(row: Row, contender: Contender, ledger: Ledger, seconds: float) -> None:
+    """Processor time of each answer, how long it took, and the processor time of the database's server where
+    there is one."""
+    before, server_before = contender.process.cpu_seconds(), _server_seconds(contender)
+    with row.load.running(contender, seconds) as process:
+        told = row.load.result(process, contender, ledger)
+    spent = contender.process.cpu_seconds() - before
+    server = _server_seconds(contender) - server_before
+    figures = (spent * 1e6 / told["good"], told["first_byte"]["p50"], server * 1e6 / told["good"])
+    for line, figure in zip(row.lines, figures, strict=False):
+        line.note(contender, figure)
+
+
+def _server_seconds(contender: Contender) -> float:
+    return 0.0 if contender.database is None else contender.database.cpu_seconds()
 
 
 def _first_byte(row: Row, contender: Contender, ledger: Ledger, seconds: float) -> None:
@@ -167,6 +186,27 @@ def _cpu(key: str, title: str, target: float | None = None) -> Line:
     return Line(key, title, "CPU µs", "ratio", target)
 
 
+def _json_row(connections: int, *, postgres: bool = False) -> Row:
+    """JSON answers, with the books in a file or on PostgreSQL."""
+    on, key = (", PostgreSQL", "-postgres") if postgres else ("", "")
+    many = f"{connections} connection{'s' if connections > 1 else ''}"
+    number = "" if connections == 64 else f"-{connections}"
+    name = f"json{key}{number}".replace("-", "_")
+    lines = [
+        _cpu(name, f"JSON, {many}{on}", 6 if (connections, postgres) == (64, False) else None),
+        Line(f"{name}_latency", "  latency, median", "µs", "difference"),
+    ]
+    if postgres:
+        lines.append(Line(f"{name}_server", "  the database server's part", "CPU µs", "difference"))
+    return Row(
+        f"json{key}{number}",
+        tuple(lines),
+        _metered,
+        Load(INSTANT, connections, stream=False),
+        postgres=postgres,
+    )
+
+
 def rows() -> tuple[Row, ...]:
     """Fresh ones. Memory is the first, while the processes are."""
     return (
@@ -205,24 +245,8 @@ def rows() -> tuple[Row, ...]:
             _processor_time,
             Load(INSTANT, 64),
         ),
-        Row(
-            "json",
-            (_cpu("json", "JSON, 64 connections", target=6),),
-            _processor_time,
-            Load(INSTANT, 64, stream=False),
-        ),
-        Row(
-            "json-1",
-            (_cpu("json_1", "JSON, 1 connection"),),
-            _processor_time,
-            Load(INSTANT, 1, stream=False),
-        ),
-        Row(
-            "json-512",
-            (_cpu("json_512", "JSON, 512 connections"),),
-            _processor_time,
-            Load(INSTANT, 512, stream=False),
-        ),
+        *(_json_row(connections) for connections in (64, 1, 512)),
+        *(_json_row(connections, postgres=True) for connections in (64, 1, 512)),
         Row(
             "responses-stream",
             (_cpu("responses_stream", "responses: stream of 100 chunks, 64 conn."),),

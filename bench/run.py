@@ -12,6 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from bench.contenders import BEDROCK, Contender, start_nginx, start_upstreams
+from bench.database import start_postgres
 from bench.gateway import Ledger, LedgerDiffers, start_gateway
 from bench.machine import OtherWork, Unable, allow_open_files, check_machine, compiled
 from bench.report import as_json, machine, table
@@ -78,31 +79,35 @@ def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
 
 def _start_gateways(
     stack: ExitStack, folder: Path, upstreams: Mapping[str, int], chosen: Sequence[Row]
-) -> dict[bool, tuple[Contender, Ledger]]:
-    """By whether it serves Bedrock. That is one of its own, so that the others' memory is without AWS's
-    libraries and price lists, and is there only if a row wants it."""
+) -> dict[str, tuple[Contender, Ledger]]:
+    """By kind. The one that serves Bedrock is apart, so that the others' memory is without AWS's libraries
+    and price lists; each is there only if a row wants it."""
     apart: dict[bool, dict[str, int]] = {True: {}, False: {}}
     for name, port in upstreams.items():
         apart[name == BEDROCK.name][name] = port
-    wanted = {_is_bedrocks(row) for row in chosen}
     return {
-        kind: start_gateway(stack, folder / ("bedrock" if kind else "gateway"), apart[kind])
-        for kind in sorted(wanted)
+        kind: start_gateway(
+            stack,
+            folder / kind,
+            apart[kind == "bedrock"],
+            database=start_postgres(stack) if kind == "postgres" else None,
+        )
+        for kind in sorted({_kind(row) for row in chosen})
     }
 
 
-def _is_bedrocks(row: Row) -> bool:
-    return row.load.upstream is BEDROCK
+def _kind(row: Row) -> str:
+    return "bedrock" if row.load.upstream is BEDROCK else "postgres" if row.postgres else "gateway"
 
 
 def _measure(
     options: argparse.Namespace,
     chosen: Sequence[Row],
-    gateways: Mapping[bool, tuple[Contender, Ledger]],
+    gateways: Mapping[str, tuple[Contender, Ledger]],
     nginx: Contender,
 ) -> list[Line]:
     for row in chosen:
-        gateway, ledger = gateways[_is_bedrocks(row)]
+        gateway, ledger = gateways[_kind(row)]
         print(f"{row.key} ", end="", file=sys.stderr, flush=True)
         for _ in range(row.rounds or options.rounds):
             for contender in (gateway, nginx):

@@ -35,18 +35,34 @@ def bench(*arguments: str, folder: Path, path: str | None = None) -> subprocess.
 
 
 @needs_tools
-def test_a_short_run_agrees_with_the_ledger(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        (
+            ("json", "responses-stream", "responses-others"),
+            ("json", "json_latency", "responses_stream", "responses_others"),
+        ),
+        (("json-postgres",), ("json_postgres", "json_postgres_latency", "json_postgres_server")),
+    ],
+)
+def test_a_short_run_agrees_with_the_ledger(
+    tmp_path: Path, rows: tuple[str, ...], lines: tuple[str, ...]
+) -> None:
     written = tmp_path / "figures.json"
-    chosen = ("--only", "json", "--only", "responses-stream", "--only", "responses-others")
+    chosen = [word for row in rows for word in ("--only", row)]
     arguments = ("--seconds", "0.2", "--rounds", "1", *chosen, "--json", str(written))
     running = bench(*arguments, folder=tmp_path)
     output, complaints = running.communicate(timeout=50)
     assert running.returncode == 0, complaints
     assert "JSON, 64 connections" in output
     figures = json.loads(written.read_text())
-    assert [line["key"] for line in figures["lines"]] == ["json", "responses_stream", "responses_others"]
+    assert tuple(line["key"] for line in figures["lines"]) == lines
     for line in figures["lines"]:
-        assert line["ratio"][0] == pytest.approx(line["gateway"][0] / line["nginx"][0])
+        ours, theirs = line["gateway"][0], line["nginx"][0]
+        if "ratio" in line:
+            assert line["ratio"][0] == pytest.approx(ours / theirs)
+        else:
+            assert line["difference"][0] == pytest.approx(ours - theirs)
     assert "charged all of" in figures["ledger"]
     assert [left.name for left in tmp_path.iterdir()] == ["figures.json"]
 
