@@ -7,7 +7,8 @@ from ledger_world import NOW, add_license, charge, ledger_on, order
 from sqlalchemy import Connection
 
 from quantized.ledger.credits import adjust, refund
-from quantized.ledger.verify import Auditor, Finding, Tally
+from quantized.ledger.findings import Finding, Tally
+from quantized.ledger.verify import Auditor
 from quantized.storage.books import BooksReader, read_books
 from quantized.storage.engine import open_engine
 

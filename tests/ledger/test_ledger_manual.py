@@ -15,7 +15,7 @@ from quantized.ledger.chain import (
     entry_hash,
     record_bytes,
 )
-from quantized.ledger.verify import Check
+from quantized.ledger.findings import Check
 from quantized.storage.records import Settlement
 from quantized.storage.schema import ledger_entry, usage_record
 

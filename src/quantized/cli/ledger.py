@@ -12,7 +12,8 @@ from quantized.cli.arguments import MOMENT, Moment
 from quantized.cli.output import Record, credits_text, iso_time, print_csv, printable
 from quantized.cli.records import DatabaseCommand, DatabaseGroup, database_url
 from quantized.cli.shell import Shell, json_option, pass_shell
-from quantized.ledger.verify import Auditor, Finding, Tally
+from quantized.ledger.findings import Finding, Tally
+from quantized.ledger.verify import Auditor
 from quantized.storage.books import read_books
 from quantized.storage.directory import Directory
 from quantized.storage.engine import open_engine

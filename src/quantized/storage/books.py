@@ -183,7 +183,11 @@ class BooksReader:
         return self._all(_CHARGED_TWICE)
 
     def _all(self, statement: TextClause) -> Iterator[tuple[Any, ...]]:
-        for row in self._connection.execute(statement, {"only": self._only}):
+        # Streamed, where the driver would otherwise fetch them all at once.
+        rows = self._connection.execute(
+            statement, {"only": self._only}, execution_options={"stream_results": True}
+        )
+        for row in rows:
             yield tuple(row)
 
     def _pages(self, statement: TextClause, size: int) -> Iterator[tuple[Any, ...]]:
