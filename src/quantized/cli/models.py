@@ -1,6 +1,7 @@
 """`quantized models`."""
 
 import asyncio
+from contextlib import closing
 
 import click
 from msgspec.structs import asdict
@@ -53,7 +54,8 @@ def models(shell: Shell, license_: str | None, provider: str | None, as_json: bo
 
 async def _catalog(settings: Settings, url: str, clock: Clock) -> Catalog:
     catalog = await stocked_catalog(settings, clock)
-    await Refresher(catalog, model_sources(settings), CatalogRows(url), clock).restore()
+    with closing(CatalogRows(url)) as rows:
+        await Refresher(catalog, model_sources(settings), rows, clock).restore()
     return catalog
 
 
