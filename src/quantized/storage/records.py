@@ -14,6 +14,9 @@ EntryKind = Literal["grant", "charge", "overrun", "adjustment", "refund"]
 Account = Literal["institution", "license", "revenue", "overrun"]
 """The two sides of an entry, by role: the licence is the entry's own, the institution is that licence's."""
 
+UserKey = tuple[str, str]
+"""A licence's id and a user's."""
+
 Row = tuple[str | int | bytes | None, ...]
 """A table's row, its values in the order of the columns."""
 
@@ -28,7 +31,8 @@ USAGE_COLUMNS = (
 
 class LicenseRow(Struct, array_like=True):
     """A licence's cached balance. `entries` is the number of its newest entry, and `head` that one's hash in
-    hexadecimal digits, empty where there is none."""
+    hexadecimal digits, empty where there is none. `open_holds` counts what `held` adds up. `requests_owed` and
+    `tokens_owed` are what was in the buckets of the limits by the minute at `metered_at` (`ledger.meters`)."""
 
     id: str
     unlimited: bool
@@ -38,6 +42,10 @@ class LicenseRow(Struct, array_like=True):
     held: int
     entries: int
     head: str
+    open_holds: int = 0
+    requests_owed: int = 0
+    tokens_owed: int = 0
+    metered_at: int = 0
 
     @property
     def balance(self) -> int | None:
@@ -46,7 +54,8 @@ class LicenseRow(Struct, array_like=True):
 
 
 class HoldRow(Struct, array_like=True):
-    """A hold, and the receipt of its settlement where there is one (then `charged` is not None)."""
+    """A hold, and the receipt of its settlement where there is one (then `charged` is not None). `tokens` is
+    what it took of a limit on tokens, `user_id` whose allowance it counts for."""
 
     id: str
     license_id: str
@@ -55,6 +64,19 @@ class HoldRow(Struct, array_like=True):
     charged: int | None = None
     overrun: int | None = None
     remaining: int | None = None
+    tokens: int = 0
+    user_id: str | None = None
+
+
+class UserRow(Struct, array_like=True):
+    """What a user has used and holds of an allowance within a licence. `cap` is the user's own, None where
+    the licence's or its type's applies."""
+
+    license_id: str
+    user_id: str
+    cap: int | None
+    used: int = 0
+    held: int = 0
 
 
 class EntryRow(Struct, frozen=True, array_like=True):
@@ -104,12 +126,14 @@ class OpenHold(Struct, frozen=True):
 
 class Needs(Struct, frozen=True):
     """Which rows a batch of verbs must see. The licences of the holds come along unasked. `refunds_of` are
-    holds' ids, for all refunds of what those were charged."""
+    holds' ids, for all refunds of what those were charged. `users` are (licence, user): those of the holds
+    come along unasked."""
 
     hold_ids: list[str] = []
     license_ids: list[str] = []
     entry_ids: list[str] = []
     refunds_of: list[str] = []
+    users: list[UserKey] = []
 
 
 class Rows(Struct, frozen=True):
@@ -118,6 +142,7 @@ class Rows(Struct, frozen=True):
     licenses: dict[str, LicenseRow]
     holds: dict[str, HoldRow]
     entries: dict[str, EntryRow]
+    users: dict[UserKey, UserRow] = field(default_factory=dict)
 
 
 class Settlement(Struct, frozen=True):
@@ -151,6 +176,7 @@ class Changes(Struct):
     ended: dict[tuple[HoldState, str | None], list[str]] = field(default_factory=dict)
     entries: list[EntryRow] = field(default_factory=list)
     settlements: list[Settlement] = field(default_factory=list)
+    users: dict[UserKey, UserRow] = field(default_factory=dict)
 
 
 class Rejected(Exception):
