@@ -1,4 +1,5 @@
-"""Tokens that others signed: two Python libraries now, and once npm's jose, PHP's sodium and openssl."""
+"""Tokens that others signed: two Python libraries now, and once npm's jose, PHP's sodium, openssl and
+golang-jwt."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -45,7 +46,7 @@ def by_joserfc(claims: Mapping[str, object], header: Mapping[str, str]) -> str:
     return joserfc_jwt.encode({"alg": "EdDSA", **header}, dict(claims), key, registry=registry)
 
 
-@pytest.fixture(params=["pyjwt", "joserfc", "jose", "sodium", "openssl"])
+@pytest.fixture(params=["pyjwt", "joserfc", "jose", "sodium", "openssl", "golang"])
 def tokens(request: pytest.FixtureRequest) -> Mapping[str, str]:
     signing: dict[str, Callable[..., str]] = {"pyjwt": by_pyjwt, "joserfc": by_joserfc}
     sign = signing.get(request.param)

@@ -1,5 +1,5 @@
 // Tokens signed by npm's jose (6.2), for tests/auth/test_foreign_tokens.py. Run in a folder where it is
-// installed: `npm install jose@6 && node sign.mjs key.pem > jose.json`.
+// installed: `npm install jose@6 && node jose.mjs key.pem > jose.json`.
 import { readFileSync } from "node:fs";
 import { SignJWT, importPKCS8 } from "jose";
 

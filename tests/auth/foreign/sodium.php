@@ -1,5 +1,5 @@
 <?php
-// Tokens signed by PHP's sodium, for tests/auth/test_foreign_tokens.py: `php sign.php key.pem > sodium.json`.
+// Tokens signed by PHP's sodium, for tests/auth/test_foreign_tokens.py: `php sodium.php key.pem > sodium.json`.
 
 function base64url(string $bytes): string
 {

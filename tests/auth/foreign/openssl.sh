@@ -1,6 +1,6 @@
 #!/bin/sh
 # Tokens signed by openssl (3.0 or later), for tests/auth/test_foreign_tokens.py:
-# `sh sign.sh key.pem > openssl.json`.
+# `sh openssl.sh key.pem > openssl.json`.
 set -eu
 
 base64url() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
