@@ -10,14 +10,15 @@ import pytest
 from database_copies import ADMIN, KINDS, PostgresDatabases, Templates, run_databases
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def postgres(
     tmp_path_factory: pytest.TempPathFactory, worker_id: str
 ) -> Iterator[Callable[[], PostgresDatabases]]:
     """PostgreSQL databases, on a server that is started when somebody first asks for one."""
     base = tmp_path_factory.getbasetemp()
     shared = (base if worker_id == "master" else base.parent) / "postgres"
-    admin_url = os.environ.get(ADMIN)  # now, because tests empty the environment
+    # The commands that tests run would not know the variable, and refuse it.
+    admin_url = os.environ.pop(ADMIN, None)
     lock = threading.Lock()
     opened: list[PostgresDatabases] = []
     with ExitStack() as stack:

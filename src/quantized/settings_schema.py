@@ -44,7 +44,11 @@ SCALARS: Mapping[str, Mapping[str, Kind]] = {
         "host": values.text("an address or a host name", r"[0-9A-Za-z.:_-]{1,255}"),
         "port": values.integer(0, 65_535),
         "workers": WORKERS,
-        "database_url": values.text("a database URL such as sqlite:///var/quantized.db", r"\S+", quiet=True),
+        "database_url": values.text(
+            "a database URL such as sqlite:///var/quantized.db or postgresql://user:password@host/database",
+            r"\S+",
+            quiet=True,
+        ),
         "log_level": values.choice("debug", "info", "warning", "error"),
         "cors_origins": values.texts("a list of origins such as https://chat.example.edu", values.is_origin),
         "default_provider": _name,
