@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -269,3 +270,28 @@ async def test_it_finds_nothing_while_a_gateway_works(url: str) -> None:
             looked_at.append(tally.entries)
         done.set()
     assert looked_at[-1] > looked_at[0]
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "check"),
+    [
+        ("ledger_entry", "amount", "entry"),
+        ("ledger_entry", "hash", "hash"),
+        ("ledger_entry", "kind", "entry"),
+        ("usage_record", "price", "record"),
+        ("usage_record", "overrun", "record"),
+        ("usage_record", "estimated", "record"),
+        ("license", "granted", "cache"),
+        ("license", "head", "head"),
+        ("hold", "state", "hold"),
+    ],
+)
+async def test_a_value_that_is_not_of_its_columns_type_is_a_finding(
+    templates: Templates, tmp_path: Path, table: str, column: str, check: str
+) -> None:
+    """SQLite keeps whatever it is given."""
+    url = templates.sqlite(tmp_path / "typeless.db")
+    await write_books(url)
+    with tampering(url) as connection:
+        connection.exec_driver_sql(f"UPDATE {table} SET {column} = 'what'")
+        assert check in {finding.check for finding in findings_in(connection)}

@@ -24,23 +24,13 @@ _SIDES: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-class _Record(Struct, array_like=True, frozen=True):
-    """What is compared of a request record; the rest is in its hash."""
-
-    license_id: str
-    request_id: str
-    price: int
-    charged: int
-    overrun: int
-    remaining: int | None
-    estimated: bool
-    created_at: int
-
-
 _ENTRY_WIDTH = len(ENTRY_COLUMNS)
 _RECORD_END = _ENTRY_WIDTH + len(USAGE_COLUMNS)
 _ESTIMATED = USAGE_COLUMNS.index("estimated")
-_COMPARED = [USAGE_COLUMNS.index(name) for name in _Record.__struct_fields__]
+_COMPARED_COLUMNS = (
+    "price", "charged", "overrun", "remaining", "license_id", "request_id", "estimated", "created_at",
+)  # fmt: skip
+_COMPARED = [USAGE_COLUMNS.index(name) for name in _COMPARED_COLUMNS]
 
 
 class _Due(Struct, frozen=True):
@@ -177,36 +167,44 @@ class LicenseAudit:
             yield self._finding("record_missing", message, entry.seq, hold_id=entry.hold_id)
 
     def _record(self, entry: EntryRow, record: tuple[Any, ...]) -> Iterator[Finding]:
-        try:
-            said = msgspec.convert([record[index] for index in _COMPARED], _Record, strict=False)
-        except msgspec.ValidationError as error:
-            message = f"the request record cannot be read: {error}"
-            yield self._finding("record", message, entry.seq, hold_id=entry.hold_id)
-            return
-        expected: dict[str, str | int | None] = {
-            "license_id": entry.license_id,
-            "request_id": entry.request_id,
-            "charged": entry.amount,
-            "price": said.charged + said.overrun,
-            "estimated": entry.estimated,
-            "created_at": entry.created_at,
-        }
-        if said.remaining is not None:
-            expected["remaining"] = entry.balance_after
-        wrong = [name for name, value in expected.items() if getattr(said, name) != value]
-        for name in wrong:
-            yield self._finding(
-                "record", f"the request record's {name} differs from its charge", entry.seq, name,
-                getattr(said, name), expected[name], entry.hold_id,
-            )  # fmt: skip
-        sealed = record_hash((*record[:_ESTIMATED], said.estimated, *record[_ESTIMATED + 1 :]))
-        if sealed != entry.record_hash and not wrong:
+        compared = [record[index] for index in _COMPARED]
+        price, charged, overrun, remaining, *others = compared
+        agrees = (
+            charged == entry.amount
+            and type(price) is int
+            and price - charged == overrun
+            and remaining in (None, entry.balance_after)
+            and others == [entry.license_id, entry.request_id, entry.estimated, entry.created_at]
+        )
+        sealed = record_hash((*record[:_ESTIMATED], entry.estimated, *record[_ESTIMATED + 1 :]))
+        if not agrees:
+            yield from self._record_differs(entry, compared)
+        elif sealed != entry.record_hash:
             yield self._finding(
                 "record", "the request record was altered", entry.seq, "record_hash", sealed.hex(),
                 entry.record_hash.hex() if entry.record_hash else None, entry.hold_id,
             )  # fmt: skip
-        if said.overrun:
-            self._due = _Due(entry.hold_id, said.overrun)
+        if overrun:
+            self._due = _Due(entry.hold_id, overrun)
+
+    def _record_differs(self, entry: EntryRow, compared: list[Any]) -> Iterator[Finding]:
+        """Where a record and its charge do, which one look cannot say of thousands that do not."""
+        found = dict(zip(_COMPARED_COLUMNS, compared, strict=True))
+        expected: dict[str, str | int | None] = {
+            "charged": entry.amount,
+            "license_id": entry.license_id,
+            "request_id": entry.request_id,
+            "estimated": entry.estimated,
+            "created_at": entry.created_at,
+        }
+        if found["remaining"] is not None:
+            expected["remaining"] = entry.balance_after
+        parts = (found["charged"], found["overrun"])
+        expected["price"] = sum(parts) if all(isinstance(part, int) for part in parts) else None
+        for name, value in expected.items():
+            if found[name] != value:
+                message = f"the request record's {name} differs from its charge"
+                yield self._finding("record", message, entry.seq, name, found[name], value, entry.hold_id)
 
     def _caches(self) -> Iterator[Finding]:
         row = self._license
