@@ -1,10 +1,12 @@
 """The gateway as a process on a PostgreSQL of its own: exact books, and a server that goes and comes back."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -90,6 +92,20 @@ async def test_a_conversation_is_kept_and_continued(
     assert refused.status_code == 404
     books = gateway.settled(licence, 2)
     assert [row["id"] for row in books.responses] == [second["id"]]
+
+
+@pytest.mark.parametrize("strange", ["resp_\x00", "\ud800", "resp_" + "a" * 5_000, "résp"])
+async def test_a_name_that_the_database_could_not_keep_is_nobodys(
+    client: httpx.AsyncClient, licence: Licence, strange: str
+) -> None:
+    body = {"model": DEMO, "input": "And now?", "previous_response_id": strange}
+    answer = await client.post(
+        "/v1/responses", content=json.dumps(body).encode(), headers=licence.headers | BY_DEMO
+    )
+    assert answer.status_code in (400, 404), answer.text
+    path = "/v1/responses/" + quote(strange.encode(errors="surrogatepass"))
+    assert (await client.get(path, headers=licence.headers)).status_code == 404
+    assert (await client.delete(path, headers=licence.headers)).status_code == 404
 
 
 async def test_a_small_balance_is_never_overspent(gateway: GatewayProcess, client: httpx.AsyncClient) -> None:
