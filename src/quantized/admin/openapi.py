@@ -31,6 +31,7 @@ _FAILURES = {
     "429": "Too many requests at once",
     "503": "The database does not answer",
 }
+_ERROR = {"application/json": {"schema": {"$ref": _REF.format(name="ErrorBody")}}}
 _READING_FAILURES = ("400", "401", "404", "409", "429", "503")
 
 
@@ -56,6 +57,9 @@ def description() -> bytes:
             "paths": paths,
             "components": {
                 "schemas": {name: schema for name, schema in schemas.items() if name not in bodies},
+                "responses": {
+                    status: {"description": what, "content": _ERROR} for status, what in _FAILURES.items()
+                },
                 "securitySchemes": {"adminKey": {"type": "http", "scheme": "bearer"}},
             },
             "security": [{"adminKey": []}],
@@ -69,7 +73,6 @@ def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
     if endpoint.has_csv:
         content["text/csv"] = {"schema": {"type": "string"}}
     failures = _READING_FAILURES if endpoint.method == "GET" else tuple(_FAILURES)
-    error = {"application/json": {"schema": {"$ref": _REF.format(name="ErrorBody")}}}
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
         "tags": [endpoint.tag],
@@ -78,7 +81,7 @@ def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
         "parameters": _parameters(endpoint, schemas),
         "responses": {
             str(endpoint.status): {"description": endpoint.summary, "content": content},
-            **{status: {"description": _FAILURES[status], "content": error} for status in failures},
+            **{status: {"$ref": f"#/components/responses/{status}"} for status in failures},
         },
     }
     if _has_body(endpoint):

@@ -11,7 +11,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 class Actor(Struct, frozen=True):
     """`id` is an admin key's, or `user@host` of a command line, and `name` what people call it.
     `institution_id` bounds all that is seen and touched; None is every institution. `origin` is an address or
-    "command line"."""
+    "command line". `signs` is what the ledger calls them, where that is not the id."""
 
     id: str
     name: str
@@ -19,12 +19,13 @@ class Actor(Struct, frozen=True):
     origin: str
     institution_id: str | None = None
     request_id: str | None = None
+    signs: str | None = None
 
     @property
     def writes(self) -> bool:
         return self.role != "auditor"
 
 
-def command_line(user: str, host: str) -> Actor:
+def command_line(user: str, host: str, signs: str | None = None) -> Actor:
     """Whoever can open the database may do everything to it."""
-    return Actor(f"{user}@{host}", user, "operator", "command line")
+    return Actor(f"{user}@{host}", user, "operator", "command line", signs=signs)

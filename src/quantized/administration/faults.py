@@ -9,6 +9,7 @@ class NotThere(Fault):
     def __init__(self, what: str, reference: str, *, param: str | None = None) -> None:
         super().__init__(f"There is no {what} '{reference[:200]}'.", param=param, code="not_found")
         self.what = what
+        self.reference = reference
 
 
 class Ambiguous(Fault):

@@ -100,11 +100,11 @@ def refund_credits(acting: Acting, verb: v.RefundCredits) -> Done[CreditsRecord]
     needs = Needs(hold_ids=[hold_id], license_ids=[account.id], entry_ids=[entry_id], refunds_of=[hold_id])
     book = Book(acting.session.ledger_rows(needs), acting.now)
     try:
-        book.refund(booking)
+        given = book.refund(booking)
     except LedgerMisuse as misuse:
         raise _conflict(misuse) from misuse
     acting.session.write_ledger(book.changes)
-    return _booked(acting, account, entry_id, verb.reason)
+    return _booked(acting, account, entry_id, verb.reason, given.amount)
 
 
 def list_entries(acting: Acting, verb: v.ListEntries) -> Page[EntryRecord]:
@@ -139,10 +139,12 @@ def _conflict(misuse: LedgerMisuse) -> Conflict:
 
 def _booker(acting: Acting) -> str:
     """As the ledger keeps it, for good."""
-    return acting.actor.id
+    return acting.actor.signs or acting.actor.id
 
 
-def _booked(acting: Acting, before: License, entry_id: str, reason: str) -> Done[CreditsRecord]:
+def _booked(
+    acting: Acting, before: License, entry_id: str, reason: str, refunded: int | None = None
+) -> Done[CreditsRecord]:
     after = views.license_(acting.find(LICENSE, before.id))
-    answer = CreditsRecord(entry_id=entry_id, license=after)
+    answer = CreditsRecord(entry_id=entry_id, refunded_micro_credits=refunded, license=after)
     return Done(answer, "licence", before.id, before.institution_id, views.license_(before), after, reason)

@@ -153,9 +153,11 @@ class EntryRecord(Record, frozen=True, kw_only=True):
 
 
 class CreditsRecord(Record, frozen=True, kw_only=True):
-    """The licence after a booking, and the booking's id: said again with it, it counts once."""
+    """The licence after a booking, and the booking's id: said again with it, it counts once.
+    `refunded_micro_credits` is what a refund gave back, null for all else."""
 
     entry_id: str
+    refunded_micro_credits: int | None = None
     license: LicenseRecord
 
 

@@ -15,9 +15,10 @@ from quantized.cli.shell import Shell
 R = TypeVar("R")
 
 
-def act(shell: Shell, verb: Verb[R]) -> R:
-    """What the verb is answered with. Raises as `database_url` and `Administration.do` do."""
-    actor = command_line(_user(), platform.node() or "localhost")
+def act(shell: Shell, verb: Verb[R], *, signs: str | None = None) -> R:
+    """What the verb is answered with. `signs` is what the ledger calls whoever does it, where that is not the
+    account at the machine. Raises as `database_url` and `Administration.do` do."""
+    actor = command_line(_user(), platform.node() or "localhost", signs)
     return Administration(database_url(shell), shell.clock).do(actor, verb)
 
 

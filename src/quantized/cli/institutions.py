@@ -2,6 +2,8 @@
 
 import click
 
+from quantized.administration import verbs
+from quantized.cli.acting import act
 from quantized.cli.arguments import ALIAS, NAME
 from quantized.cli.directory import open_directory
 from quantized.cli.output import show, show_all
@@ -26,8 +28,8 @@ institution.add_command(public_keys)
 @pass_shell
 def create(shell: Shell, alias: str, name: str | None, as_json: bool) -> None:
     """Make an institution."""
-    row = open_directory(shell).create_institution(alias, name or alias, shell.clock.now_ms())
-    show(institution_record(row, []), as_json=as_json)
+    made = act(shell, verbs.CreateInstitution(alias=alias, name=name))
+    _show(shell, made.institution_id, as_json=as_json)
 
 
 @institution.command("list")
@@ -49,9 +51,7 @@ def list_(shell: Shell, as_json: bool) -> None:
 @pass_shell
 def show_(shell: Shell, institution: str, as_json: bool) -> None:
     """One institution, with its public keys."""
-    directory = open_directory(shell)
-    row = directory.institution(institution)
-    show(institution_record(row, directory.public_keys(row.id)), as_json=as_json)
+    _show(shell, institution, as_json=as_json)
 
 
 @institution.command()
@@ -61,6 +61,11 @@ def show_(shell: Shell, institution: str, as_json: bool) -> None:
 @pass_shell
 def update(shell: Shell, institution: str, name: str, as_json: bool) -> None:
     """Rename an institution."""
+    changed = act(shell, verbs.UpdateInstitution(institution=institution, name=name))
+    _show(shell, changed.institution_id, as_json=as_json)
+
+
+def _show(shell: Shell, institution: str, *, as_json: bool) -> None:
     directory = open_directory(shell)
-    row = directory.rename_institution(institution, name)
+    row = directory.institution(institution)
     show(institution_record(row, directory.public_keys(row.id)), as_json=as_json)

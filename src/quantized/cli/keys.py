@@ -1,16 +1,17 @@
 """`quantized key`."""
 
 import click
+from msgspec.structs import asdict
 
-from quantized.auth import api_key
+from quantized.administration import verbs
+from quantized.administration.records import NewKeyRecord
+from quantized.cli.acting import act
 from quantized.cli.arguments import MOMENT, NAME, SPAN, UNIQUE_ID, Moment
 from quantized.cli.directory import open_directory
-from quantized.cli.output import Record, show, show_all
+from quantized.cli.output import iso_time, show, show_all
 from quantized.cli.records import DatabaseGroup
 from quantized.cli.shell import Shell, json_option, pass_shell
 from quantized.cli.views import key_record
-from quantized.storage.directory import NewKey
-from quantized.storage.directory_rows import Key
 
 
 @click.group(cls=DatabaseGroup)
@@ -33,9 +34,8 @@ def create(
     expires_at = None if expires is None else expires.ahead(now)
     if expires_at is not None and expires_at <= now:
         raise click.BadParameter("that is in the past", param_hint="--expires")
-    secret = api_key.mint_key()
-    row = open_directory(shell).create_key(license_, _new(secret, name, expires_at, user_id), now)
-    _show_new(row, secret, as_json=as_json)
+    verb = verbs.CreateKey(license=license_, name=name, expires_at=iso_time(expires_at), user_id=user_id)
+    _show_new(act(shell, verb), as_json=as_json)
 
 
 @key.command("list")
@@ -65,7 +65,7 @@ def show_(shell: Shell, key_: str, as_json: bool) -> None:
 @pass_shell
 def deactivate(shell: Shell, key_: str, as_json: bool) -> None:
     """Refuse a key; the gateway follows within seconds."""
-    show(key_record(open_directory(shell).set_key_active(key_, False)), as_json=as_json)
+    show(asdict(act(shell, verbs.UpdateKey(key=key_, active=False))), as_json=as_json)
 
 
 @key.command()
@@ -74,7 +74,7 @@ def deactivate(shell: Shell, key_: str, as_json: bool) -> None:
 @pass_shell
 def activate(shell: Shell, key_: str, as_json: bool) -> None:
     """Accept a key again."""
-    show(key_record(open_directory(shell).set_key_active(key_, True)), as_json=as_json)
+    show(asdict(act(shell, verbs.UpdateKey(key=key_, active=True))), as_json=as_json)
 
 
 @key.command()
@@ -84,21 +84,13 @@ def activate(shell: Shell, key_: str, as_json: bool) -> None:
 @pass_shell
 def rotate(shell: Shell, key_: str, grace: int | None, as_json: bool) -> None:
     """Make a new key in the place of an old one and print it, this once. The old one stops."""
-    secret = api_key.mint_key()
-
-    def replacement(old: Key) -> NewKey:
-        return _new(secret, old.name, old.expires_at, old.user_id)
-
-    row = open_directory(shell).rotate_key(key_, replacement, shell.clock.now_ms(), grace_ms=grace or 0)
-    _show_new(row, secret, as_json=as_json)
+    # What is less than a second is rounded up: the old one never stops before its time.
+    seconds = -(-(grace or 0) // 1_000)
+    _show_new(act(shell, verbs.RotateKey(key=key_, grace_seconds=seconds)), as_json=as_json)
 
 
-def _new(secret: str, name: str, expires_at: int | None, user_id: str | None) -> NewKey:
-    return NewKey(api_key.digest(secret), api_key.display_prefix(secret), name, expires_at, user_id)
-
-
-def _show_new(row: Key, secret: str, *, as_json: bool) -> None:
-    record: Record = {"api_key": secret, **key_record(row)}
-    show(record, as_json=as_json)
+def _show_new(made: NewKeyRecord, *, as_json: bool) -> None:
+    record = asdict(made)
+    show({"api_key": record.pop("api_key"), **record}, as_json=as_json)
     if not as_json:
         click.echo("\nKeep the key now: it is stored as a hash and cannot be shown again.", err=True)

@@ -3,19 +3,18 @@
 from collections.abc import Callable
 
 import click
+from msgspec.structs import asdict
 
+from quantized.administration import verbs
+from quantized.administration.records import CreditsRecord
+from quantized.cli.acting import act
 from quantized.cli.arguments import CREDITS, NAME, UNIQUE_ID
 from quantized.cli.directory import open_directory
 from quantized.cli.output import show, show_all
 from quantized.cli.records import DatabaseGroup, database_url
 from quantized.cli.shell import Shell, json_option, pass_shell
 from quantized.cli.views import license_record
-from quantized.core.ids import mint_id
-from quantized.ledger.credits import adjust as adjust_credits
-from quantized.ledger.credits import grant as grant_credits
-from quantized.ledger.credits import refund as refund_credits
-
-ACTOR = "command line"
+from quantized.storage.books import find_charge
 
 
 @click.group(cls=DatabaseGroup)
@@ -45,24 +44,10 @@ def create(
     """Make a licence of a type; TYPE may be INSTITUTION/ALIAS."""
     if unlimited and credits_ is not None:
         raise click.UsageError("--unlimited and --credits exclude each other.")
-    directory = open_directory(shell)
-    now = shell.clock.now_ms()
-    parent = directory.license_type(type_)
-    # Credits that are asked for make a limited licence of an unlimited type, too.
-    limitless = unlimited or (parent.unlimited and credits_ is None)
-    row = directory.create_license(parent.id, now, unique_id=unique_id, name=name, unlimited=limitless)
-    amount = parent.default_credits if credits_ is None else credits_
-    if amount and not limitless:
-        grant_credits(
-            shell.settings().database_url,
-            entry_id=f"grant-first-{row.id}",
-            license_id=row.id,
-            amount=amount,
-            reason="first credits",
-            actor=ACTOR,
-            now_ms=now,
-        )
-    show(license_record(directory.license(row.id)), as_json=as_json)
+    verb = verbs.CreateLicense(
+        license_type=type_, unique_id=unique_id, name=name, micro_credits=credits_, unlimited=unlimited
+    )
+    show(asdict(act(shell, verb)), as_json=as_json)
 
 
 @license.command("list")
@@ -102,7 +87,7 @@ def _amount_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--id", "entry_id", type=UNIQUE_ID, help="Your own id of this entry: said again, it counts once."
         ),
-        click.option("--actor", type=NAME, default=ACTOR, show_default=True, help="Who does it."),
+        click.option("--actor", type=NAME, help="Who does it, for the ledger; your account at this machine."),
     ):
         command = option(command)
     return command
@@ -123,13 +108,25 @@ def grant(  # noqa: PLR0913, PLR0917  one for each option
     take: bool,
     entry_id: str | None,
     reason: str,
-    actor: str,
+    actor: str | None,
     as_json: bool,
 ) -> None:
     """Give a licence credits."""
-    say = adjust_credits if take else grant_credits
     amount = _one_amount(credits_, micro)
-    _book(shell, say, license_, -amount if take else amount, entry_id, reason, actor, as_json=as_json)
+    if take:
+        _book(
+            shell,
+            verbs.AdjustCredits(license=license_, micro_credits=-amount, reason=reason, id=entry_id),
+            actor,
+            as_json=as_json,
+        )
+    else:
+        _book(
+            shell,
+            verbs.GrantCredits(license=license_, micro_credits=amount, reason=reason, id=entry_id),
+            actor,
+            as_json=as_json,
+        )
 
 
 @license.command()
@@ -147,14 +144,15 @@ def adjust(  # noqa: PLR0913, PLR0917  one for each option
     take: bool,
     entry_id: str | None,
     reason: str,
-    actor: str,
+    actor: str | None,
     as_json: bool,
 ) -> None:
     """Correct a licence's balance, up or down."""
     amount = _one_amount(credits_, micro)
-    _book(
-        shell, adjust_credits, license_, -amount if take else amount, entry_id, reason, actor, as_json=as_json
+    verb = verbs.AdjustCredits(
+        license=license_, micro_credits=-amount if take else amount, reason=reason, id=entry_id
     )
+    _book(shell, verb, actor, as_json=as_json)
 
 
 @license.command()
@@ -170,7 +168,7 @@ def refund(
     micro: int | None,
     entry_id: str | None,
     reason: str,
-    actor: str,
+    actor: str | None,
     as_json: bool,
 ) -> None:
     """Give back what a request was charged, whole or the CREDITS that are named.
@@ -179,14 +177,13 @@ def refund(
     paid and is not given back.
     """
     amount = None if credits_ is None and micro is None else _one_amount(credits_, micro)
-    url = database_url(shell)
-    now = shell.clock.now_ms()
-    entry = entry_id or mint_id("refund", now)
-    given = refund_credits(
-        url, entry_id=entry, request=request, amount=amount, reason=reason, actor=actor, now_ms=now
+    charge = find_charge(database_url(shell), request)
+    if charge is None:
+        raise click.ClickException(f"nothing was charged for {request!r}")
+    verb = verbs.RefundCredits(
+        license=charge.license_id, request=charge.hold_id, micro_credits=amount, reason=reason, id=entry_id
     )
-    record = license_record(open_directory(shell).license(given.license_id))
-    show({**record, "refunded_micro_credits": given.amount, "entry_id": entry}, as_json=as_json)
+    _book(shell, verb, actor, as_json=as_json)
 
 
 def _one_amount(credits_: int | None, micro: int | None) -> int:
@@ -195,24 +192,12 @@ def _one_amount(credits_: int | None, micro: int | None) -> int:
     return (credits_ or 0) + (micro or 0)
 
 
-def _book(
-    shell: Shell,
-    say: Callable[..., int | None],
-    license_: str,
-    amount: int,
-    entry_id: str | None,
-    reason: str,
-    actor: str,
-    *,
-    as_json: bool,
-) -> None:
-    url = database_url(shell)
-    directory = open_directory(shell)
-    now = shell.clock.now_ms()
-    entry = entry_id or mint_id("grant", now)
-    owner = directory.license(license_)
-    say(url, entry_id=entry, license_id=owner.id, amount=amount, reason=reason, actor=actor, now_ms=now)
-    show({**license_record(directory.license(owner.id)), "entry_id": entry}, as_json=as_json)
+def _book(shell: Shell, verb: verbs.Verb[CreditsRecord], actor: str | None, *, as_json: bool) -> None:
+    booked = act(shell, verb, signs=actor)
+    record = {**asdict(booked.license), "entry_id": booked.entry_id}
+    if booked.refunded_micro_credits is not None:
+        record["refunded_micro_credits"] = booked.refunded_micro_credits
+    show(record, as_json=as_json)
 
 
 @license.command()
@@ -221,7 +206,7 @@ def _book(
 @pass_shell
 def deactivate(shell: Shell, license_: str, as_json: bool) -> None:
     """Refuse all calls of a licence; its balance stays."""
-    show(license_record(open_directory(shell).set_license_active(license_, False)), as_json=as_json)
+    show(asdict(act(shell, verbs.UpdateLicense(license=license_, active=False))), as_json=as_json)
 
 
 @license.command()
@@ -230,4 +215,4 @@ def deactivate(shell: Shell, license_: str, as_json: bool) -> None:
 @pass_shell
 def activate(shell: Shell, license_: str, as_json: bool) -> None:
     """Accept the calls of a licence again."""
-    show(license_record(open_directory(shell).set_license_active(license_, True)), as_json=as_json)
+    show(asdict(act(shell, verbs.UpdateLicense(license=license_, active=True))), as_json=as_json)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from quantized.administration.faults import NotThere
 from quantized.cli.shell import Shell
 from quantized.core.errors import Fault, InsufficientCredits, LedgerUnavailable
 from quantized.ledger.rules import LedgerMisuse
@@ -19,6 +20,8 @@ _LISTED_BY = {
     "licence type": "quantized license-type list",
     "licence": "quantized license list",
     "key": "quantized key list",
+    "public key": "quantized institution key list",
+    "admin key": "quantized admin-key list",
 }
 
 
@@ -28,8 +31,10 @@ class DatabaseCommand(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except NotFound as error:
-            raise click.ClickException(f"{error}; see: {_LISTED_BY[error.what]}") from error
+        except (NotFound, NotThere) as error:
+            told = f"there is no {error.what} {error.reference!r}"
+            listed = _LISTED_BY.get(error.what)
+            raise click.ClickException(f"{told}; see: {listed}" if listed else told) from error
         except (DirectoryFault, DatabaseUnusable, LedgerMisuse) as error:
             raise click.ClickException(str(error)) from error
         except InsufficientCredits as error:
@@ -37,7 +42,8 @@ class DatabaseCommand(click.Command):
         except LedgerUnavailable as error:
             raise click.ClickException(f"the database did not answer, try again: {error.cause}") from error
         except Fault as error:
-            raise click.ClickException(error.message) from error
+            said = error.message.removesuffix(".")
+            raise click.ClickException(said[:1].lower() + said[1:]) from error
 
 
 class DatabaseGroup(click.Group):

@@ -17,17 +17,15 @@ _ENTRIES = select(*(ledger_entry.c[name] for name in ENTRY_COLUMNS))
 
 
 def charged_request(connection: Connection, license_id: str, name: str) -> tuple[str, str] | None:
-    """(hold id, request id) of what a licence was charged for, by either; by a request's id the newest
-    charge. None where nothing was."""
+    """(hold id, request id) of what a licence was charged for, by either. None where nothing was."""
     record = usage_record.c
-    statement = (
-        select(record.hold_id, record.request_id)
-        .where(record.license_id == license_id, (record.hold_id == name) | (record.request_id == name))
-        .order_by(record.created_at.desc(), record.hold_id.desc())
-        .limit(1)
+    # A gateway's hold has the digits of its request, so that no index of requests is needed.
+    candidates = (name, f"hold-{name.removeprefix('req-')}")
+    statement = select(record.hold_id, record.request_id).where(
+        record.license_id == license_id, record.hold_id.in_(candidates)
     )
-    row = connection.execute(statement).first()
-    return None if row is None else (row.hold_id, row.request_id)
+    found = [(row.hold_id, row.request_id) for row in connection.execute(statement)]
+    return next((ids for ids in found if name in ids), None)
 
 
 def read_rows(connection: Connection, needs: Needs) -> Rows:
