@@ -2,11 +2,13 @@
 
 For each size a scratch database is filled with that many charges of one licence (the worst case: nothing
 spreads), each with its hold, its request record and its place in the chain; then the real ledger works on it.
-The databases are removed afterwards.
+`--quick` fills with random bytes for hashes, by the database alone, and leaves the audit out. The databases
+are removed afterwards.
 """
 
 import argparse
 import asyncio
+import os
 import resource
 import sqlite3
 import statistics
@@ -34,6 +36,10 @@ START = 1_700_000_000_000
 STEP_MS = 100
 GRANTED = 10**15
 PRICE = 70
+HOLD_COLUMNS = (
+    "id", "license_id", "amount", "state", "taken_at", "expires_at", "ended_at", "request_id", "key_id",
+    "provider", "model",
+)  # fmt: skip
 _BATCH = 10_000
 
 
@@ -61,7 +67,7 @@ def charge_of(number: int, moment: int) -> Charge:
 
 
 def rows(entries: int) -> Iterator[tuple[tuple[object, ...], tuple[object, ...], tuple[object, ...]]]:
-    """(entry, hold, record) of each charge; the grant before them is written apart."""
+    """(hold, record, entry) of each charge; before them a grant, which has only the entry."""
     first = (
         LICENSE,
         1,
@@ -79,7 +85,7 @@ def rows(entries: int) -> Iterator[tuple[tuple[object, ...], tuple[object, ...],
         START,
     )
     head = entry_hash(GENESIS, first, None)
-    yield (*first, None, head), (), ()
+    yield (), (), (*first, None, head)
     for seq in range(2, entries + 1):
         moment = START + seq * STEP_MS
         charge = charge_of(seq, moment)
@@ -95,19 +101,11 @@ def rows(entries: int) -> Iterator[tuple[tuple[object, ...], tuple[object, ...],
             charge.hold_id, LICENSE, PRICE, "settled", moment - 50, moment + 600_000, moment,
             charge.request_id, "key", "demo", "quantized/demo",
         )  # fmt: skip
-        yield (*columns, sealed, head), hold, record
+        yield hold, record, (*columns, sealed, head)
 
 
-def fill(path: Path, entries: int) -> None:
+def fill(path: Path, entries: int, quick: bool) -> None:
     migrate(f"sqlite:///{path}")
-    holds = (
-        "id, license_id, amount, state, taken_at, expires_at, ended_at, request_id, key_id, provider, model"
-    )
-    tables = (("ledger_entry", ENTRY_COLUMNS), ("hold", holds.split(", ")), ("usage_record", USAGE_COLUMNS))
-    inserts = [
-        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-        for table, columns in tables
-    ]
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN")
         connection.execute("INSERT INTO institution VALUES ('i', 'i', 'I', 0)")
@@ -120,24 +118,62 @@ def fill(path: Path, entries: int) -> None:
             " VALUES (?, 't', 'l', 'L', 0)",
             (LICENSE,),
         )
-        batches: list[list[tuple[object, ...]]] = [[], [], []]
-        for entry, *rest in rows(entries):
-            for batch, row in zip(batches, (entry, *rest), strict=True):
-                if row:
-                    batch.append(row)
-            if len(batches[0]) == _BATCH or entry[1] == entries:
-                for insert, batch in zip(
-                    (inserts[1], inserts[2], inserts[0]), (batches[1], batches[2], batches[0]), strict=True
-                ):
-                    connection.executemany(insert, batch)
-                    batch.clear()
-        used = PRICE * (entries - 1)
+        if quick:
+            insert_by_sql(connection, entries)
+        else:
+            insert_chained(connection, entries)
         connection.execute(
             "UPDATE license SET granted = ?, used = ?, entries = ?,"
             " head = (SELECT hash FROM ledger_entry WHERE license_id = ? AND seq = ?)",
-            (GRANTED, used, entries, LICENSE, entries),
+            (GRANTED, PRICE * (entries - 1), entries, LICENSE, entries),
         )
         connection.execute("COMMIT")
+
+
+def insert_chained(connection: sqlite3.Connection, entries: int) -> None:
+    tables = {"hold": HOLD_COLUMNS, "usage_record": USAGE_COLUMNS, "ledger_entry": ENTRY_COLUMNS}
+    inserts = [
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+        for table, columns in tables.items()
+    ]
+    batches: list[list[tuple[object, ...]]] = [[], [], []]
+    for rows_of_one in rows(entries):
+        for batch, row in zip(batches, rows_of_one, strict=True):
+            if row:
+                batch.append(row)
+        if len(batches[-1]) == _BATCH or rows_of_one[-1][1] == entries:
+            for insert, batch in zip(inserts, batches, strict=True):
+                connection.executemany(insert, batch)
+                batch.clear()
+
+
+def insert_by_sql(connection: sqlite3.Connection, entries: int) -> None:
+    numbers = f"WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {entries})"
+    moment = f"{START} + i * {STEP_MS}"
+    digits = f"printf('%012x%018x', {moment}, i)"
+    of_hold = {
+        "id": f"'hold-' || {digits}", "license_id": f"'{LICENSE}'", "amount": PRICE, "state": "'settled'",
+        "taken_at": moment, "expires_at": moment, "ended_at": moment, "request_id": f"'req-' || {digits}",
+        "key_id": "'key'", "provider": "'demo'", "model": "'quantized/demo'",
+    }  # fmt: skip
+    of_record = {
+        **dict.fromkeys(USAGE_COLUMNS, 0), **{name: of_hold[name] for name in HOLD_COLUMNS[-4:]},
+        "hold_id": of_hold["id"], "license_id": of_hold["license_id"], "user_id": "NULL", "surface": "'chat'",
+        "upstream_id": f"'gen-' || {digits}", "price": PRICE, "charged": PRICE, "outcome": "'completed'",
+        "created_at": moment,
+    }  # fmt: skip
+    of_entry = {
+        **dict.fromkeys(ENTRY_COLUMNS, "NULL"), "license_id": of_hold["license_id"], "seq": "i",
+        "kind": "'charge'", "debit": "'license'", "credit": "'revenue'", "amount": PRICE,
+        "balance_after": f"{GRANTED} - (i - 1) * {PRICE}", "hold_id": of_hold["id"],
+        "request_id": of_hold["request_id"], "estimated": 0, "created_at": moment,
+        "record_hash": "randomblob(32)", "hash": "randomblob(32)",
+    }  # fmt: skip
+    first = next(rows(1))[-1]
+    connection.execute(f"INSERT INTO ledger_entry VALUES ({', '.join('?' * len(first))})", first)
+    for table, values in (("hold", of_hold), ("usage_record", of_record), ("ledger_entry", of_entry)):
+        names, chosen = ", ".join(values), ", ".join(map(str, values.values()))
+        connection.execute(f"INSERT INTO {table} ({names}) {numbers} SELECT {chosen} FROM n")
 
 
 async def p50(rounds: int, say: Callable[[int], Awaitable[object]]) -> float:
@@ -196,7 +232,7 @@ def verify(url: str) -> dict[str, float]:
     before = time.perf_counter()
     subprocess.run(
         [sys.executable, "-c", "from quantized.cli.main import main; main()", "ledger", "verify"],
-        env={"QUANTIZED_DATABASE_URL": url},
+        env={**os.environ, "QUANTIZED_DATABASE_URL": url},
         check=True,
         stdout=subprocess.DEVNULL,
     )
@@ -209,15 +245,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", nargs="*", type=int, default=[1, 10_000, 1_000_000])
     parser.add_argument("--rounds", type=int, default=500)
-    parser.add_argument("--no-verify", action="store_true", help="Leave out what takes minutes.")
+    parser.add_argument("--quick", action="store_true", help="Random hashes, and no audit of them.")
     chosen = parser.parse_args()
     for entries in chosen.sizes:
         with tempfile.TemporaryDirectory(prefix="quantized-growth-") as folder:
             path = Path(folder) / "ledger.db"
             before = time.perf_counter()
-            fill(path, entries)
+            fill(path, entries, chosen.quick)
             figures = {"filled, s": time.perf_counter() - before, "file, MB": path.stat().st_size / 2**20}
-            if not chosen.no_verify:
+            if not chosen.quick:
                 figures |= verify(f"sqlite:///{path}")
             figures |= asyncio.run(measure(f"sqlite:///{path}", entries, chosen.rounds))
             told = "  ".join(f"{name} {value:,.1f}" for name, value in figures.items())
