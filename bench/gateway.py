@@ -114,23 +114,31 @@ def start_gateway(
     *,
     database: DatabaseServer | None = None,
     wrapper: Sequence[str] = (),
+    workers: int = 1,
 ) -> tuple[Contender, Ledger]:
     """The gateway as an institution would run it: configured, with a licence, metering into its database: a
     file, or what is on a `database` server.
 
     With Bedrock among the upstreams it signs its requests. `wrapper` is a command that runs it, a profiler
-    for example.
+    for example. Several `workers` have as many cores, the first ones.
     """
     folder.mkdir(exist_ok=True)
     port = free_port()
     database_url = f"sqlite:///{folder}/quantized.db" if database is None else database.url
     (folder / "quantized.toml").write_text(_gateway_configuration(database_url, port, upstreams))
-    command = Command(folder, _aws(upstreams[BEDROCK.name]) if BEDROCK.name in upstreams else {})
+    more = _aws(upstreams[BEDROCK.name]) if BEDROCK.name in upstreams else {}
+    command = Command(folder, {**more, "QUANTIZED_WORKERS": str(workers)})
     if not command.program.exists():
         raise Unable(f"there is no {command.program}; run: make test")
     made = command.json("init", "--credits", _CREDITS)
     process = stack.enter_context(
-        Running("gateway", GATEWAY_CORE, [*wrapper, command.program, "serve"], folder, command.environ)
+        Running(
+            "gateway",
+            ",".join(str(GATEWAY_CORE + n) for n in range(workers)),
+            [*wrapper, command.program, "serve"],
+            folder,
+            command.environ,
+        )
     )
     process.wait_for_port(port)
     headers = {"Authorization": f"Bearer {made['api_key']}"}

@@ -71,7 +71,7 @@ def free_port() -> int:
         return port
 
 
-def pinned(core: int, command: Sequence[str | Path]) -> list[str]:
+def pinned(core: int | str, command: Sequence[str | Path]) -> list[str]:
     return ["taskset", "--cpu-list", str(core), *map(str, command)]
 
 
@@ -79,8 +79,14 @@ class Running:
     """A process on one core, and all that it starts, for the length of a `with`. It writes to a file."""
 
     def __init__(
-        self, name: str, core: int, command: Sequence[str | Path], folder: Path, environ: Mapping[str, str]
+        self,
+        name: str,
+        core: int | str,
+        command: Sequence[str | Path],
+        folder: Path,
+        environ: Mapping[str, str],
     ) -> None:
+        """`core` may be several, with commas between."""
         self.name = name
         self.output = folder / f"{name}.log"
         with self.output.open("wb") as output:
