@@ -23,6 +23,7 @@ from bench.contenders import (
 from bench.conversations import among_others, converse
 from bench.gateway import Ledger
 from bench.machine import LOAD_CORE, compiled, pinned
+from bench.tokens import signed_token
 
 OPEN_STREAMS = 1000
 OTHERS = 10_000
@@ -147,6 +148,26 @@ def _server_seconds(contender: Contender) -> float:
     return 0.0 if contender.database is None else contender.database.cpu_seconds()
 
 
+def _with_token(row: Row, contender: Contender, ledger: Ledger, seconds: float) -> None:
+    """Processor time of each answer to a signed token, and what percentage that is of one to a key."""
+    figures = []
+    for asking in (contender, _bearing(contender)):
+        before = contender.process.cpu_seconds()
+        with row.load.running(asking, seconds) as process:
+            told = row.load.result(process, asking, ledger)
+        figures.append((contender.process.cpu_seconds() - before) * 1e6 / told["good"])
+    by_key, by_token = figures
+    row.lines[0].note(contender, by_token)
+    row.lines[1].note(contender, 100 * by_token / by_key if contender.metered else 0)
+
+
+def _bearing(contender: Contender) -> Contender:
+    """Its callers have a token in place of a key."""
+    if not contender.metered:
+        return contender
+    return replace(contender, headers={"Authorization": f"Bearer {signed_token(contender.folder)}"})
+
+
 def _first_byte(row: Row, contender: Contender, ledger: Ledger, seconds: float) -> None:
     with row.load.running(contender, seconds) as process:
         told = row.load.result(process, contender, ledger)
@@ -247,6 +268,15 @@ def rows() -> tuple[Row, ...]:
         ),
         *(_json_row(connections) for connections in (64, 1, 512)),
         *(_json_row(connections, postgres=True) for connections in (64, 1, 512)),
+        Row(
+            "json-token",
+            (
+                _cpu("json_token", "JSON, 64 connections, signed token"),
+                Line("json_token_to_key", "  of one with a key", "%", "difference", target=110),
+            ),
+            _with_token,
+            Load(INSTANT, 64, stream=False),
+        ),
         Row(
             "responses-stream",
             (_cpu("responses_stream", "responses: stream of 100 chunks, 64 conn."),),

@@ -1,12 +1,14 @@
 import asyncio
 
 import pytest
+from campus import campus, sign
+from msgspec.structs import replace
 
 from quantized.auth import authenticate
 from quantized.auth.api_key import digest, mint_key
 from quantized.auth.authenticate import Authenticator
 from quantized.core.errors import LedgerUnavailable, Unauthenticated
-from quantized.core.ports import Caller, KeyRecord, Terms
+from quantized.core.ports import Caller, Issuer, KeyRecord, Terms
 
 NOW = 1_700_000_000_000
 CALLER = Caller("i", "t", "l", "key-1", Terms("x"))
@@ -80,6 +82,11 @@ async def test_a_key_lets_its_caller_in(door: Authenticator, keys: Keys, scheme:
     [
         None, "", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "sk-quantized-abc", "Bearer sk-abc",
         "Bearer sk-quantized-ä", "Bearer\tsk-quantized-a", "Bearer sk-quantized-" + "a" * 600,
+        "Bearer a.b.c", "Bearer ..", "Bearer a.b", f"Bearer {sign()}.x", f"Bearer {sign()}ä",
+        f"Bearer {sign()}=",
+        f"Bearer {sign(campus(own='x' * 9_000))}", "Bearer " + "." * 8_200, f"Token {sign()}",
+        f"Bearer{sign()}",
+        f"Bearer {sign({})}", f"Bearer {sign(header={'alg': 'none'})}", f"Bearer {sign()} {sign()}",
     ],
 )  # fmt: skip
 async def test_what_cannot_be_a_key_is_refused_without_a_question(
@@ -87,6 +94,34 @@ async def test_what_cannot_be_a_key_is_refused_without_a_question(
 ) -> None:
     assert await refusal(door, header)
     assert keys.asked == 0
+
+
+async def test_a_token_that_was_used_is_found_as_a_key_is(door: Authenticator, keys: Keys) -> None:
+    token = sign()
+    header = keys.add(token)
+    assert await door.authenticate(header) is CALLER
+    assert await door.authenticate(header.replace("Bearer", "bearer")) is CALLER
+    assert keys.asked == 1
+    assert await refusal(door, f"Bearer {sign(campus(salt='another'))}") == "unknown key"
+
+
+async def test_a_tokens_issuer_is_judged_with_every_answer(
+    door: Authenticator, keys: Keys, clock: SetClock
+) -> None:
+    def answered(**changed: object) -> str:
+        issuer = replace(Issuer("pub-1", active=True, expires_at=NOW + 1_000, revoked=False), **changed)
+        token = sign(campus(salt=str(changed)))
+        header = keys.add(token)
+        keys.records[digest(token)] = replace(keys.records[digest(token)], issuer=issuer)
+        return header
+
+    good = answered()
+    assert await door.authenticate(good) is CALLER
+    assert "public key pub-1 is deactivated" in await refusal(door, answered(active=False))
+    assert "public key pub-1 has expired" in await refusal(door, answered(expires_at=NOW))
+    assert "is revoked" in await refusal(door, answered(revoked=True))
+    clock.seconds = 1.0
+    assert "public key pub-1 has expired" in await refusal(door, good)
 
 
 async def test_every_refusal_reads_the_same_outside_and_says_why_inside(

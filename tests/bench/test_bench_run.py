@@ -43,6 +43,7 @@ def bench(*arguments: str, folder: Path, path: str | None = None) -> subprocess.
             ("json", "json_latency", "responses_stream", "responses_others"),
         ),
         (("json-postgres",), ("json_postgres", "json_postgres_latency", "json_postgres_server")),
+        (("json-token",), ("json_token", "json_token_to_key")),
     ],
 )
 def test_a_short_run_agrees_with_the_ledger(

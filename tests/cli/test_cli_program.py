@@ -15,7 +15,18 @@ from plain_sql import rows
 from quantized.cli.output import credits_text, iso_time
 
 QUANTIZED = Path(sys.executable).with_name("quantized")
-COMMANDS = ["init", "serve", "migrate", "institution", "license-type", "license", "key", "usage", "models"]
+COMMANDS = [
+    "init",
+    "serve",
+    "migrate",
+    "institution",
+    "license-type",
+    "license",
+    "key",
+    "jwt",
+    "usage",
+    "models",
+]
 
 
 def test_help_names_every_command_and_each_has_help(run: Run) -> None:
