@@ -1,5 +1,6 @@
 """Says after every step whether the books are right, and whether they are what everybody was told."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ class Auditor:
     def __init__(self, path: Path) -> None:
         self.books = Books(path)
         self.model = Model()
+        self.swept = ["expired"]
+        """Why a hold may end without its request."""
         self._receipts: dict[str, Receipt] = {}
 
     def committed(self, verbs: list[Verb]) -> list[Outcome]:
@@ -42,6 +45,13 @@ class Auditor:
         found = list(map(outcome, results))
         require(found == expected, "the ledger answers what came of it", verbs, found, expected)
 
+    def go_back_to(self, earlier: sqlite3.Connection) -> None:
+        """The machine comes up with what was on its disk. Who was told a receipt still has it."""
+        self.books.go_back_to(earlier)
+        self.model = Model.of(self.books)
+        for hold_id, receipt in self._receipts.items():
+            self.told_receipt(hold_id, receipt)
+
     def told_held(self, order: HoldOrder, hold: Hold) -> None:
         """An upstream call begins now."""
         row = self.still_held(order)
@@ -53,8 +63,8 @@ class Auditor:
         row = self.books.holds.get(order.id)
         require(row is not None, "no upstream call without a hold", order)
         assert row is not None
-        expired = row["state"] == "released" and row["reason"] == "expired"
-        require(row["state"] == "open" or expired, "nobody ends a hold whose request goes on", row)
+        swept = row["state"] == "released" and row["reason"] in self.swept
+        require(row["state"] == "open" or swept, "nobody ends a hold whose request goes on", row)
         return row
 
     def told_receipt(self, hold_id: str, receipt: Receipt) -> None:

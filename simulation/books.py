@@ -13,7 +13,8 @@ from typing import Any
 
 TABLES = ("license", "hold", "ledger_entry", "usage_record")
 _HOLD_ENDS_BY = {"state", "reason", "ended_at"}
-_LICENSE_CACHES = {"granted", "used", "held", "entries", "head"}
+_LICENSE_CACHES = {"granted", "used", "held", "entries", "head", "open_holds"}
+_LICENSE_METERS = {"requests_owed", "tokens_owed", "metered_at"}
 
 Row = dict[str, Any]
 
@@ -31,16 +32,25 @@ class Books:
     """A mirror of the rows, built from what was noted, and the laws that each change has to keep."""
 
     def __init__(self, path: Path) -> None:
-        self.connection = sqlite3.connect(path, isolation_level=None)
-        self.connection.execute("PRAGMA synchronous = OFF")
+        self._path = path
+        self.connection = self._connect()
         self._columns = {table: self._columns_of(table) for table in TABLES}
         self.connection.execute("CREATE TABLE noted (n INTEGER PRIMARY KEY, tbl, old, new)")
         for table in TABLES:
             self._note_changes_of(table)
-        self.forget()
+        self._forget()
 
-    def forget(self) -> None:
-        """Everything, to read it anew."""
+    def go_back_to(self, earlier: sqlite3.Connection) -> None:
+        """The database is as it was then. The mirror is made anew from what had been noted."""
+        self.connection.close()
+        for file in self._path.parent.glob(f"{self._path.name}*"):
+            file.unlink()
+        self.connection = self._connect()
+        earlier.backup(self.connection)
+        self._forget()
+        self.look()
+
+    def _forget(self) -> None:
         self._read = 0
         self.licenses: dict[str, Row] = {}
         self.holds: dict[str, Row] = {}
@@ -51,6 +61,7 @@ class Books:
         self._refunded: dict[str, int] = {}
         self._said: set[str] = set()
         self._held: dict[str, int] = {}
+        self._open: dict[str, int] = {}
         self._granted: dict[str, int] = {}
         self._used: dict[str, int] = {}
 
@@ -116,7 +127,11 @@ class Books:
     def _license(self, old: Row | None, new: Row) -> None:
         if old is not None:
             changed = {name for name in new if new[name] != old[name]}
-            require(changed <= {*_LICENSE_CACHES, "active"}, "only a licence's caches change", changed)
+            require(
+                changed <= {*_LICENSE_CACHES, *_LICENSE_METERS, "active"},
+                "only a licence's caches change",
+                changed,
+            )
         self.licenses[new["id"]] = new
 
     def _hold(self, old: Row | None, new: Row) -> None:
@@ -125,12 +140,14 @@ class Books:
             require(new["state"] == "open" and new["ended_at"] is None, "a hold begins open", new)
             require(new["amount"] >= 0, "a hold keeps something", new)
             self._held[license_id] = self._held.get(license_id, 0) + new["amount"]
+            self._open[license_id] = self._open.get(license_id, 0) + 1
         else:
             changed = {name for name in new if new[name] != old[name]}
             require(changed <= _HOLD_ENDS_BY, "only a hold's end is written", changed, new)
             require(old["state"] == "open" and new["state"] != "open", "a hold ends once", old, new)
             require(new["ended_at"] is not None, "an end has its time", new)
             self._held[license_id] -= new["amount"]
+            self._open[license_id] -= 1
         self.holds[new["id"]] = new
 
     def _ledger_entry(self, old: Row | None, new: Row) -> None:
@@ -200,6 +217,8 @@ class Books:
         cached = (row["granted"], row["used"], row["held"], row["entries"], row["head"] or "")
         summed = (granted, used, held, len(entries), entries[-1]["hash"] if entries else "")
         require(cached == summed, "the licence caches what its rows add up to", license_id, cached, summed)
+        counted = self._open.get(license_id, 0)
+        require(row.get("open_holds", counted) == counted, "open holds are counted", row, counted)
         require(used >= 0 and held >= 0, "nothing is used backwards", license_id, used, held)
         require(
             row["unlimited"] or used + held <= granted,
@@ -208,6 +227,11 @@ class Books:
         )
 
     # How rows come here.
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None)
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
 
     def _columns_of(self, table: str) -> dict[str, str]:
         """Name by declared type."""

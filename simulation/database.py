@@ -57,7 +57,7 @@ class Witness(Protocol):
 
     def tried(self, process: Process, what: str, verbs: list[Verb]) -> None: ...
 
-    def committed(self, verbs: list[Verb]) -> list[Outcome]:
+    def committed(self, verbs: list[Verb], durable: bool) -> list[Outcome]:
         """What they ought to have come to."""
 
     def rejected(self, verbs: list[Verb]) -> None:
@@ -110,7 +110,7 @@ class SimulatedStore:
                 self._witness.rejected(verbs)
                 self.expected.append(REJECTED)
             raise
-        expected = self._witness.committed(verbs)
+        expected = self._witness.committed(verbs, durable)
         if fate == "taken":
             self._witness.tried(self._process, "written", verbs)
             self.expected += expected

@@ -1,7 +1,6 @@
 """`storage.leases.Leases` without a thread or a clock: the database's time is the simulated one."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
@@ -9,6 +8,7 @@ from msgspec import Struct
 from quantized.core.errors import LedgerUnavailable
 from quantized.storage.leases import ProcessRow
 from quantized.storage.records import OpenHold
+from simulation.books import Books
 from simulation.database import Weather
 
 _PATIENCE = 1.8
@@ -17,8 +17,10 @@ _PATIENCE = 1.8
 class Table(Struct):
     """What all processes share: who is there, and the books to look for holds in."""
 
-    books: sqlite3.Connection
+    books: Books
     now_ms: Callable[[], int]
+    secured: Callable[[], None]
+    """To be told of what was written, which is durable."""
     rows: dict[str, ProcessRow] = {}
 
 
@@ -32,13 +34,14 @@ class SimulatedLeases:
     async def renew(self, id_: str, host: str, machine: str | None, pid: int) -> list[ProcessRow]:
         await self._answer()
         self._table.rows[id_] = ProcessRow(id_, host, machine, pid, self._table.now_ms())
+        self._table.secured()
         return list(self._table.rows.values())
 
     async def open_holds(self, owners: Sequence[str], limit: int) -> list[OpenHold]:
         await self._answer()
         marks = ", ".join("?" for _ in owners)
         columns = ", ".join(OpenHold.__struct_fields__)
-        rows = self._table.books.execute(
+        rows = self._table.books.connection.execute(
             f"SELECT {columns} FROM hold WHERE state = 'open' AND owner IN ({marks}) LIMIT ?",
             (*owners, limit),
         ).fetchall()
@@ -52,8 +55,9 @@ class SimulatedLeases:
     async def leave(self, id_: str) -> None:
         await self._answer()
         held = "SELECT 1 FROM hold WHERE state = 'open' AND owner = ?"
-        if self._table.books.execute(held, (id_,)).fetchone() is None:
+        if self._table.books.connection.execute(held, (id_,)).fetchone() is None:
             del self._table.rows[id_]
+            self._table.secured()
 
     async def _answer(self) -> None:
         seconds = self._weather.seconds()

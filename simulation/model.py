@@ -1,9 +1,10 @@
 """What verbs ought to come to, said again in as few words as possible and without a line of the ledger's."""
 
-from typing import Any
+from typing import Any, Self
 
 from quantized.core.ports import Charge, Hold, HoldOrder, Receipt
 from quantized.ledger.rules import Verb
+from simulation.books import Books
 
 Outcome = tuple[Any, ...]
 """("held", amount), ("receipt", charged, overrun, remaining), ("released", whether), ("refused", why)."""
@@ -53,6 +54,29 @@ class Model:
         self.lives: dict[str, Life] = {}
         self.said: dict[str, tuple[Any, ...]] = {}
         """What an operator's entries said, and came to, by their ids."""
+
+    @classmethod
+    def of(cls, books: Books) -> Self:
+        """The model that these rows leave open."""
+        model = cls()
+        for row in books.licenses.values():
+            account = model.accounts[row["id"]] = Account(bool(row["unlimited"]))
+            account.active = bool(row["active"])
+            account.granted, account.used, account.held = books.sums(row["id"])
+        for row in books.holds.values():
+            life = model.lives[row["id"]] = Life(row["license_id"], row["amount"])
+            life.state = row["state"]
+            receipt = books.receipt(row["id"])
+            life.receipt = None if receipt is None else ("receipt", *receipt)
+        for entry in (entry for entries in books.entries.values() for entry in entries):
+            unlimited = model.accounts[entry["license_id"]].unlimited
+            balance = None if unlimited else entry["balance_after"]
+            if entry["kind"] == "refund":
+                model.lives[entry["hold_id"]].refunded += entry["amount"]
+                model.said[entry["id"]] = ("refunded", entry["amount"], balance)
+            elif entry["id"] is not None:
+                model.said[entry["id"]] = ("balance", balance)
+        return model
 
     def expect(self, verb: Verb) -> Outcome:
         match verb:

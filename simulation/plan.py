@@ -33,6 +33,8 @@ class Plan(Struct, frozen=True):
     """Of one gateway; 0 for never."""
     crash_at_commit: float = 0.0
     """The chance that a gateway dies with a transaction, before or after it is written."""
+    between_power_failures: float = 0.0
+    """Of the machine that all of them are on: what is not on the disk is gone."""
     between_stops: float = 0.0
     """Orderly ones, of one gateway."""
     skew: float = 0.0
@@ -101,6 +103,7 @@ def _draw(seed: str) -> Plan:
         between_outages=perhaps(12.0),
         between_crashes=perhaps(15.0),
         crash_at_commit=perhaps(0.003),
+        between_power_failures=perhaps(30.0),
         between_stops=perhaps(25.0),
         skew=perhaps(5.0),
         impatient=perhaps(0.2),

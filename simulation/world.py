@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -146,12 +147,16 @@ class World:
         self.loop = SimulatedLoop(Random(f"turns/{plan.seed}"), self.weather.seconds)  # type: ignore[abstract]
         self.url = f"sqlite:///{path}"
         self.auditor = Auditor(path)
+        if plan.refused or plan.answer_lost or plan.slow:
+            # Whoever alone is out of luck for long enough is taken for dead.
+            self.auditor.swept.append("process died")
         self.gateways: list[Gateway] = []
-        self.processes = Table(self.auditor.books.connection, self.now_ms)
+        self.processes = Table(self.auditor.books, self.now_ms, self.secured)
         self.told_lost: set[str] = set()
         """Charges of which an operator was told that they could not be written."""
         self.never_taken: set[str] = set()
         """Holds of charges that the schema does not take."""
+        self._disk = sqlite3.connect(":memory:")
         self._steps = steps
         self._trace = trace
         self._began = trace.steps
@@ -191,6 +196,7 @@ class World:
                 gateway.process.kill()
             self.loop.abandon()
             self.auditor.close()
+            self._disk.close()
 
     def start(self, process: Process, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """A task whose failure is the simulation's."""
@@ -219,8 +225,16 @@ class World:
     def tried(self, process: Process, what: str, verbs: list[Verb]) -> None:
         self.trace(process, "transaction", what, [_short(verb) for verb in verbs])
 
-    def committed(self, verbs: list[Verb]) -> list[Outcome]:
-        return self.auditor.committed(verbs)
+    def committed(self, verbs: list[Verb], durable: bool) -> list[Outcome]:
+        expected = self.auditor.committed(verbs)
+        if durable:
+            self.secured()
+        return expected
+
+    def secured(self) -> None:
+        """What is in the database now survives a power failure."""
+        if self.plan.between_power_failures:
+            self.auditor.books.connection.backup(self._disk)
 
     def rejected(self, verbs: list[Verb]) -> None:
         for verb in verbs:
@@ -245,6 +259,8 @@ class World:
             troubles.append(self._outages)
         if plan.between_crashes:
             troubles.append(self._crashes)
+        if plan.between_power_failures:
+            troubles.append(self._power_failures)
         if plan.between_stops:
             troubles.append(self._stops)
         if plan.between_grants:
@@ -313,6 +329,14 @@ class World:
             await asyncio.sleep(self.random.expovariate(1 / self.plan.between_crashes))
             if self.gateways:
                 self.random.choice(self.gateways).kill("suddenly")
+
+    async def _power_failures(self) -> None:
+        while True:
+            await asyncio.sleep(self.random.expovariate(1 / self.plan.between_power_failures))
+            for gateway in list(self.gateways):
+                gateway.kill("without power")
+            self.auditor.go_back_to(self._disk)
+            self.trace(self.home, "the power is back")
 
     async def _stops(self) -> None:
         while True:

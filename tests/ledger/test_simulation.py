@@ -37,8 +37,8 @@ def test_a_world_of_all_troubles_at_once() -> None:
     plan = Plan(
         seed="all", gateways=3, licenses=4, requests_per_second=12.0, transaction=0.003, refused=0.05,
         answer_lost=0.05, slow=0.01, between_outages=12.0, between_crashes=15.0, crash_at_commit=0.003,
-        between_stops=25.0, skew=5.0, impatient=0.2, repeated=0.25, confused=0.05, poisoned=0.01,
-        short_holds=0.1, between_grants=2.0,
+        between_power_failures=30.0, between_stops=25.0, skew=5.0, impatient=0.2, repeated=0.25,
+        confused=0.05, poisoned=0.01, short_holds=0.1, between_grants=2.0,
     )  # fmt: skip
     with Episodes() as episodes:
         assert episodes.play(plan) is None
