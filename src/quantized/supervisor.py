@@ -82,9 +82,10 @@ class _Supervisor:
 
     def _stop(self) -> None:
         """What the first signal means, and every further one."""
+        how = signal.SIGUSR1 if self._stopping.is_set() else signal.SIGTERM
         self._stopping.set()
         for worker in self._workers:
-            worker.tell(signal.SIGTERM)
+            worker.tell(how)
 
     async def _ended(self) -> None:
         try:
