@@ -80,10 +80,18 @@ class UnsettledHold(Struct, frozen=True):
     pid: int | None
 
 
-_TIME_AT = text(
-    "SELECT created_at FROM ledger_entry WHERE license_id = :id AND seq >= :seq ORDER BY seq LIMIT 1"
+_OLDER = (
+    "(SELECT created_at FROM ledger_entry WHERE license_id = :id AND seq >= (low + high) / 2"
+    " ORDER BY seq LIMIT 1) < :moment"
 )
-_LAST = text("SELECT COALESCE(MAX(seq), 0) FROM ledger_entry WHERE license_id = :id")
+# The halving is one statement, because asking for each half would take far longer than looking it up.
+_SEQ_AT = text(
+    "WITH RECURSIVE half (low, high) AS ("
+    "SELECT CAST(1 AS BIGINT), COALESCE(MAX(seq), 0) + 1 FROM ledger_entry WHERE license_id = :id"
+    f" UNION ALL SELECT CASE WHEN {_OLDER} THEN (low + high) / 2 + 1 ELSE low END,"
+    f" CASE WHEN {_OLDER} THEN high ELSE (low + high) / 2 END FROM half WHERE low < high"
+    ") SELECT low FROM half WHERE low = high"
+)
 _BALANCE_BEFORE = text(
     "SELECT balance_after FROM ledger_entry WHERE license_id = :id AND seq < :seq ORDER BY seq DESC LIMIT 1"
 )
@@ -108,7 +116,6 @@ class LicenseStatement:
         self._id = license_id
         self._since = 0 if period.since is None else period.since
         self._until = _END_OF_TIME if period.until is None else period.until
-        self._last = int(connection.execute(_LAST, {"id": license_id}).scalar_one())
         self._first = self._seq_at(self._since - _SKEW_MS)
 
     def opening(self) -> int:
@@ -134,15 +141,8 @@ class LicenseStatement:
     def _seq_at(self, moment: int) -> int:
         """A number before which all entries are older than `moment` and a minute, and from which on none is
         older than it and a minute less."""
-        low, high = 1, self._last + 1
-        while low < high:
-            middle = (low + high) // 2
-            values = {"id": self._id, "seq": middle}
-            if self._connection.execute(_TIME_AT, values).scalar_one() < moment:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+        values = {"id": self._id, "moment": moment}
+        return int(self._connection.execute(_SEQ_AT, values).scalar_one())
 
 
 class RoleStatement:
