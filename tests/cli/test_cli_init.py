@@ -73,6 +73,7 @@ def test_it_prints_base_url_key_and_a_call_every_time(run: Run, database: str) -
 
 
 @pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("host", "base_url"),
     [

@@ -128,6 +128,7 @@ def test_a_file_that_is_no_database(run: Run, folder: Path) -> None:
         assert "not a database" in ran.err
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_text_for_a_pipe_is_aligned(run: Run, database: str) -> None:
     run("institution", "create", "a", "--name", "Short")
     run("institution", "create", "long-alias", "--name", "A longer name")
@@ -138,6 +139,7 @@ def test_text_for_a_pipe_is_aligned(run: Run, database: str) -> None:
     assert not any(line != line.rstrip() for line in (header, *lines))
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_terminal_gets_a_table(run: Run, folder: Path, database: str) -> None:
     run("institution", "create", "uni", "--name", "[bold]University[/bold]")
     ours, theirs = pty.openpty()
