@@ -79,6 +79,29 @@ _WRITES: Mapping[type[v.Verb[Any]], Callable[[Acting, Any], Done[Any]]] = {
 }
 
 
+class Say:
+    """Says verbs in one transaction."""
+
+    def __init__(self, session: Session, actor: Actor, now: int) -> None:
+        self._session = session
+        self._actor = actor
+        self.now = now
+
+    def __call__(self, verb: v.Verb[R]) -> R:
+        """Raises as `Administration.do`; the transaction is of no use then."""
+        endpoint = BY_VERB[type(verb)]
+        _require(self._actor, endpoint.roles)
+        acting = Acting(self._session, self._actor, self.now)
+        if (write := _WRITES.get(type(verb))) is None:
+            read: R = _READS[type(verb)](acting, verb)
+            return read
+        done = write(acting, verb)
+        last = self._session.last_audit()
+        self._session.append_audit(audit.entry(self._actor, endpoint.name, done, self.now, last))
+        answer: R = done.answer
+        return answer
+
+
 class Administration:
     """`administration.port.Administering` on a database. One transaction writes at a time."""
 
@@ -91,14 +114,12 @@ class Administration:
     def do(self, actor: Actor, verb: v.Verb[R], repeat: Repeat | None = None) -> R:
         endpoint = BY_VERB[type(verb)]
         _require(actor, endpoint.roles)
-        write = _WRITES.get(type(verb))
         with _faults():
-            if write is None:
+            if endpoint.method == "GET":
                 with self._desk.reading() as session:
-                    answer: R = _READS[type(verb)](self._acting(session, actor), verb)
-                    return answer
+                    return Say(session, actor, self._clock.now_ms())(verb)
             with self._desk.writing() as session:
-                return self._write(session, actor, verb, write, repeat)
+                return self._write(session, actor, verb, repeat)
 
     def actor(self, secret: str, origin: str, request_id: str | None) -> Actor:
         if not (secret.startswith(PREFIX) and secret.isascii()):
@@ -114,6 +135,13 @@ class Administration:
         role: Role = msgspec.convert(key.role, Role)
         return Actor(key.id, key.name, role, origin, key.institution_id, request_id)
 
+    @contextmanager
+    def together(self, actor: Actor) -> Iterator[Say]:
+        """Several verbs in one transaction, each with its own entry in the log: all of them are done when the
+        context ends, and nothing where it ends with an exception. Raises as `do` does."""
+        with _faults(), self._desk.writing() as session:
+            yield Say(session, actor, self._clock.now_ms())
+
     def close(self) -> None:
         self._desk.close()
 
@@ -122,35 +150,24 @@ class Administration:
         with _faults(), self._desk.reading() as session:
             yield from audit.breaks(_whole_log(session))
 
-    def _write(
-        self,
-        session: Session,
-        actor: Actor,
-        verb: v.Verb[R],
-        write: Callable[[Acting, Any], Done[Any]],
-        repeat: Repeat | None,
-    ) -> R:
+    def _write(self, session: Session, actor: Actor, verb: v.Verb[R], repeat: Repeat | None) -> R:
         endpoint = BY_VERB[type(verb)]
-        acting = self._acting(session, actor)
+        say = Say(session, actor, self._clock.now_ms())
         asked = sha256(f"{endpoint.name}\n".encode() + msgspec.json.encode(verb)).digest()
         if repeat is not None:
-            known = session.answer(actor.id, repeat.key, acting.now)
+            known = session.answer(actor.id, repeat.key, say.now)
             if known is not None:
                 if not hmac.compare_digest(known.request, asked):
                     raise IdempotencyMismatch
                 repeat.replayed()
                 replayed: R = msgspec.json.decode(known.answer, type=endpoint.answer)
                 return replayed
-        done = write(acting, verb)
-        session.append_audit(audit.entry(actor, endpoint.name, done, acting.now, session.last_audit()))
+        answer = say(verb)
         if repeat is not None:
-            kept = msgspec.json.encode(done.answer.without_secret()).decode()
-            session.keep_answer(actor.id, repeat.key, StoredAnswer(asked, kept), acting.now)
-        answer: R = done.answer
+            # What is written is answered with a record.
+            kept = msgspec.json.encode(answer.without_secret()).decode()  # type: ignore[attr-defined]
+            session.keep_answer(actor.id, repeat.key, StoredAnswer(asked, kept), say.now)
         return answer
-
-    def _acting(self, session: Session, actor: Actor) -> Acting:
-        return Acting(session, actor, self._clock.now_ms())
 
 
 def _require(actor: Actor, roles: frozenset[Role]) -> None:

@@ -2,12 +2,14 @@
 
 import getpass
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from msgspec.structs import replace
 
-from quantized.administration.actor import command_line
-from quantized.administration.administration import Administration
+from quantized.administration.actor import Actor, command_line
+from quantized.administration.administration import Administration, Say
 from quantized.administration.verbs import Listing, Verb
 from quantized.cli.records import database_url
 from quantized.cli.shell import Shell
@@ -18,8 +20,19 @@ R = TypeVar("R")
 def act(shell: Shell, verb: Verb[R], *, signs: str | None = None) -> R:
     """What the verb is answered with. `signs` is what the ledger calls whoever does it, where that is not the
     account at the machine. Raises as `database_url` and `Administration.do` do."""
-    actor = command_line(_user(), platform.node() or "localhost", signs)
-    return Administration(database_url(shell), shell.clock).do(actor, verb)
+    return Administration(database_url(shell), shell.clock).do(typing(signs), verb)
+
+
+@contextmanager
+def together(shell: Shell, url: str | None = None) -> Iterator[Say]:
+    """Several verbs as one, as in `Administration.together`."""
+    with Administration(url or database_url(shell), shell.clock).together(typing()) as say:
+        yield say
+
+
+def typing(signs: str | None = None) -> Actor:
+    """Whoever types."""
+    return command_line(_user(), platform.node() or "localhost", signs)
 
 
 def every(shell: Shell, listing: Listing[R]) -> list[R]:

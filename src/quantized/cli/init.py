@@ -7,16 +7,18 @@ from pathlib import Path
 import click
 from msgspec import Struct
 
+from quantized.administration import verbs
+from quantized.administration.administration import Say
 from quantized.auth import api_key
+from quantized.cli.acting import act, together
 from quantized.cli.arguments import CREDITS
 from quantized.cli.first_key import FirstKeyFile, first_key_file, first_key_path
 from quantized.cli.output import credits_text
 from quantized.cli.records import DatabaseCommand
 from quantized.cli.shell import Shell, json_option, pass_shell, print_json
-from quantized.ledger.credits import grant
 from quantized.settings import Settings
 from quantized.storage.database import database
-from quantized.storage.directory import Directory, Founding, FoundingPlan, NewKey
+from quantized.storage.directory import Directory, Founding, FoundingPlan
 from quantized.storage.directory_rows import Key, License
 from quantized.storage.engine import open_engine
 from quantized.storage.migrate import is_current, migrate
@@ -73,38 +75,57 @@ def _first(shell: Shell, url: str, kept: FirstKeyFile, amount: int) -> First | N
         license_name="First licence",
         default_credits=amount,
     )
+    with together(shell, url) as say:
+        if not say(verbs.ListInstitutions(limit=1)).data:
+            _found(say, plan)
     founding = directory.found(plan, now)
     if founding is None:
         return None
-    if founding.license.granted == 0:
+    if founding.license.granted == 0 and not founding.license.unlimited:
         # By this id it counts once, also where an earlier run got no further than the licence.
-        grant(
-            url,
-            entry_id=f"grant-first-{founding.license.id}",
-            license_id=founding.license.id,
-            amount=founding.license_type.default_credits or amount,
+        verb = verbs.GrantCredits(
+            license=founding.license.id,
+            micro_credits=founding.license_type.default_credits or amount,
             reason="first credits",
-            actor="quantized init",
-            now_ms=now,
+            id=f"grant-first-{founding.license.id}",
         )
+        act(shell, verb)
     row = directory.license(founding.license.id)
     if not row.active:
         return First(founding, row, None, None)
-    secret, key = _working_key(directory, kept, row, now)
+    secret, key = _working_key(shell, directory, kept, row)
     return First(founding, row, secret, key)
 
 
-def _working_key(directory: Directory, kept: FirstKeyFile, row: License, now: int) -> tuple[str, Key]:
+def _found(say: Say, plan: FoundingPlan) -> None:
+    owner = say(verbs.CreateInstitution(alias=plan.institution_alias, name=plan.institution_name))
+    type_ = say(
+        verbs.CreateLicenseType(
+            institution=owner.institution_id,
+            alias=plan.license_type_alias,
+            name=plan.license_type_name,
+            default_micro_credits=plan.default_credits,
+        )
+    )
+    say(
+        verbs.CreateLicense(
+            license_type=type_.license_type_id, unique_id=plan.license_unique_id, name=plan.license_name
+        )
+    )
+
+
+def _working_key(shell: Shell, directory: Directory, kept: FirstKeyFile, row: License) -> tuple[str, Key]:
     """The kept key if it still opens this licence, otherwise a new one, kept in its place."""
     secret = kept.read()
     key = directory.key_by_digest(api_key.digest(secret)) if secret else None
-    if secret and key and key.license_id == row.id and key.works(now):
+    if secret and key and key.license_id == row.id and key.works(shell.clock.now_ms()):
         return secret, key
-    minted = api_key.mint_key()
-    # Kept before it counts: a key that works and that nobody has is worse than one in a file that does not.
-    kept.write(minted)
-    new = NewKey(api_key.digest(minted), api_key.display_prefix(minted), "first key")
-    return minted, directory.create_key(row.id, new, now)
+    with together(shell) as say:
+        made = say(verbs.CreateKey(license=row.id, name="first key"))
+        minted = made.api_key or ""
+        # Kept before it counts: a key that works and that nobody has is worse than one that does not.
+        kept.write(minted)
+    return minted, directory.key(made.key_id)
 
 
 def base_url(settings: Settings) -> str:

@@ -6,16 +6,18 @@ from typing import Any, Literal
 import click
 from msgspec.structs import replace
 
+from quantized.administration import verbs
+from quantized.administration.records import LicenseTypeRecord
+from quantized.administration.words import Rates
+from quantized.cli.acting import act, together
 from quantized.cli.arguments import ALIAS, CREDITS, FACTOR, NAME, RETENTION, TOKEN_ALLOWANCE
 from quantized.cli.directory import open_directory
 from quantized.cli.output import show, show_all
 from quantized.cli.records import DatabaseGroup
 from quantized.cli.shell import Shell, json_option, pass_shell
 from quantized.cli.views import ALL_MODELS, license_type_record
-from quantized.core.ports import Override
 from quantized.settings_schema import MODEL_ID, RATES
 from quantized.settings_values import Unfit
-from quantized.storage.directory_rows import LicenseType
 
 _RateChange = tuple[str, str, int]
 
@@ -132,22 +134,21 @@ def create(  # noqa: PLR0913, PLR0917  one for each option
     """Make a licence type of an institution."""
     if unlimited and credits_ is not None:
         raise click.UsageError("--unlimited and --credits exclude each other.")
-    row = open_directory(shell).create_license_type(
-        institution,
-        alias,
-        name or alias,
-        shell.clock.now_ms(),
+    verb = verbs.CreateLicenseType(
+        institution=institution,
+        alias=alias,
+        name=name,
         markup_bp=10_000 if markup is None else markup,
         overrides=_with_rates({}, rates),
-        default_credits=credits_,
+        allowed_models=_allowed(models),
+        default_micro_credits=credits_,
         unlimited=unlimited,
         stores_responses=stores is not False,
         retention_days=_days(retention_days),
-        allowed_models=_allowed(models),
-        token_allowance=_allowance(token_allowance),
+        token_allowance_micro_credits=_allowance(token_allowance),
         token_models=token_models is True,
     )
-    show(license_type_record(row), as_json=as_json)
+    _show(shell, act(shell, verb), as_json=as_json)
 
 
 @license_type.command("list")
@@ -214,7 +215,7 @@ def update(  # noqa: PLR0913, PLR0917  one for each option
     said = {
         "name": name,
         "markup_bp": markup,
-        "default_credits": credits_,
+        "default_micro_credits": credits_,
         "stores_responses": stores,
         "token_models": token_models,
     }
@@ -222,20 +223,26 @@ def update(  # noqa: PLR0913, PLR0917  one for each option
     if retention_days is not None:
         changes["retention_days"] = _days(retention_days)
     if token_allowance is not None:
-        changes["token_allowance"] = _allowance(token_allowance)
+        changes["token_allowance_micro_credits"] = _allowance(token_allowance)
     if models is not None:
         changes["allowed_models"] = _allowed(models)
     if not changes and not rates and not drop_rates:
         raise click.UsageError("Say what to change; --help lists what there is.")
 
-    def change(row: LicenseType) -> LicenseType:
-        unknown = [model for model in drop_rates if model not in row.overrides]
-        if unknown:
-            raise click.ClickException(f"{row.alias} has no rates of its own for {', '.join(unknown)}")
-        kept = {model: own for model, own in row.overrides.items() if model not in drop_rates}
-        return replace(row, **changes, overrides=_with_rates(kept, rates))
+    with together(shell) as say:
+        old = say(verbs.ShowLicenseType(license_type=type_))
+        if rates or drop_rates:
+            unknown = [model for model in drop_rates if model not in old.overrides]
+            if unknown:
+                raise click.ClickException(f"{old.alias} has no rates of its own for {', '.join(unknown)}")
+            kept = {model: own for model, own in old.overrides.items() if model not in drop_rates}
+            changes["overrides"] = _with_rates(kept, rates)
+        new = say(verbs.UpdateLicenseType(license_type=old.license_type_id, **changes))
+    _show(shell, new, as_json=as_json)
 
-    row = open_directory(shell).update_license_type(type_, shell.clock.now_ms(), change)
+
+def _show(shell: Shell, made: LicenseTypeRecord, *, as_json: bool) -> None:
+    row = open_directory(shell).license_type(made.license_type_id)
     show(license_type_record(row), as_json=as_json)
 
 
@@ -251,8 +258,8 @@ def _allowed(patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return None if patterns is None or ALL_MODELS in patterns else patterns
 
 
-def _with_rates(overrides: Mapping[str, Override], rates: list[_RateChange]) -> dict[str, Override]:
+def _with_rates(overrides: Mapping[str, Rates], rates: list[_RateChange]) -> dict[str, Rates]:
     changed = dict(overrides)
     for model, rate, value in rates:
-        changed[model] = replace(changed.get(model, Override()), **{rate: value})
+        changed[model] = replace(changed.get(model, Rates()), **{rate: value})
     return changed

@@ -26,6 +26,8 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "key": ("quantized.cli.keys", "API keys."),
     "ledger": ("quantized.cli.ledger", "The books: verify them, show an account's statement."),
     "jwt": ("quantized.cli.jwt", "Signed tokens: keys for them, one to try, why one is refused."),
+    "admin-key": ("quantized.cli.admin_keys", "Admin keys, for the administration API."),
+    "audit-log": ("quantized.cli.audit_log", "Who did what, and whether the log is whole."),
     "usage": ("quantized.cli.usage", "What was used, as a table, CSV or JSON."),
     "models": ("quantized.cli.models", "The models that can be called, and their rates."),
 }
