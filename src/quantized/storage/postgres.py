@@ -87,7 +87,11 @@ class PostgresDatabase:
         f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})",
     )
     # Whoever wants a table waits behind whoever waits to alter it: no longer than requests can wait.
-    before_altering: Sequence[str] = ("SET LOCAL lock_timeout = '1s'",)
+    before_altering: Sequence[str] = (
+        "SET LOCAL lock_timeout = '1s'",
+        # Rows that are converted one by one take a while between two statements.
+        "SET LOCAL idle_in_transaction_session_timeout = '60s'",
+    )
     now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
     errors: tuple[type[Exception], ...] = (psycopg.Error,)
     no_such_table: type[Exception] = psycopg.errors.UndefinedTable
