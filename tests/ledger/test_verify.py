@@ -117,22 +117,27 @@ def test_every_change_of_a_request_record_is_found(books: str) -> None:
 
 def test_every_change_of_a_licences_sums_is_found(books: str) -> None:
     # These say who the licence is, not what it has.
-    about = {"license_type_id", "unique_id", "name", "unlimited", "active", "created_at"}
+    about = {"license_type_id", "unique_id", "name", "unlimited", "active", "created_at", "user_allowance"}
+    # And what drains with time was another a moment ago.
+    about |= {"requests_owed", "tokens_owed", "metered_at"}
     assert set(unseen(books, license_table, but=lambda _: about)) <= {("n", "id", "nx")}
 
 
 def test_changes_of_a_hold_are_found_as_far_as_the_books_depend_on_it(books: str) -> None:
-    said = {"request_id", "key_id", "provider", "model", "taken_at", "expires_at", "owner"}
+    said = {"request_id", "key_id", "provider", "model", "taken_at", "expires_at", "owner", "tokens"}
 
     def not_in_the_books(row: dict[str, Any]) -> set[str]:
         match row["state"], row["id"]:
             case "open", _:
                 return {"id", *said}
+            case "settled", "free":
+                # Whoever was charged nothing has used nothing of an allowance.
+                return {"taken_at", "expires_at", "owner", "tokens", "amount", "user_id"}
             case "settled", _:
-                return {"taken_at", "expires_at", "owner", "amount"}
+                return {"taken_at", "expires_at", "owner", "tokens", "amount"}
             case "released", "late":
-                return {"taken_at", "expires_at", "owner", "amount", "reason", "ended_at"}
-        return {"id", "license_id", "amount", "reason", "ended_at", *said}
+                return {"taken_at", "expires_at", "owner", "tokens", "amount", "reason", "ended_at"}
+        return {"id", "license_id", "amount", "reason", "ended_at", "user_id", *said}
 
     assert unseen(books, hold, but=not_in_the_books) == []
 

@@ -9,6 +9,7 @@ Fault
 │   ├── InvalidValue          wrong type or out of range
 │   ├── UnknownProvider       the provider header names none that could serve
 │   ├── UnsupportedParameter  the chosen provider or model cannot honour it
+│   │   └── AboveLimit        the licence never lets one request take that much
 │   ├── ImageNotFetched       an image was given by its URL, and could not be had from there
 │   ├── ModelNotPriced
 │   ├── NotStored             nothing of this licence is stored, so nothing can be continued
@@ -16,6 +17,8 @@ Fault
 │   └── RejectedByProvider    a provider's word about the caller's own input, cleaned
 ├── Unauthenticated
 ├── InsufficientCredits
+│   └── AllowanceExhausted    the licence has credits, but not for this user
+├── RateLimited               the licence's limits let it in later
 ├── ModelNotFound
 ├── ResponseNotFound
 ├── AnswerAbandoned           the caller left before its answer was complete
@@ -23,6 +26,8 @@ Fault
     ├── ProviderUnavailable
     └── LedgerUnavailable
 """
+
+from quantized.core.limits import Standing
 
 
 class Fault(Exception):
@@ -70,6 +75,10 @@ class UnsupportedParameter(InvalidRequest):
     pass
 
 
+class AboveLimit(UnsupportedParameter):
+    pass
+
+
 class ImageNotFetched(InvalidRequest):
     pass
 
@@ -96,8 +105,41 @@ class Unauthenticated(Fault):
 
 
 class InsufficientCredits(Fault):
-    def __init__(self, *, cause: str | None = None) -> None:
-        super().__init__("Insufficient credits", code="insufficient_credits", cause=cause)
+    """`standing` as in `RateLimited`."""
+
+    def __init__(
+        self,
+        message: str = "Insufficient credits",
+        *,
+        code: str = "insufficient_credits",
+        cause: str | None = None,
+        standing: Standing | None = None,
+    ) -> None:
+        super().__init__(message, code=code, cause=cause)
+        self.standing = standing
+
+
+class AllowanceExhausted(InsufficientCredits):
+    def __init__(self, *, cause: str | None = None, standing: Standing | None = None) -> None:
+        super().__init__(
+            "Insufficient credits: what is left of your own allowance within this licence does not pay for "
+            "this request",
+            code="user_allowance_exhausted",
+            cause=cause,
+            standing=standing,
+        )
+
+
+class RateLimited(Fault):
+    """`retry_after` in seconds: when it would be let in if nothing else comes. `standing`: where the licence
+    stands, None where nothing is limited by the minute."""
+
+    def __init__(
+        self, message: str, *, retry_after: float, standing: Standing | None, cause: str | None = None
+    ) -> None:
+        super().__init__(message, code="rate_limit_exceeded", cause=cause)
+        self.retry_after = retry_after
+        self.standing = standing
 
 
 class ModelNotFound(Fault):

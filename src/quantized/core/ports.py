@@ -6,8 +6,9 @@ Amounts are integers in micro-credits, times are Unix milliseconds, ids are mint
 from collections.abc import Awaitable, Mapping
 from typing import Literal, Protocol
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
+from quantized.core.limits import NO_LIMITS, Limits, Standing
 from quantized.core.turns import Found, KeptTurn, Needs, StoredTurn
 from quantized.core.usage import Usage
 
@@ -42,19 +43,22 @@ class Override(Struct, frozen=True):
 class Terms(Struct, frozen=True):
     """What a licence type grants: a mark-up in basis points (10,000 = the catalogue's own rate), rates of its
     own by model name, and the models that may be called: shell-style patterns of their public names, None for
-    all. `narrowed` are patterns of a credential's own: a model has to fit both. `id` names this version of
-    the terms, so that what is derived from them can be cached by it."""
+    all. `narrowed` are patterns of a credential's own: a model has to fit both. `providers` are patterns of
+    the names of those that may be asked, None for all. `id` names this version of the terms, so that what is
+    derived from them can be cached by it."""
 
     id: str
     markup_bp: int = 10_000
     overrides: Mapping[str, Override] = {}
     allowed: tuple[str, ...] | None = None
     narrowed: tuple[str, ...] | None = None
+    providers: tuple[str, ...] | None = None
 
 
 class Caller(Struct, frozen=True):
     """Who is calling, once the credential has been judged. `retention_days`: for how long this licence's
-    responses are stored where they are; 0 is for ever, None is what the settings say."""
+    responses are stored where they are; 0 is for ever, None is what the settings say. `user_allowance`: how
+    much of the licence this user may use at most; None where no allowance applies."""
 
     institution_id: str
     license_type_id: str
@@ -64,6 +68,8 @@ class Caller(Struct, frozen=True):
     user_id: str | None = None
     stores_responses: bool = True
     retention_days: int | None = None
+    limits: Limits = NO_LIMITS
+    user_allowance: int | None = None
 
 
 class Issuer(Struct, frozen=True):
@@ -93,9 +99,19 @@ class KeyStore(Protocol):
         """The key with this digest. Raises LedgerUnavailable when the database does not answer."""
 
 
+class UserAllowance(Struct, frozen=True):
+    """What one user may use of a licence at most, and has."""
+
+    user_id: str
+    allowance_micro_credits: int
+    used_micro_credits: int
+    available_micro_credits: int
+
+
 class LicenseStatus(Struct, frozen=True):
     """A licence as its holder may read it. `used_micro_credits` + `available_micro_credits` is all that was
-    ever granted: what requests under way hold is still available. None for an unlimited licence."""
+    ever granted: what requests under way hold is still available. None for an unlimited licence.
+    `user_allowance` is left out where none applies to whoever asks."""
 
     institution_id: str
     license_type_id: str
@@ -103,12 +119,15 @@ class LicenseStatus(Struct, frozen=True):
     unique_id: str | None
     used_micro_credits: int
     available_micro_credits: int | None
+    user_allowance: UserAllowance | UnsetType = UNSET
 
 
 class HoldOrder(Struct, frozen=True):
     """A wish to set credits aside for one request: `wanted`, or what there is if that is at least `minimum`.
 
     `expires_at`: after this time the hold belongs to nobody who still lives, and the sweeper releases it.
+    `tokens` is what the request may take of a limit on tokens by the minute. `user_id` is whose allowance it
+    counts for, with `user_cap` where that user has none of its own; None where no allowance applies.
     """
 
     id: str
@@ -121,14 +140,20 @@ class HoldOrder(Struct, frozen=True):
     key_id: str
     provider: str
     model: str
+    limits: Limits | None = None
+    tokens: int = 0
+    user_id: str | None = None
+    user_cap: int | None = None
 
 
 class Hold(Struct, frozen=True):
-    """Credits set aside. `amount` lies between the order's minimum and wanted."""
+    """Credits set aside. `amount` lies between the order's minimum and wanted. `standing`: where something is
+    limited by the minute."""
 
     id: str
     license_id: str
     amount: int
+    standing: Standing | None = None
 
 
 Outcome = Literal["completed", "cut", "client_left"]
@@ -140,7 +165,7 @@ class Charge(Struct, frozen=True):
     `price` is the full price at the licence's rates. `provider_cost` is what the provider says it charges us,
     in pico-dollars. `estimated`: the provider reported no usage, the counts are ours. `outcome`: the answer
     was completed, was cut by the provider, or the client left. `turn` becomes durable together with the
-    charge, or neither does.
+    charge, or neither does. `limits` and `user_cap` as in the order of its hold.
     """
 
     hold_id: str
@@ -161,6 +186,8 @@ class Charge(Struct, frozen=True):
     first_byte_ms: int | None
     duration_ms: int
     turn: StoredTurn | None = None
+    limits: Limits | None = None
+    user_cap: int | None = None
 
 
 class Receipt(Struct, frozen=True):
@@ -180,7 +207,8 @@ class Ledger(Protocol):
     """
 
     def hold(self, order: HoldOrder) -> Awaitable[Hold]:
-        """Raises InsufficientCredits when less than `order.minimum` is there."""
+        """Raises InsufficientCredits when less than `order.minimum` is there, RateLimited where a limit lets
+        the request in later."""
 
     def settle(self, charge: Charge) -> Awaitable[Receipt]:
         """Ends a hold with a charge. On a hold that was already released: charges what is there."""

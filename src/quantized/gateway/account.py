@@ -5,7 +5,8 @@ import logging
 from collections.abc import Awaitable
 
 from quantized.catalog.pricing import price
-from quantized.core.errors import Fault
+from quantized.core.errors import Fault, InsufficientCredits, RateLimited
+from quantized.core.limits import NO_LIMITS, Standing
 from quantized.core.ports import Caller, Charge, Clock, Hold, HoldOrder, Ledger, Outcome, Receipt
 from quantized.core.turns import StoredTurn
 from quantized.core.usage import Bill, Usage
@@ -26,7 +27,7 @@ class Account:
     """Holds, settles or releases for one request. The first end that is said is the one that counts here;
     the ledger sees to it that it is the only one anywhere."""
 
-    __slots__ = ("_caller", "_clock", "_ended", "_journal", "_ledger", "_order", "_quote")
+    __slots__ = ("_caller", "_clock", "_ended", "_journal", "_ledger", "_order", "_quote", "standing")
 
     def __init__(
         self,
@@ -56,16 +57,27 @@ class Account:
             key_id=caller.key_id,
             provider=quote.offer.model.provider,
             model=quote.offer.model.id,
+            limits=None if caller.limits == NO_LIMITS else caller.limits,
+            tokens=quote.tokens,
+            user_id=None if caller.user_allowance is None else caller.user_id,
+            user_cap=caller.user_allowance,
         )
+        self.standing: Standing | None = None
+        """Where the licence stands with its limits by the minute, once they have been asked."""
 
     async def hold(self) -> Hold:
-        """Raises InsufficientCredits, LedgerUnavailable."""
+        """Raises RateLimited, InsufficientCredits, LedgerUnavailable."""
         try:
-            return await self._ledger.hold(self._order)
+            hold = await self._ledger.hold(self._order)
+        except (RateLimited, InsufficientCredits) as refusal:
+            self.standing = refusal.standing
+            raise
         except asyncio.CancelledError as stop:
             # The order is on its way and nobody will wait for it: its end follows it.
             self.abandon(stop, None)
             raise
+        self.standing = hold.standing
+        return hold
 
     async def settle(
         self, outcome: Outcome, usage: Usage, estimated: bool, cost: int | None, turn: StoredTurn | None
@@ -147,6 +159,8 @@ class Account:
                 first_byte_ms=journal.first_byte_ms,
                 duration_ms=now - journal.started_at,
                 turn=turn,
+                limits=self._order.limits,
+                user_cap=self._order.user_cap,
             )
         )
 

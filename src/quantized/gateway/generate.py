@@ -17,6 +17,7 @@ from quantized.catalog.model import Model
 from quantized.core.errors import ModelNotFound, ProviderUnavailable
 from quantized.core.events import Failed
 from quantized.core.fold import Answer, fold
+from quantized.core.limits import Standing
 from quantized.core.ports import Caller, Clock, Hold, Ledger
 from quantized.gateway.account import Account
 from quantized.gateway.dispatch import Begin, Dispatch
@@ -63,7 +64,7 @@ class Generation:
         forced_provider: str | None,
         journal: Journal,
     ) -> None:
-        """Raises UnknownProvider, ModelNotFound, ModelNotPriced, UnsupportedParameter."""
+        """Raises UnknownProvider, ModelNotFound, ModelNotPriced, UnsupportedParameter, AboveLimit."""
         self._gateway = gateway
         self._dialogue = dialogue
         self._request = request = dialogue.request
@@ -75,12 +76,17 @@ class Generation:
         if request.web_search is not None:
             # First the provider: where it cannot search, that a search has no price would mislead.
             self._to.provider.encode(request, _target(route.offer.model, None))
-        self._quote = quote(request, route.offer, self._to.provider.capabilities)
+        self._quote = quote(request, route.offer, self._to.provider.capabilities, caller.limits)
         self._account = Account(
             gateway.ledger, gateway.clock, caller, self._quote, journal, gateway.patience.total
         )
         self.output_cap: int | None = None
-        """The output cap in tokens that the balance made necessary, where it did."""
+        """The output cap in tokens that the balance or the licence's limit made necessary, where one did."""
+
+    @property
+    def standing(self) -> Standing | None:
+        """Where the licence stands with its limits by the minute, once they have been asked."""
+        return self._account.standing
 
     async def answer(self) -> bytes:
         """The body of the whole answer, settled. Raises the fault that prevented it; nothing was charged
@@ -121,7 +127,8 @@ class Generation:
 
     async def _encode(self, hold: Hold) -> UpstreamCall:
         provider, images = self._to.provider, self._gateway.images
-        self.output_cap = lowered = self._quote.lowered_cap(hold.amount)
+        lowered = self._quote.lowered_cap(hold.amount)
+        self.output_cap = lowered = self._quote.imposed_cap if lowered is None else lowered
         cap = self._request.max_output_tokens if lowered is None else lowered
         if cap is None and provider.capabilities.cap_required:
             cap = self._quote.output_cap

@@ -17,9 +17,11 @@ from quantized.core.events import (
     Sealed,
     TextDelta,
 )
+from quantized.core.limits import NO_LIMITS, Limits
 from quantized.core.parts import Audio, File, Image, Text, ToolResult
 from quantized.core.request import GenerationRequest, Tool
 from quantized.core.usage import Usage
+from quantized.gateway.limiting import imposed_cap, tokens_taken
 from quantized.providers.provider import Capabilities
 
 _UNBOUNDED_OUTPUT = 131_072
@@ -35,7 +37,9 @@ _BYTES_OF_MEDIA = 16
 
 class Quote(Struct, frozen=True):
     """The worst case in micro-credits (`wanted`), the least with which one output token can be had
-    (`minimum`), and the rates, tokens and searches that both were computed from."""
+    (`minimum`), and the rates, tokens and searches that both were computed from. `imposed_cap` is the output
+    cap of a caller who gave none, where the licence has one. `tokens` is what the request takes of a limit on
+    tokens until it is known what it used."""
 
     offer: Offer
     rates: Rates
@@ -44,6 +48,8 @@ class Quote(Struct, frozen=True):
     searches: int
     wanted: int
     minimum: int
+    imposed_cap: int | None
+    tokens: int
 
     def lowered_cap(self, granted: int) -> int | None:
         """The output cap that `granted` micro-credits pay for, or None where they pay for all of it."""
@@ -55,8 +61,10 @@ class Quote(Struct, frozen=True):
         )
 
 
-def quote(request: GenerationRequest, offer: Offer, provider: Capabilities) -> Quote:
-    """Raises UnsupportedParameter for a web search that has no price."""
+def quote(
+    request: GenerationRequest, offer: Offer, provider: Capabilities, limits: Limits = NO_LIMITS
+) -> Quote:
+    """Raises UnsupportedParameter for a web search that has no price, AboveLimit."""
     searches = 0
     if request.web_search is not None:
         if offer.rates.web_search is None:
@@ -68,6 +76,9 @@ def quote(request: GenerationRequest, offer: Offer, provider: Capabilities) -> Q
         searches = provider.searches_per_request
     bound = input_bound(request, offer.model, searches if provider.searches_read_again else 0)
     cap = _output_cap(request, offer.model)
+    imposed = imposed_cap(request, cap, limits)
+    if imposed is not None:
+        cap = imposed
     rates = _possible(request, offer.rates)
     wanted, minimum = worst_cases(rates, bound, cap, searches)
     return Quote(
@@ -78,6 +89,8 @@ def quote(request: GenerationRequest, offer: Offer, provider: Capabilities) -> Q
         searches=searches,
         wanted=wanted,
         minimum=minimum,
+        imposed_cap=imposed,
+        tokens=tokens_taken(request, cap, limits),
     )
 
 

@@ -1,5 +1,7 @@
 """Which provider answers a request, at which rates."""
 
+from fnmatch import fnmatchcase
+
 from msgspec import Struct
 
 from quantized.catalog.catalog import Catalog
@@ -16,13 +18,28 @@ class Route(Struct, frozen=True):
     offer: Offer
 
 
-def provider_named(registry: Registry, name: str) -> Registered:
-    """The provider of this name. Raises UnknownProvider with the names that would work."""
+def asked(registry: Registry, forced: str | None, terms: Terms) -> tuple[Registered, ...]:
+    """Who is asked for a model, in order: the forced provider, or those that need not be forced. What these
+    terms do not allow is as if it were not configured.
+
+    Raises UnknownProvider with the names that would work.
+    """
+    if forced is not None:
+        return (_named(registry, forced, terms),)
+    return tuple(one for one in registry.unforced if _is_allowed(one.provider.name, terms))
+
+
+def _is_allowed(name: str, terms: Terms) -> bool:
+    return terms.providers is None or any(fnmatchcase(name, pattern) for pattern in terms.providers)
+
+
+def _named(registry: Registry, name: str, terms: Terms) -> Registered:
     registered = registry.get(name)
-    if registered is None:
+    if registered is None or not _is_allowed(name, terms):
+        possible = [each for each in registry.names if _is_allowed(each, terms)]
         raise UnknownProvider(
             f"{PROVIDER_HEADER} names no configured provider: found {name[:64]!r}, "
-            f"possible values are {', '.join(registry.names)}",
+            f"possible values are {', '.join(possible)}",
             param=PROVIDER_HEADER,
             code="unknown_provider",
         )
@@ -36,7 +53,7 @@ def choose(registry: Registry, catalog: Catalog, model: str, forced: str | None,
     Raises UnknownProvider, ModelNotFound, ModelNotPriced; ProviderUnavailable while a provider's list of
     models has not arrived.
     """
-    candidates = registry.unforced if forced is None else (provider_named(registry, forced),)
+    candidates = asked(registry, forced, terms)
     for registered in candidates:
         name = registered.provider.name
         offer = catalog.find(name, model, terms)
@@ -54,5 +71,5 @@ def choose(registry: Registry, catalog: Catalog, model: str, forced: str | None,
             raise ProviderUnavailable(
                 cause=f"the models of {registered.provider.name} are not known yet", alert=True
             )
-    tried = ", ".join(candidate.provider.name for candidate in candidates) or "no provider is configured"
+    tried = ", ".join(candidate.provider.name for candidate in candidates) or "no provider at all"
     raise ModelNotFound(model, cause=f"not in the catalogue of: {tried}")

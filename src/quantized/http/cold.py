@@ -13,8 +13,8 @@ from quantized.auth.authenticate import Authenticator
 from quantized.catalog.catalog import Catalog
 from quantized.catalog.model import Offer
 from quantized.core.errors import Fault, ModelNotFound, Unauthenticated
-from quantized.core.ports import LicenseStatus
-from quantized.gateway.routing import PROVIDER_HEADER, provider_named
+from quantized.core.ports import Caller, LicenseStatus
+from quantized.gateway.routing import PROVIDER_HEADER, asked
 from quantized.http.docs import docs_routes
 from quantized.http.messages import INTERNAL_ERROR, JOURNAL
 from quantized.providers.registry import Registry
@@ -28,7 +28,7 @@ class ColdRooms(Struct, frozen=True):
     authenticator: Authenticator
     catalog: Catalog
     registry: Registry
-    read_license: Callable[[str], Awaitable[LicenseStatus | None]]
+    read_license: Callable[[str, str | None], Awaitable[LicenseStatus | None]]
     ready: Callable[[], Awaitable[str | None]]
     render_error: Callable[[Fault], ErrorAnswer]
     openapi: bytes
@@ -67,7 +67,7 @@ class ColdRooms(Struct, frozen=True):
     async def models(self, request: Request) -> Response:
         caller = await self.authenticator.authenticate(request.headers.get("authorization"))
         offers: dict[str, Offer] = {}
-        for provider in self._providers(request):
+        for provider in self._providers(request, caller):
             for offer in self.catalog.offers(caller.terms, provider):
                 # The first provider that would be asked for a model is the one whose rates count.
                 offers.setdefault(offer.model.id, offer)
@@ -76,7 +76,7 @@ class ColdRooms(Struct, frozen=True):
     async def model(self, request: Request) -> Response:
         caller = await self.authenticator.authenticate(request.headers.get("authorization"))
         name: str = request.path_params["model"]
-        for provider in self._providers(request):
+        for provider in self._providers(request, caller):
             offer = self.catalog.find(provider, name, caller.terms)
             if offer is not None:
                 return _bytes(render_model(offer))
@@ -84,7 +84,7 @@ class ColdRooms(Struct, frozen=True):
 
     async def license(self, request: Request) -> Response:
         caller = await self.authenticator.authenticate(request.headers.get("authorization"))
-        status = await self.read_license(caller.license_id)
+        status = await self.read_license(caller.license_id, caller.user_id)
         if status is None:
             raise Unauthenticated(cause=f"licence {caller.license_id} is gone")
         return _bytes(json.encode(status))
@@ -92,10 +92,8 @@ class ColdRooms(Struct, frozen=True):
     async def description(self, _request: Request) -> Response:
         return _bytes(self.openapi)
 
-    def _providers(self, request: Request) -> list[str]:
-        """Who would be asked for a model, in order: the one that is forced, or those that need not be."""
-        name = request.headers.get(PROVIDER_HEADER)
-        rows = self.registry.unforced if name is None else (provider_named(self.registry, name),)
+    def _providers(self, request: Request, caller: Caller) -> list[str]:
+        rows = asked(self.registry, request.headers.get(PROVIDER_HEADER), caller.terms)
         return [row.provider.name for row in rows]
 
     async def _fault(self, request: Request, fault: Exception) -> Response:

@@ -4,9 +4,10 @@ from msgspec import Struct
 from starlette.middleware.cors import CORSMiddleware
 
 from quantized.http.asgi import AsgiApp
+from quantized.http.limit_headers import LIMIT_HEADERS
 from quantized.http.messages import Headers
 
-_EXPOSED = ["X-Request-Id", "X-Quantized-Output-Cap", "Retry-After"]
+_EXPOSED = ["X-Request-Id", "X-Quantized-Output-Cap", "Retry-After", *LIMIT_HEADERS]
 
 
 class Cors(Struct, frozen=True):

@@ -6,11 +6,13 @@ from msgspec import Struct
 
 from quantized.auth.authenticate import Authenticator
 from quantized.core.errors import Fault
+from quantized.core.limits import Standing
 from quantized.core.ports import Caller
 from quantized.gateway.generate import Gateway, Generation
 from quantized.gateway.journal import Journal
 from quantized.gateway.routing import PROVIDER_HEADER
 from quantized.http.direct import DirectExchange, Watch
+from quantized.http.limit_headers import limit_headers
 from quantized.http.messages import Headers
 from quantized.surfaces.surface import Dialogue, ErrorAnswer
 
@@ -43,6 +45,7 @@ class GenerationEndpoint(Struct, frozen=True):
         """Faults are answered. Cancelled when the client has left."""
         journal.surface = self.reception.name
         dialogue: Dialogue | None = None
+        generation: Generation | None = None
         try:
             # The credential is judged before a byte of the body is read.
             caller = await self.authenticator.authenticate(exchange.header(b"authorization"))
@@ -60,24 +63,30 @@ class GenerationEndpoint(Struct, frozen=True):
             else:
                 answer = await generation.answer()
                 journal.status = 200
-                exchange.respond(200, answer, _cap_header(generation))
+                exchange.respond(200, answer, _told_headers(generation))
         except Fault as fault:
             journal.note_fault(fault)
-            self._refuse(fault if dialogue is None else dialogue.located(fault), exchange, journal)
+            told = fault if dialogue is None else dialogue.located(fault)
+            self._refuse(told, exchange, journal, None if generation is None else generation.standing)
 
     async def _stream(self, generation: Generation, exchange: DirectExchange, journal: Journal) -> None:
         stream = await generation.start()
         journal.status = 200
-        exchange.begin_events(_cap_header(generation), self.watch)
+        exchange.begin_events(_told_headers(generation), self.watch)
         exchange.end(await stream.pump(exchange.push))
 
-    def _refuse(self, fault: Fault, exchange: DirectExchange, journal: Journal) -> None:
+    def _refuse(
+        self, fault: Fault, exchange: DirectExchange, journal: Journal, standing: Standing | None
+    ) -> None:
         error = self.reception.render_error(fault)
         journal.status = error.status
         headers = [] if error.retry_after is None else [(b"retry-after", b"%d" % error.retry_after)]
+        if standing is not None:
+            headers += limit_headers(standing)
         exchange.respond(error.status, error.body, headers)
 
 
-def _cap_header(generation: Generation) -> Headers:
-    cap = generation.output_cap
-    return [] if cap is None else [(b"x-quantized-output-cap", b"%d" % cap)]
+def _told_headers(generation: Generation) -> Headers:
+    cap, standing = generation.output_cap, generation.standing
+    headers = [] if cap is None else [(b"x-quantized-output-cap", b"%d" % cap)]
+    return headers if standing is None else headers + limit_headers(standing)

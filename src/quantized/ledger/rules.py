@@ -4,16 +4,21 @@
                └───release──► released ──settle──► released, and charged what was there
 
 A licence has `granted - used` left, of which open holds keep `held` for themselves; no verb ever lets
-used + held exceed granted, unless the licence is unlimited.
+used + held exceed granted, unless the licence is unlimited. Likewise for a user and its allowance.
+
+A request is let in by the limits before its credits are looked at: one that will do in a moment is told when,
+and nobody learns by asking often what a licence still has. A refusal takes nothing.
 """
 
 from typing import Literal
 
 from msgspec import Struct
 
-from quantized.core.errors import Fault, InsufficientCredits, Unauthenticated
+from quantized.core.errors import AllowanceExhausted, Fault, InsufficientCredits, RateLimited, Unauthenticated
+from quantized.core.limits import Limits, Standing
 from quantized.core.ports import Charge, Hold, HoldOrder, Receipt
 from quantized.ledger.chain import GENESIS, entry_hash, record_hash
+from quantized.ledger.meters import Meters, meters, owing, standing, wait_ms
 from quantized.storage.records import (
     Account,
     Changes,
@@ -24,10 +29,14 @@ from quantized.storage.records import (
     LicenseRow,
     Rows,
     Settlement,
+    UserRow,
 )
 
 LARGEST_AMOUNT = 2**60
 """Sums of a few such still fit a database's integer of 64 bits."""
+
+_A_MOMENT = 1.0
+"""Seconds after which one may ask again where nobody knows when a request under way will end."""
 
 
 Sides = tuple[Account, Account]
@@ -101,14 +110,15 @@ class Book:
         self.changes = Changes()
 
     def hold(self, order: HoldOrder) -> Hold:
-        """Raises InsufficientCredits, Unauthenticated for a licence that may not be used, HoldEnded."""
+        """Raises RateLimited, InsufficientCredits, Unauthenticated for a licence that may not be used,
+        HoldEnded."""
         existing = self._rows.holds.get(order.id)
         if existing is not None:
             if existing.license_id != order.license_id:
                 raise LedgerMisuse(f"the hold {order.id!r} belongs to another licence")
             if existing.state != "open":
                 raise HoldEnded(order.id)
-            return Hold(existing.id, existing.license_id, existing.amount)
+            return Hold(existing.id, existing.license_id, existing.amount, self._standing(order))
         if not 0 <= order.minimum <= order.wanted <= LARGEST_AMOUNT:
             raise LedgerMisuse(f"cannot hold between {order.minimum} and {order.wanted}")
         account = self._rows.licenses.get(order.license_id)
@@ -116,17 +126,38 @@ class Book:
             raise Unauthenticated(
                 cause=f"licence {order.license_id} is {'inactive' if account else 'unknown'}"
             )
+        state = None if order.limits is None else _let_in(account, order, order.limits, self._now)
+        user = self._user(order.license_id, order.user_id)
+        amount = self._amount(account, user, order)
+        account.held += amount
+        account.open_holds += 1
+        self._touch(account)
+        if user is not None:
+            user.held += amount
+            self._touch_user(user)
+        if state is not None:
+            _pour(account, state, order.tokens, self._now)
+        self._rows.holds[order.id] = HoldRow(
+            order.id, order.license_id, amount, "open", tokens=order.tokens, user_id=order.user_id
+        )
+        self.changes.holds.append((order, amount))
+        return Hold(order.id, order.license_id, amount, self._standing(order))
+
+    def _amount(self, account: LicenseRow, user: UserRow | None, order: HoldOrder) -> int:
+        """How much the licence and the user have for it. Raises InsufficientCredits."""
+        sought = f"a hold of {order.wanted} was wanted, of {order.minimum} at least; "
         amount = order.wanted if account.unlimited else min(order.wanted, _free(account))
         if amount < order.minimum:
-            raise InsufficientCredits(
-                cause=f"a hold of {order.wanted} was wanted, of {order.minimum} at least; "
-                f"{_free(account)} free"
-            )
-        account.held += amount
-        self._rows.holds[order.id] = HoldRow(order.id, order.license_id, amount, "open")
-        self.changes.holds.append((order, amount))
-        self._touch(account)
-        return Hold(order.id, order.license_id, amount)
+            cause = f"{sought}{_free(account)} free"
+            raise InsufficientCredits(cause=cause, standing=self._standing(order))
+        free = _free_of(user, order.user_cap)
+        if free is None:
+            return amount
+        amount = min(amount, free)
+        if amount < order.minimum:
+            cause = f"{sought}{free} free of the allowance of user {order.user_id!a}"
+            raise AllowanceExhausted(cause=cause, standing=self._standing(order))
+        return amount
 
     def settle(self, charge: Charge) -> Receipt:
         """Raises UnknownHold."""
@@ -140,11 +171,20 @@ class Book:
         if not 0 <= charge.price <= LARGEST_AMOUNT:
             raise LedgerMisuse(f"cannot charge {charge.price}")
         account = self._rows.licenses[hold.license_id]
+        user = self._user(hold.license_id, hold.user_id)
+        if hold.tokens:
+            self._meter(account, hold, charge)
+        kept = hold.amount if hold.state == "open" else 0
         if hold.state == "open":
             self._end(hold, account, "settled", None)
         # What the hold kept for this charge is free now, and nobody else's hold is touched.
         charged = charge.price if account.unlimited else min(charge.price, max(_free(account), 0))
+        free = _free_of(user, charge.user_cap)
+        if free is not None:
+            # What was kept was the user's, whatever the allowance has become since.
+            charged = min(charged, max(free, kept))
         account.used += charged
+        self._use(user, charged)
         receipt = Receipt(charged, charge.price - charged, account.balance)
         hold.charged, hold.overrun, hold.remaining = receipt.charged, receipt.overrun, receipt.remaining
         settlement = Settlement(charge, receipt, self._now)
@@ -159,7 +199,9 @@ class Book:
             raise UnknownHold(release.hold_id)
         if hold.state != "open":
             return False
-        self._end(hold, self._rows.licenses[hold.license_id], "released", release.reason)
+        account = self._rows.licenses[hold.license_id]
+        account.tokens_owed = owing(account.tokens_owed, -hold.tokens)
+        self._end(hold, account, "released", release.reason)
         return True
 
     def adjust(self, adjustment: Adjustment) -> int | None:
@@ -219,12 +261,18 @@ class Book:
                 f"cannot refund {amount} of the hold {hold.id!r}: {left} is left of its charge"
             )
         account.used -= amount
+        self._use(self._user(hold.license_id, hold.user_id), -amount)
         self._enter_said(account, "refund", ("revenue", "license"), amount, refund)
         return Refunded(account.id, amount, account.balance)
 
     def _end(self, hold: HoldRow, account: LicenseRow, state: HoldState, reason: str | None) -> None:
         hold.state = state
         account.held -= hold.amount
+        account.open_holds -= 1
+        user = self._user(hold.license_id, hold.user_id)
+        if user is not None:
+            user.held -= hold.amount
+            self._touch_user(user)
         self.changes.ended.setdefault((state, reason), []).append(hold.id)
         self._touch(account)
 
@@ -265,13 +313,88 @@ class Book:
         self._touch(account)
         return entry
 
+    def _meter(self, account: LicenseRow, hold: HoldRow, charge: Charge) -> None:
+        """Puts what was really used in the place of what was taken for it. A hold that was released has given
+        that back."""
+        used = charge.usage.input_total + charge.usage.output_total
+        taken = hold.tokens if hold.state == "open" else 0
+        if charge.limits is not None and charge.limits.tokens_per_minute is not None:
+            _drain(account, meters(account, charge.limits, self._now), self._now)
+        account.tokens_owed = owing(account.tokens_owed, used - taken)
+
+    def _standing(self, order: HoldOrder) -> Standing | None:
+        limits = order.limits
+        if limits is None:
+            return None
+        return standing(meters(self._rows.licenses[order.license_id], limits, self._now), limits)
+
+    def _user(self, license_id: str, user_id: str | None) -> UserRow | None:
+        """None where no allowance applies. Whoever had none so far begins one."""
+        if user_id is None:
+            return None
+        return self._rows.users.setdefault((license_id, user_id), UserRow(license_id, user_id, None))
+
+    def _use(self, user: UserRow | None, amount: int) -> None:
+        if user is not None:
+            user.used += amount
+            self._touch_user(user)
+
     def _touch(self, account: LicenseRow) -> None:
         self.changes.licenses[account.id] = account
+
+    def _touch_user(self, user: UserRow) -> None:
+        self.changes.users[user.license_id, user.user_id] = user
 
 
 def _free(account: LicenseRow) -> int:
     """What no hold keeps. Means nothing for an unlimited licence."""
     return account.granted - account.used - account.held
+
+
+def _free_of(user: UserRow | None, cap: int | None) -> int | None:
+    """What is left of a user's allowance, which is `cap` unless the user has its own. None: there is none."""
+    if user is None:
+        return None
+    cap = cap if user.cap is None else user.cap
+    return None if cap is None else max(0, cap - user.used - user.held)
+
+
+def _let_in(account: LicenseRow, order: HoldOrder, limits: Limits, now_ms: int) -> Meters:
+    """The buckets before the request is poured into them. Raises RateLimited."""
+    state = meters(account, limits, now_ms)
+
+    def refuse(limit: str, wait: float) -> RateLimited:
+        return RateLimited(
+            f"Rate limit reached: this licence allows {limit}. Try again in {max(wait, 0.001):g} s.",
+            retry_after=wait,
+            standing=standing(state, limits),
+            cause=f"{account.open_holds} requests are open; {limit}",
+        )
+
+    parallel = limits.parallel_requests
+    if parallel is not None and account.open_holds >= parallel:
+        raise refuse(f"{parallel} requests at a time", _A_MOMENT)
+    for owed, limit, count, what in (
+        (state.requests, limits.requests_per_minute, 1, "requests"),
+        (state.tokens, limits.tokens_per_minute, order.tokens, "tokens"),
+    ):
+        if owed is not None and limit is not None and (wait := wait_ms(owed, limit, count)):
+            raise refuse(f"{limit} {what} per minute", wait / 1000)
+    return state
+
+
+def _drain(account: LicenseRow, state: Meters, now_ms: int) -> None:
+    account.requests_owed = state.requests or 0
+    account.tokens_owed = state.tokens or 0
+    account.metered_at = max(account.metered_at, now_ms)
+
+
+def _pour(account: LicenseRow, state: Meters, tokens: int, now_ms: int) -> None:
+    _drain(account, state, now_ms)
+    if state.requests is not None:
+        account.requests_owed = owing(account.requests_owed, 1)
+    if state.tokens is not None:
+        account.tokens_owed = owing(account.tokens_owed, tokens)
 
 
 Verb = HoldOrder | Charge | Release

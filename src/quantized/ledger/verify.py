@@ -60,16 +60,18 @@ class Auditor:
 
     def _licenses(self) -> Iterator[Finding]:
         held = self._books.held()
+        held_by_user = self._books.held_by_user()
         for row in self._books.licenses():
             license_id = row[0]
             self.tally.licenses += 1
-            audit = LicenseAudit(row, held.get(license_id, 0), self.tally.accounts, self._charged)
+            audit = LicenseAudit(row, held.get(license_id, (0, 0)), self.tally.accounts, self._charged)
             for page in self._books.entries(license_id):
                 for entry in page:
                     yield from audit.entry(entry)
                 self.tally.entries += len(page)
                 self._progress(len(page))
             yield from audit.end()
+            yield from audit.users(self._books.users(license_id), held_by_user.get(license_id, {}))
 
     def _holds(self) -> Iterator[Finding]:
         """Each hold with itself and with its request's record."""

@@ -43,15 +43,19 @@ class _Due(Struct, frozen=True):
 class LicenseAudit:
     """One licence, its entries in their order."""
 
-    def __init__(self, row: tuple[Any, ...], held: int, accounts: dict[str, int], charged: Charged) -> None:
-        """`row` has LICENSE_COLUMNS; `held` is what the open holds add up to. Adds to `accounts`."""
+    def __init__(
+        self, row: tuple[Any, ...], held: tuple[int, int], accounts: dict[str, int], charged: Charged
+    ) -> None:
+        """`row` has LICENSE_COLUMNS; `held` is what the open holds add up to, and how many they are. Adds
+        to `accounts`."""
         self._accounts = accounts
         self._charged = charged
         self._license = dict(zip(LICENSE_COLUMNS, row, strict=True))
         self._id: str = row[0]
-        self._held = held
+        self._held, self._open_holds = held
         self._granted = 0
         self._used = 0
+        self._used_by: dict[str, int] = {}
         self._seq = 0
         self._balance: int | None = 0
         self._head: bytes | None = GENESIS
@@ -61,6 +65,17 @@ class LicenseAudit:
         """What can be said after the last entry."""
         yield from self._overrun_missing()
         yield from self._caches()
+
+    def users(self, users: Mapping[str, tuple[int, int]], held: Mapping[str, int]) -> Iterator[Finding]:
+        """After the last entry: whether what users have of their allowances, (used, held), is what the holds
+        that count for them were charged and refunded, and what their open ones add up to (`held`)."""
+        for user_id in sorted(users.keys() | self._used_by.keys() | held.keys()):
+            found = users.get(user_id, (0, 0))
+            expected = (self._used_by.get(user_id, 0), held.get(user_id, 0))
+            for name, cached, derived in zip(("used", "held"), found, expected, strict=True):
+                if cached != derived:
+                    message = f"what user {user_id!a} {name} of an allowance is not what its parts add up to"
+                    yield self._finding("cache", message, None, name, cached, derived)
 
     def entry(self, row: tuple[Any, ...]) -> Iterator[Finding]:
         """The next row of `BooksReader.entries`."""
@@ -76,7 +91,11 @@ class LicenseAudit:
         yield from self._amounts(entry)
         yield from self._overruns(entry)
         if entry.kind == "charge":
-            yield from self._charge(entry, row[_ENTRY_WIDTH:_RECORD_END], row[_RECORD_END:])
+            yield from self._charge(entry, row[_ENTRY_WIDTH:_RECORD_END], row[_RECORD_END:-1])
+        user_id = row[-1]
+        if user_id is not None and entry.kind in ("charge", "refund"):
+            amount = entry.amount if entry.kind == "charge" else -entry.amount
+            self._used_by[user_id] = self._used_by.get(user_id, 0) + amount
         self._seq = seq
 
     def _number(self, seq: int) -> Iterator[Finding]:
@@ -208,7 +227,13 @@ class LicenseAudit:
 
     def _caches(self) -> Iterator[Finding]:
         row = self._license
-        derived = {"granted": self._granted, "used": self._used, "held": self._held, "entries": self._seq}
+        derived = {
+            "granted": self._granted,
+            "used": self._used,
+            "held": self._held,
+            "entries": self._seq,
+            "open_holds": self._open_holds,
+        }
         for name, value in derived.items():
             if row[name] != value:
                 message = f"the licence's {name} is not what its parts add up to"

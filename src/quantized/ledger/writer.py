@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Charge, Clock, HoldOrder
 from quantized.ledger.rules import Book, Release, Result, Verb, apply
-from quantized.storage.records import Changes, LedgerStore, Needs, Rejected, Rows
+from quantized.storage.records import Changes, LedgerStore, Needs, Rejected, Rows, UserKey
 
 _log = logging.getLogger("quantized.ledger")
 
@@ -116,11 +116,14 @@ def _commit(store: LedgerStore, verbs: list[Verb], now_ms: int) -> list[Result]:
 def _needs(verbs: list[Verb]) -> Needs:
     hold_ids: dict[str, None] = {}
     license_ids: dict[str, None] = {}
+    users: dict[UserKey, None] = {}
     for verb in verbs:
         match verb:
             case HoldOrder():
                 hold_ids[verb.id] = None
                 license_ids[verb.license_id] = None
+                if verb.user_id is not None:
+                    users[verb.license_id, verb.user_id] = None
             case Charge() | Release():
                 hold_ids[verb.hold_id] = None
-    return Needs([*hold_ids], [*license_ids])
+    return Needs([*hold_ids], [*license_ids], users=[*users])

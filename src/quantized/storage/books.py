@@ -22,8 +22,8 @@ Page = Sequence[tuple[Any, ...]]
 PAGE = 1_000
 """Rows that are in memory at once."""
 
-LICENSE_COLUMNS = ("id", "unlimited", "granted", "used", "held", "entries", "head")
-HOLD_COLUMNS = ("id", "license_id", "state")
+LICENSE_COLUMNS = ("id", "unlimited", "granted", "used", "held", "entries", "head", "open_holds")
+HOLD_COLUMNS = ("id", "license_id", "state", "user_id")
 PAIRED_RECORD_COLUMNS = ("hold_id", "created_at", "license_id", "request_id", "key_id", "provider", "model")
 PAIRED_HOLD_COLUMNS = (
     "id", "ended_at", "license_id", "request_id", "key_id", "provider", "model", "state", "reason",
@@ -53,9 +53,14 @@ _ENTRIES = text(
     f" WHERE e.license_id = :license_id AND e.seq > :after ORDER BY e.seq LIMIT {PAGE}"
 )
 _HELD = text(
-    f"SELECT h.license_id, SUM(h.amount) FROM hold AS h WHERE h.state = 'open' AND {_only('h')}"
+    f"SELECT h.license_id, SUM(h.amount), COUNT(*) FROM hold AS h WHERE h.state = 'open' AND {_only('h')}"
     " GROUP BY h.license_id"
 )
+_HELD_BY_USER = text(
+    "SELECT h.license_id, h.user_id, SUM(h.amount) FROM hold AS h"
+    f" WHERE h.state = 'open' AND h.user_id IS NOT NULL AND {_only('h')} GROUP BY h.license_id, h.user_id"
+)
+_USERS = text("SELECT a.user_id, a.used, a.held FROM user_allowance AS a WHERE a.license_id = :license_id")
 _RECORDS = text(
     "SELECT u.hold_id, u.license_id FROM usage_record AS u"
     f" WHERE u.hold_id > :after AND {_only('u')} ORDER BY u.hold_id LIMIT {10 * PAGE}"
@@ -141,9 +146,21 @@ class BooksReader:
                 return
             after = page[-1][1]
 
-    def held(self) -> dict[str, int]:
-        """What the open holds of each licence that has any add up to."""
-        return {license_id: int(amount) for license_id, amount in self._all(_HELD)}
+    def held(self) -> dict[str, tuple[int, int]]:
+        """What the open holds of each licence that has any add up to, and how many they are."""
+        return {license_id: (int(amount), int(count)) for license_id, amount, count in self._all(_HELD)}
+
+    def held_by_user(self) -> dict[str, dict[str, int]]:
+        """By licence and user what the open holds that count for somebody's allowance add up to."""
+        held: dict[str, dict[str, int]] = {}
+        for license_id, user_id, amount in self._all(_HELD_BY_USER):
+            held.setdefault(license_id, {})[user_id] = int(amount)
+        return held
+
+    def users(self, license_id: str) -> dict[str, tuple[int, int]]:
+        """(used, held) of each user who has or had an allowance."""
+        rows = self._connection.execute(_USERS, {"license_id": license_id})
+        return {user_id: (used, held) for user_id, used, held in rows}
 
     def records(self) -> Iterator[tuple[Any, ...]]:
         """(hold id, licence) of the request records."""

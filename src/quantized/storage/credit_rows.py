@@ -9,11 +9,21 @@ from typing import Any
 from msgspec.structs import asdict
 from sqlalchemy import Connection, Row, insert, select, update
 
-from quantized.storage.records import ENTRY_COLUMNS, Changes, EntryRow, HoldRow, LicenseRow, Needs, Rows
-from quantized.storage.schema import hold, ledger_entry, usage_record
+from quantized.storage.records import (
+    ENTRY_COLUMNS,
+    Changes,
+    EntryRow,
+    HoldRow,
+    LicenseRow,
+    Needs,
+    Rows,
+    UserRow,
+)
+from quantized.storage.schema import hold, ledger_entry, usage_record, user_allowance
 from quantized.storage.schema import license as license_table
 
 _ENTRIES = select(*(ledger_entry.c[name] for name in ENTRY_COLUMNS))
+_USERS = select(*(user_allowance.c[name] for name in UserRow.__struct_fields__))
 
 
 def charged_request(connection: Connection, license_id: str, name: str) -> tuple[str, str] | None:
@@ -48,11 +58,20 @@ def read_rows(connection: Connection, needs: Needs) -> Rows:
         )
     )
     found = [EntryRow(*row) for row in entries]
-    return Rows(licenses, holds, {entry.id: entry for entry in found if entry.id is not None})
+    wanted = {*needs.users, *((row.license_id, row.user_id) for row in holds.values() if row.user_id)}
+    users = {key: row for key in wanted if (row := read_user(connection, *key)) is not None}
+    return Rows(licenses, holds, {entry.id: entry for entry in found if entry.id is not None}, users)
+
+
+def read_user(connection: Connection, license_id: str, user_id: str) -> UserRow | None:
+    """What the user has of an allowance; None where there never was one."""
+    table = user_allowance.c
+    row = connection.execute(_USERS.where(table.license_id == license_id, table.user_id == user_id)).first()
+    return None if row is None else UserRow(*row)
 
 
 def write_changes(connection: Connection, changes: Changes) -> None:
-    """Licences and entries: a booking has nothing else."""
+    """Licences, entries and users: a booking has nothing else."""
     if changes.entries:
         connection.execute(insert(ledger_entry), [asdict(entry) for entry in changes.entries])
     for row in changes.licenses.values():
@@ -65,7 +84,17 @@ def write_changes(connection: Connection, changes: Changes) -> None:
                 held=row.held,
                 entries=row.entries,
                 head=bytes.fromhex(row.head) or None,
+                open_holds=row.open_holds,
+                requests_owed=row.requests_owed,
+                tokens_owed=row.tokens_owed,
+                metered_at=row.metered_at,
             )
+        )
+    for user in changes.users.values():
+        connection.execute(
+            update(user_allowance)
+            .where(user_allowance.c.license_id == user.license_id, user_allowance.c.user_id == user.user_id)
+            .values(used=user.used, held=user.held)
         )
 
 
@@ -83,12 +112,15 @@ def _holds() -> Any:
     receipt = usage_record.c
     return select(
         hold.c.id, hold.c.license_id, hold.c.amount, hold.c.state,
-        receipt.charged, receipt.overrun, receipt.remaining,
+        receipt.charged, receipt.overrun, receipt.remaining, hold.c.tokens, hold.c.user_id,
     ).outerjoin_from(hold, usage_record, receipt.hold_id == hold.c.id)  # fmt: skip
 
 
 def _hold(row: Row[Any]) -> HoldRow:
-    return HoldRow(row.id, row.license_id, row.amount, row.state, row.charged, row.overrun, row.remaining)
+    return HoldRow(
+        row.id, row.license_id, row.amount, row.state, row.charged, row.overrun, row.remaining, row.tokens,
+        row.user_id,
+    )  # fmt: skip
 
 
 def _license(row: Row[Any]) -> LicenseRow:
@@ -101,4 +133,8 @@ def _license(row: Row[Any]) -> LicenseRow:
         held=row.held,
         entries=row.entries,
         head="" if row.head is None else bytes(row.head).hex(),
+        open_holds=row.open_holds,
+        requests_owed=row.requests_owed,
+        tokens_owed=row.tokens_owed,
+        metered_at=row.metered_at,
     )

@@ -4,25 +4,35 @@ import hashlib
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from quantized.core.errors import LedgerUnavailable
-from quantized.core.ports import Caller, Issuer, KeyRecord, LicenseStatus, Override, Terms
+from quantized.core.limits import Limits
+from quantized.core.ports import Caller, Issuer, KeyRecord, LicenseStatus, Override, Terms, UserAllowance
 from quantized.storage.database_thread import DatabaseThread
 
 _FIND = (
     "SELECT k.digest, k.active, k.expires_at, l.active, t.institution_id, t.id, l.id, k.id, k.user_id,"
     " t.markup_bp, t.overrides, t.stores_responses, t.retention_days, t.allowed_models, k.models,"
-    " p.id, p.active, p.expires_at, r.jti"
+    " p.id, p.active, p.expires_at, r.jti, t.allowed_providers, t.requests_per_minute, t.tokens_per_minute,"
+    " t.parallel_requests, t.output_tokens_per_request,"
+    " CASE WHEN k.user_id IS NOT NULL THEN COALESCE(a.cap, l.user_allowance, t.user_allowance) END"
     " FROM api_key AS k JOIN license AS l ON l.id = k.license_id"
     " JOIN license_type AS t ON t.id = l.license_type_id"
     " LEFT JOIN public_key AS p ON p.id = k.public_key_id"
     " LEFT JOIN revoked_token AS r ON r.institution_id = t.institution_id AND r.jti = k.jti"
+    " LEFT JOIN user_allowance AS a ON a.license_id = k.license_id AND a.user_id = k.user_id"
     " WHERE k.digest = ?"
 )
 _STATUS = (
     "SELECT t.institution_id, t.id, l.id, l.unique_id, l.used,"
     " CASE WHEN l.unlimited THEN NULL ELSE l.granted - l.used END"
     " FROM license AS l JOIN license_type AS t ON t.id = l.license_type_id WHERE l.id = ?"
+)
+_USER = (
+    "SELECT COALESCE(a.cap, l.user_allowance, t.user_allowance), COALESCE(a.used, 0)"
+    " FROM license AS l JOIN license_type AS t ON t.id = l.license_type_id"
+    " LEFT JOIN user_allowance AS a ON a.license_id = l.id AND a.user_id = ? WHERE l.id = ?"
 )
 
 
@@ -40,10 +50,19 @@ class SqlKeyStore:
         row = await self._ask_row(_FIND, digest)
         return None if row is None else _key_record(row)
 
-    async def read_license(self, license_id: str) -> LicenseStatus | None:
-        """The licence as it is now; None where there is none with this id."""
+    async def read_license(self, license_id: str, user_id: str | None = None) -> LicenseStatus | None:
+        """The licence as it is now, and what this user has of it where an allowance applies; None where there
+        is no licence with this id."""
         row = await self._ask_row(_STATUS, license_id)
-        return None if row is None else LicenseStatus(*row)
+        if row is None:
+            return None
+        status = LicenseStatus(*row)
+        user = None if user_id is None else await self._ask_row(_USER, user_id, license_id)
+        if user_id is None or user is None or user[0] is None:
+            return status
+        cap, used = user
+        allowance = UserAllowance(user_id, cap, used, max(0, cap - used))
+        return replace(status, user_allowance=allowance)
 
     async def check(self) -> None:
         """Returns when the database answers, for a readiness check."""
@@ -61,9 +80,9 @@ def _key_record(row: tuple[Any, ...]) -> KeyRecord:
     (
         digest, active, expires_at, license_active, institution_id, license_type_id, license_id, key_id,
         user_id, markup_bp, overrides, stores_responses, retention_days, allowed_models, models,
-        public_key_id, public_key_active, public_key_expires_at, revoked,
+        public_key_id, public_key_active, public_key_expires_at, revoked, providers, *limits, user_allowance,
     ) = row  # fmt: skip
-    terms = _terms(markup_bp, overrides, allowed_models, models)
+    terms = _terms(markup_bp, overrides, allowed_models, models, providers)
     return KeyRecord(
         digest=digest,
         active=bool(active),
@@ -78,6 +97,8 @@ def _key_record(row: tuple[Any, ...]) -> KeyRecord:
             user_id,
             bool(stores_responses),
             retention_days,
+            Limits(*limits),
+            user_allowance,
         ),
         issuer=None
         if public_key_id is None
@@ -85,16 +106,19 @@ def _key_record(row: tuple[Any, ...]) -> KeyRecord:
     )
 
 
-def _terms(markup_bp: int, overrides: str, allowed_models: str | None, models: str | None) -> Terms:
+def _terms(
+    markup_bp: int, overrides: str, allowed_models: str | None, models: str | None, providers: str | None
+) -> Terms:
     # Named by their content: whoever changes them, and however often, the name is never one too old.
     content = f"{overrides}\n{allowed_models}\n{models}"
     version = hashlib.sha256(content.encode()).hexdigest()[:24]
     try:
         rates = msgspec.json.decode(overrides, type=dict[str, Override])
-        allowed, narrowed = _patterns(allowed_models), _patterns(models)
+        allowed, narrowed, asked = _patterns(allowed_models), _patterns(models), _patterns(providers)
     except msgspec.MsgspecError as error:
-        raise LedgerUnavailable(cause=f"a licence type's rates or models cannot be read: {error}") from error
-    return Terms(f"{markup_bp}-{version}", markup_bp, rates, allowed, narrowed)
+        cause = f"a licence type's rates, models or providers cannot be read: {error}"
+        raise LedgerUnavailable(cause=cause) from error
+    return Terms(f"{markup_bp}-{version}", markup_bp, rates, allowed, narrowed, asked)
 
 
 def _patterns(stored: str | None) -> tuple[str, ...] | None:

@@ -21,7 +21,7 @@ _NUMBERS = frozenset({
     "seq", "amount", "balance_after", "created_at", "taken_at", "expires_at", "ended_at", "input",
     "cached_read", "cache_write", "cache_write_1h", "input_audio", "output", "reasoning", "output_audio",
     "output_image", "web_searches", "price", "charged", "overrun", "remaining", "provider_cost", "started_at",
-    "first_byte_ms", "duration_ms", "thoughts",
+    "first_byte_ms", "duration_ms", "thoughts", "tokens", "used", "held",
 })  # fmt: skip
 
 

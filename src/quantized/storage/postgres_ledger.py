@@ -35,6 +35,8 @@ from quantized.storage.records import (
     OpenHold,
     Rejected,
     Rows,
+    UserKey,
+    UserRow,
 )
 from quantized.storage.turns import (
     BLOB_COLUMNS,
@@ -66,7 +68,8 @@ _ROLLBACK = Statement(b"rollback", b"ROLLBACK")
 _LOCK = Statement(
     b"lock",
     b"SELECT json_agg(json_build_array(id, unlimited, active, granted, used, held, entries,"
-    b" coalesce(encode(head, 'hex'), ''))), pg_current_xact_id()::text"
+    b" coalesce(encode(head, 'hex'), ''), open_holds, requests_owed, tokens_owed, metered_at)),"
+    b" pg_current_xact_id()::text"
     b" FROM (SELECT * FROM license WHERE id = ANY"
     b"($1::text[] || ARRAY(SELECT license_id FROM hold WHERE id = ANY ($2::text[])))"
     b" ORDER BY id FOR NO KEY UPDATE) AS locked",
@@ -74,8 +77,13 @@ _LOCK = Statement(
 _HOLDS = Statement(
     b"holds",
     b"SELECT json_agg(json_build_array(h.id, h.license_id, h.amount, h.state,"
-    b" u.charged, u.overrun, u.remaining))"
+    b" u.charged, u.overrun, u.remaining, h.tokens, h.user_id))"
     b" FROM hold AS h LEFT JOIN usage_record AS u ON u.hold_id = h.id WHERE h.id = ANY ($1::text[])",
+)
+_USERS = Statement(
+    b"users",
+    b"SELECT json_agg(json_build_array(license_id, user_id, cap, used, held)) FROM user_allowance"
+    b" WHERE (license_id, user_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))",
 )
 _ENTRY_CELLS = ", ".join(
     f"encode({column}, 'base64')" if column in ("record_hash", "hash") else column for column in ENTRY_COLUMNS
@@ -105,7 +113,7 @@ class _Part(NamedTuple):
 
 _HOLD_COLUMNS = (
     "id", "license_id", "amount", "state", "reason", "taken_at", "expires_at", "ended_at", "request_id",
-    "key_id", "provider", "model", "owner",
+    "key_id", "provider", "model", "owner", "tokens", "user_id",
 )  # fmt: skip
 _NEW_HOLDS = _Part("new_hold", insertion("hold", _HOLD_COLUMNS))
 _ENDED_HOLDS = _Part(
@@ -133,8 +141,16 @@ _NEW_REASONING = _Part(
 _LICENSES = _Part(
     "license",
     "UPDATE license SET granted = (row ->> 3)::bigint, used = (row ->> 4)::bigint,"
-    " held = (row ->> 5)::bigint, entries = (row ->> 6)::bigint, head = decode(nullif(row ->> 7, ''), 'hex')"
+    " held = (row ->> 5)::bigint, entries = (row ->> 6)::bigint, head = decode(nullif(row ->> 7, ''), 'hex'),"
+    " open_holds = (row ->> 8)::bigint, requests_owed = (row ->> 9)::bigint,"
+    " tokens_owed = (row ->> 10)::bigint, metered_at = (row ->> 11)::bigint"
     " FROM jsonb_array_elements({}::jsonb) AS row WHERE license.id = row ->> 0",
+)
+
+_USED_BY = _Part(
+    "used_by",
+    insertion("user_allowance", ("license_id", "user_id", "used", "held"))
+    + " ON CONFLICT (license_id, user_id) DO UPDATE SET used = excluded.used, held = excluded.held",
 )
 
 _Written = tuple[_Part, list[bytes]]
@@ -145,6 +161,7 @@ _OPEN: tuple[HoldState, None, None] = ("open", None, None)
 _licenses = msgspec.json.Decoder(list[LicenseRow])
 _holds = msgspec.json.Decoder(list[HoldRow])
 _entries = msgspec.json.Decoder(list[EntryRow])
+_users = msgspec.json.Decoder(list[UserRow])
 _open_holds = msgspec.json.Decoder(list[OpenHold])
 
 
@@ -275,8 +292,25 @@ def _read(pipeline: Pipeline, needs: Needs) -> tuple[Rows, bytes | None]:
         # A hold that was committed between the two statements counts as said after this batch.
         holds={row.id: row for row in holds if row.license_id in licenses},
         entries={row.id: row for row in entries if row.id is not None},
+        users=_read_users(pipeline, {*needs.users, *_users_of(holds)}),
     )
     return rows, locked.get_value(0, 1)
+
+
+def _users_of(holds: list[HoldRow]) -> Iterator[UserKey]:
+    for row in holds:
+        if row.user_id is not None:
+            yield row.license_id, row.user_id
+
+
+def _read_users(pipeline: Pipeline, users: set[UserKey]) -> dict[UserKey, UserRow]:
+    """Under their licences' locks. A round trip of its own: which they are, the holds have told; and few
+    requests count for anybody's allowance."""
+    if not users:
+        return {}
+    license_ids, user_ids = zip(*sorted(users), strict=True)
+    (found,) = pipeline.run([Step(_USERS, (text_array(license_ids), text_array(user_ids)))])
+    return {(row.license_id, row.user_id): row for row in _found(found, _users)}
 
 
 def _found(result: PGresult, decoder: msgspec.json.Decoder[T]) -> T:
@@ -290,6 +324,9 @@ def _writing(changes: Changes, now_ms: int, owner: str | None) -> list[Step]:
     if changes.settlements:
         parts.append((_NEW_USAGE, [encode([settlement.record for settlement in changes.settlements])]))
         parts += _turn_parts(changes)
+    if changes.users:
+        users = [(row.license_id, row.user_id, row.used, row.held) for row in changes.users.values()]
+        parts.append((_USED_BY, [encode(users)]))
     if changes.licenses:
         parts.append((_LICENSES, [encode([*changes.licenses.values()])]))
     if not parts:
@@ -305,7 +342,7 @@ def _hold_parts(changes: Changes, now_ms: int, owner: str | None) -> Iterator[_W
     new = [
         (
             o.id, o.license_id, amount, state, reason, o.taken_at, o.expires_at, ended_at, o.request_id,
-            o.key_id, o.provider, o.model, owner,
+            o.key_id, o.provider, o.model, owner, o.tokens, o.user_id,
         )
         for o, amount in changes.holds
         for state, reason, ended_at in (ended.pop(o.id, _OPEN),)

@@ -31,8 +31,9 @@ USAGE_COLUMNS = (
 
 class LicenseRow(Struct, array_like=True):
     """A licence's cached balance. `entries` is the number of its newest entry, and `head` that one's hash in
-    hexadecimal digits, empty where there is none. `open_holds` counts what `held` adds up. `requests_owed` and
-    `tokens_owed` are what was in the buckets of the limits by the minute at `metered_at` (`ledger.meters`)."""
+    hexadecimal digits, empty where there is none. `open_holds` counts the holds that `held` adds up.
+    `requests_owed` and `tokens_owed` are what was in the buckets of the limits by the minute at `metered_at`
+    (`ledger.meters`)."""
 
     id: str
     unlimited: bool

@@ -60,6 +60,7 @@ public_key = Table(
 # for what the settings say and 0 for ever. `allowed_models` is a JSON array, NULL for all models
 # (`core.ports.Terms`). Of the limits NULL is none. `token_allowance` is the most that a signed token may claim
 # for the licence it makes, NULL where it may claim nothing; `token_models`: whether it may narrow the models.
+# `allowed_providers` as `allowed_models`. `user_allowance` is what each user may use of a licence at most.
 license_type = Table(
     "license_type",
     metadata,
@@ -82,12 +83,16 @@ license_type = Table(
     Column("output_tokens_per_request", Integer),
     Column("token_allowance", BigInteger),
     Column("token_models", Boolean, nullable=False, server_default=false()),
+    Column("allowed_providers", Text),
+    Column("user_allowance", BigInteger),
     UniqueConstraint("institution_id", "alias"),
     CheckConstraint("markup_bp >= 0", "markup"),
 )
 
 # `granted`, `used` and `held` cache what the entries and the open holds add up to; `entries` counts the
 # licence's entries, so that each has a number and their order is a fact, and `head` is the newest one's hash.
+# `open_holds` counts the open holds. `requests_owed` and `tokens_owed` are the buckets of the limits by the
+# minute as they were at `metered_at` (`ledger.meters`). `user_allowance` is NULL for what the type says.
 license = Table(  # noqa: A001  the domain's own word
     "license",
     metadata,
@@ -103,6 +108,11 @@ license = Table(  # noqa: A001  the domain's own word
     Column("held", BigInteger, nullable=False, server_default="0"),
     Column("entries", BigInteger, nullable=False, server_default="0"),
     Column("head", LargeBinary),
+    Column("open_holds", BigInteger, nullable=False, server_default="0"),
+    Column("requests_owed", BigInteger, nullable=False, server_default="0"),
+    Column("tokens_owed", BigInteger, nullable=False, server_default="0"),
+    Column("metered_at", BigInteger, nullable=False, server_default="0"),
+    Column("user_allowance", BigInteger),
     UniqueConstraint("license_type_id", "unique_id"),
     CheckConstraint("used >= 0 AND held >= 0", "not_negative"),
     CheckConstraint("unlimited OR used + held <= granted", "covered"),
@@ -164,7 +174,9 @@ process = Table(
 )
 
 # Rows that are found by their primary key and arrive nearly in its order live in the key's own tree: SQLite
-# then writes one page less for each (WITHOUT ROWID). `owner` is the process that took the hold.
+# then writes one page less for each (WITHOUT ROWID). `owner` is the process that took the hold. `tokens` is
+# what it took of a limit on tokens by the minute. `user_id` is whose allowance it counts for, NULL where none
+# applied.
 hold = Table(
     "hold",
     metadata,
@@ -181,6 +193,8 @@ hold = Table(
     Column("provider", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("owner", Text),
+    Column("tokens", BigInteger, nullable=False, server_default="0"),
+    Column("user_id", Text),
     CheckConstraint("amount >= 0", "amount"),
     CheckConstraint("state IN ('open', 'settled', 'released')", "state"),
     Index(
@@ -190,6 +204,21 @@ hold = Table(
         postgresql_where=text("state = 'open'"),
     ),
     sqlite_with_rowid=False,
+)
+
+# What users have of a licence. `used` and `held` are what the holds that count for the user (`hold.user_id`)
+# were charged and keep; what was used while no allowance applied is not in it. `cap` is the user's own
+# allowance, NULL for what the licence or its type says.
+user_allowance = Table(
+    "user_allowance",
+    metadata,
+    Column("license_id", Text, ForeignKey("license.id"), primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("cap", BigInteger),
+    Column("used", BigInteger, nullable=False, server_default="0"),
+    Column("held", BigInteger, nullable=False, server_default="0"),
+    CheckConstraint("cap >= 0", "cap"),
+    CheckConstraint("used >= 0 AND held >= 0", "not_negative"),
 )
 
 # Append-only, double entry: each row moves `amount` from the account `debit` to the account `credit`

@@ -23,6 +23,7 @@ from quantized.storage.records import (
     OpenHold,
     Rejected,
     Rows,
+    UserRow,
 )
 from quantized.storage.sqlite import connect, sqlite_path
 from quantized.storage.sqlite_turns import insert_turns
@@ -34,7 +35,7 @@ WRITER_BUSY_SECONDS = 1.0
 
 _HOLD_COLUMNS = (
     "id", "license_id", "amount", "state", "taken_at", "expires_at", "request_id", "key_id", "provider",
-    "model", "owner",
+    "model", "owner", "tokens", "user_id",
 )  # fmt: skip
 _insert_holds = insertion("hold", _HOLD_COLUMNS)
 _insert_entries = insertion("ledger_entry", ENTRY_COLUMNS)
@@ -51,12 +52,13 @@ _BEGIN = "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE"
 _BEGIN_DURABLE = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE"
 
 _SELECT_LICENSES = (
-    "SELECT json_group_array(json_array(id, unlimited, active, granted, used, held, entries, hex(head)))"
+    "SELECT json_group_array(json_array(id, unlimited, active, granted, used, held, entries, hex(head),"
+    " open_holds, requests_owed, tokens_owed, metered_at))"
     " FROM license WHERE id IN "
 )
 _SELECT_HOLDS = (
     "SELECT json_group_array(json_array("
-    "h.id, h.license_id, h.amount, h.state, u.charged, u.overrun, u.remaining))"
+    "h.id, h.license_id, h.amount, h.state, u.charged, u.overrun, u.remaining, h.tokens, h.user_id))"
     " FROM hold AS h LEFT JOIN usage_record AS u ON u.hold_id = h.id WHERE h.id IN "
 )
 _SELECT_ENTRIES = f"SELECT {', '.join(ENTRY_COLUMNS)} FROM ledger_entry WHERE id IN "  # noqa: S608  names of ours
@@ -70,10 +72,22 @@ _SELECT_EXPIRED = (
 )
 _END_HOLDS = "UPDATE hold SET state = ?, reason = ?, ended_at = ? WHERE state = 'open' AND id IN "
 # Most batches are about one licence, and one is twice as fast without the join.
-_UPDATE_LICENSE = "UPDATE license SET granted = ?, used = ?, held = ?, entries = ?, head = ? WHERE id = ?"
+_UPDATE_LICENSE = (
+    "UPDATE license SET granted = ?, used = ?, held = ?, entries = ?, head = ?, open_holds = ?,"
+    " requests_owed = ?, tokens_owed = ?, metered_at = ? WHERE id = ?"
+)
 _UPDATE_LICENSES = (
     "UPDATE license SET granted = v.column1, used = v.column2, held = v.column3, entries = v.column4,"
-    " head = v.column5 FROM (VALUES (?)) AS v WHERE license.id = v.column6"
+    " head = v.column5, open_holds = v.column6, requests_owed = v.column7, tokens_owed = v.column8,"
+    " metered_at = v.column9 FROM (VALUES (?)) AS v WHERE license.id = v.column10"
+)
+# Few requests count for somebody's allowance, and of one batch for few people's.
+_SELECT_USER = (
+    "SELECT license_id, user_id, cap, used, held FROM user_allowance WHERE license_id = ? AND user_id = ?"
+)
+_WRITE_USER = (
+    "INSERT INTO user_allowance (license_id, user_id, used, held) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (license_id, user_id) DO UPDATE SET used = excluded.used, held = excluded.held"
 )
 
 
@@ -209,10 +223,13 @@ def _read(connection: sqlite3.Connection, needs: Needs) -> Rows:
     entries = _select_entries(connection, _SELECT_ENTRIES, needs.entry_ids)
     entries += _select_entries(connection, _SELECT_REFUNDS, needs.refunds_of)
     license_ids = {*needs.license_ids, *(row.license_id for row in holds.values())}
+    users = {*needs.users, *((row.license_id, row.user_id) for row in holds.values() if row.user_id)}
+    found = [connection.execute(_SELECT_USER, user).fetchone() for user in users]
     return Rows(
         licenses={row.id: row for row in _select(connection, _SELECT_LICENSES, [*license_ids], LicenseRow)},
         holds=holds,
         entries={row.id: row for row in entries if row.id is not None},
+        users={(row[0], row[1]): UserRow(*row) for row in found if row is not None},
     )
 
 
@@ -220,7 +237,7 @@ def _write(connection: sqlite3.Connection, changes: Changes, now_ms: int, owner:
     insert_rows(connection, _insert_holds, [
         (
             o.id, o.license_id, amount, "open", o.taken_at, o.expires_at, o.request_id, o.key_id, o.provider,
-            o.model, owner,
+            o.model, owner, o.tokens, o.user_id,
         )
         for o, amount in changes.holds
     ])  # fmt: skip
@@ -231,9 +248,14 @@ def _write(connection: sqlite3.Connection, changes: Changes, now_ms: int, owner:
     insert_rows(connection, _insert_usage, [settlement.record for settlement in changes.settlements])
     insert_turns(connection, changes.settlements)
     licenses = [
-        (row.granted, row.used, row.held, row.entries, bytes.fromhex(row.head) or None, row.id)
+        (
+            row.granted, row.used, row.held, row.entries, bytes.fromhex(row.head) or None, row.open_holds,
+            row.requests_owed, row.tokens_owed, row.metered_at, row.id,
+        )
         for row in changes.licenses.values()
-    ]
+    ]  # fmt: skip
     for count, values in chunks(licenses):
-        statement = _UPDATE_LICENSE if count == 1 else _UPDATE_LICENSES.replace("(?)", marks(count, 6))
+        statement = _UPDATE_LICENSE if count == 1 else _UPDATE_LICENSES.replace("(?)", marks(count, 10))
         connection.execute(statement, values)
+    for user in changes.users.values():
+        connection.execute(_WRITE_USER, (user.license_id, user.user_id, user.used, user.held))

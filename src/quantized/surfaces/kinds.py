@@ -13,6 +13,7 @@ from quantized.core.errors import (
     InvalidRequest,
     ModelNotFound,
     ModelNotPriced,
+    RateLimited,
     RejectedByProvider,
     Unauthenticated,
     Unavailable,
@@ -41,6 +42,7 @@ KINDS: Kinds = {
     Unauthenticated: Kind(401, "invalid_request_error", "invalid_api_key"),
     InsufficientCredits: Kind(402, "insufficient_quota", "insufficient_credits"),
     ModelNotFound: Kind(404, "invalid_request_error", "model_not_found"),
+    RateLimited: Kind(429, "rate_limit_error", "rate_limit_exceeded"),
     Unavailable: Kind(503, "server_error", "service_unavailable"),
 }
 """By fault. A surface adds what it tells otherwise."""
@@ -53,5 +55,5 @@ def kind_of(fault: Fault, kinds: Kinds = KINDS) -> Kind:
 
 def retry_after(fault: Fault) -> int | None:
     """Whole seconds, rounded up: to come back early would be in vain."""
-    seconds = fault.retry_after if isinstance(fault, Unavailable) else None
+    seconds = fault.retry_after if isinstance(fault, Unavailable | RateLimited) else None
     return None if seconds is None else max(0, math.ceil(seconds))
