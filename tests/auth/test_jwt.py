@@ -319,7 +319,7 @@ def test_size_is_bounded() -> None:
     assert refusal("a." * 10_000_000) == "token: it is too long"
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data())
 def test_no_byte_can_be_another(data: st.DataObject) -> None:
     token = sign(campus(unique_id="course", user_id="zoë", exp=SECONDS + 60))
@@ -328,7 +328,7 @@ def test_no_byte_can_be_another(data: st.DataObject) -> None:
     refusal(token[:at] + instead + token[at + 1 :])
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.text(max_size=300)
     | st.binary(max_size=200).map(lambda raw: f"{encoded(HEADER)}.{base64url(raw)}.{'A' * 86}")
@@ -337,7 +337,7 @@ def test_nonsense_is_refused_and_nothing_else(token: str) -> None:
     refusal(token)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.dictionaries(
         st.sampled_from(

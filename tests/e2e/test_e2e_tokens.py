@@ -19,7 +19,10 @@ from database_copies import KINDS, PostgresDatabases
 from gateway_process import GatewayProcess, eventually
 from plain_sql import rows
 
-from quantized.auth.signing import public_half
+from quantized.auth.public_keys import to_pem
+from quantized.clock import SystemClock
+from quantized.storage.directory import Directory
+from quantized.storage.engine import open_engine
 
 Gateways = Callable[..., GatewayProcess]
 CREDITS = 2_000_000
@@ -62,15 +65,13 @@ def two(
             resources.callback(databases.drop, name)
             environ["QUANTIZED_DATABASE_URL"] = databases.url_of(name)
         gateway = make_gateway("workers = 2", **environ)
-        key_ids = {}
-        for institution, seed in (("uni", 1), ("uni", 2), ("school", 3)):
-            if seed != 2:
-                gateway.cli("institution", "create", institution)
-            public = public_half(private_key(seed))
-            added = gateway.cli("institution", "key", "add", institution, public, "--kid", f"k{seed}")
-            key_ids[seed] = added["public_key_id"]
-        gateway.cli("license-type", "create", "uni", "course", "--credits", "2")
-        gateway.cli("license-type", "create", "school", "class", "--credits", "2")
+        directory, now, key_ids = Directory(open_engine(gateway.database_url)), SystemClock().now_ms(), {}
+        for institution, type_, seeds in (("uni", "course", (1, 2)), ("school", "class", (3,))):
+            directory.create_institution(institution, institution, now)
+            directory.create_license_type(institution, type_, type_, now, default_credits=CREDITS)
+            for seed in seeds:
+                pem = to_pem(public_key(seed).public_bytes_raw())
+                key_ids[seed] = directory.add_public_key(institution, pem, now, kid=f"k{seed}").id
         gateway.start()
         yield Campus(gateway, key_ids)
         assert gateway.stop() == 0
