@@ -82,8 +82,10 @@ _HOLDS = Statement(
 )
 _USERS = Statement(
     b"users",
-    b"SELECT json_agg(json_build_array(license_id, user_id, cap, used, held)) FROM user_allowance"
-    b" WHERE (license_id, user_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))",
+    b"SELECT json_agg(json_build_array(u.license_id, u.user_id, u.cap, u.used, u.held))"
+    b" FROM unnest($1::text[], $2::text[]) AS wanted (license_id, user_id) CROSS JOIN LATERAL"
+    b" (SELECT * FROM user_allowance AS one WHERE one.license_id = wanted.license_id"
+    b" AND one.user_id = wanted.user_id LIMIT 1) AS u",
 )
 _ENTRY_CELLS = ", ".join(
     f"encode({column}, 'base64')" if column in ("record_hash", "hash") else column for column in ENTRY_COLUMNS
