@@ -130,8 +130,8 @@ def test_changes_of_a_hold_are_found_as_far_as_the_books_depend_on_it(books: str
         match row["state"], row["id"]:
             case "open", _:
                 return {"id", *said}
-            case "settled", "free":
-                # Whoever was charged nothing has used nothing of an allowance.
+            case "settled", "free" | "plain":
+                # Whoever was charged nothing, or has it back, has used nothing of an allowance.
                 return {"taken_at", "expires_at", "owner", "tokens", "amount", "user_id"}
             case "settled", _:
                 return {"taken_at", "expires_at", "owner", "tokens", "amount"}
