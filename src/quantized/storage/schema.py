@@ -10,6 +10,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -158,6 +159,54 @@ revoked_token = Table(
     Column("jti", Text, primary_key=True),
     Column("reason", Text, nullable=False),
     Column("revoked_at", BigInteger, nullable=False),
+)
+
+# People who come and go together: each with a licence of a type, or all in one, each with an allowance.
+roster = Table(
+    "roster",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("institution_id", Text, ForeignKey("institution.id"), nullable=False),
+    Column("alias", Text, nullable=False),
+    Column("license_type_id", Text, ForeignKey("license_type.id")),
+    Column("license_id", Text, ForeignKey("license.id")),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("institution_id", "alias"),
+    CheckConstraint("(license_type_id IS NULL) <> (license_id IS NULL)", "kind"),
+)
+
+# See `storage.roster_rows.Person`. Whoever was removed stays, not active.
+roster_person = Table(
+    "roster_person",
+    metadata,
+    Column("roster_id", Text, ForeignKey("roster.id"), primary_key=True),
+    Column("person", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("email", Text),
+    Column("license_id", Text, ForeignKey("license.id"), nullable=False),
+    Column("micro_credits", BigInteger),
+    Column("expires_at", BigInteger),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+# A link that shows its person a new key, once. Digest is SHA-256 of its secret.
+claim_link = Table(
+    "claim_link",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("roster_id", Text, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("claimed_at", BigInteger),
+    Column("withdrawn_at", BigInteger),
+    Column("key_id", Text, ForeignKey("api_key.id")),
+    ForeignKeyConstraint(["roster_id", "person"], ["roster_person.roster_id", "roster_person.person"]),
+    Index("ix_claim_link_roster_id_person", "roster_id", "person"),
 )
 
 # Every process that may have holds. `machine` is what process ids mean something on, NULL where nobody can

@@ -1,0 +1,93 @@
+"""What an import changes: the people who are on a roster, beside those of a file. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct, UnsetType
+from msgspec.structs import replace
+
+from quantized.administration.roster_file import Mistake, RosterRow
+from quantized.storage.roster_rows import Person
+
+What = Literal["added", "changed", "returned", "removed"]
+
+
+class Defaults(Struct, frozen=True):
+    """What counts for those of whom the file does not say it. None: it stays as it is."""
+
+    micro_credits: int | None = None
+    expires_at: int | None = None
+
+
+class Change(Struct, frozen=True):
+    """`line` is the file's, 0 for who is not in it. `before` is None for who never was on the roster."""
+
+    what: What
+    line: int
+    before: Person | None
+    after: Person
+
+
+class Difference(Struct, frozen=True):
+    changes: tuple[Change, ...]
+    unchanged: int
+
+    def of(self, what: What) -> list[Change]:
+        return [change for change in self.changes if change.what == what]
+
+
+def compare(
+    roster_id: str, known: Mapping[str, Person], rows: Sequence[RosterRow], defaults: Defaults, now: int
+) -> tuple[Difference, list[Mistake]]:
+    """The difference, and what cannot be meant of it. Whoever is on the roster and not in the file is
+    removed; nothing of them is forgotten."""
+    changes: list[Change] = []
+    mistakes: list[Mistake] = []
+    unchanged = 0
+    for row in rows:
+        before = known.get(row.person)
+        after = _after(roster_id, before, row, defaults, now)
+        if before == after:
+            unchanged += 1
+            continue
+        expiry = after.expires_at
+        if expiry is not None and expiry <= now and (before is None or before.expires_at != expiry):
+            why = "is in the past; leave the person out to end the access"
+            mistakes.append(Mistake(row.line, "expires", "", f"the expiry of {row.person} {why}"))
+        what: What = "added" if before is None else "changed" if before.active else "returned"
+        changes.append(Change(what, row.line, before, after))
+    named = {row.person for row in rows}
+    changes += [
+        Change("removed", 0, person, replace(person, active=False, updated_at=now))
+        for person in known.values()
+        if person.active and person.person not in named
+    ]
+    return Difference(tuple(changes), unchanged), mistakes
+
+
+def _after(roster_id: str, before: Person | None, row: RosterRow, defaults: Defaults, now: int) -> Person:
+    amount = row.micro_credits or defaults.micro_credits
+    expiry = defaults.expires_at if isinstance(row.expires_at, UnsetType) else row.expires_at
+    if before is None:
+        return Person(
+            roster_id=roster_id,
+            person=row.person,
+            name=row.name or row.person,
+            email=row.email,
+            license_id="",
+            micro_credits=amount,
+            expires_at=expiry,
+            active=True,
+            created_at=now,
+            updated_at=now,
+        )
+    said_nothing = isinstance(row.expires_at, UnsetType) and defaults.expires_at is None
+    after = replace(
+        before,
+        name=row.name or before.name,
+        email=row.email or before.email,
+        micro_credits=amount or before.micro_credits,
+        expires_at=before.expires_at if said_nothing else expiry,
+        active=True,
+    )
+    return before if after == before else replace(after, updated_at=now)
