@@ -53,6 +53,8 @@ REQUESTS: Mapping[type[v.Verb[Any]], Callable[[Place], Said]] = {
     v.RefundCredits: lambda p: Said(
         _LICENSE(p), {"request": p.request, "micro_credits": 1, "reason": "it was wrong"}
     ),
+    v.ListAllowances: lambda p: Said(_LICENSE(p), {}),
+    v.SetAllowance: lambda p: Said(_LICENSE(p), {"user_id": _new("user"), "micro_credits": 7}),
     v.ListKeys: lambda p: Said({}, {"license": p.license}),
     v.ShowKey: lambda p: Said({"key": p.key}, {}),
     v.CreateKey: lambda p: Said({}, {"license": p.license, "name": _new("key")}),

@@ -6,11 +6,11 @@ import pytest
 from msgspec.structs import replace
 from plain_sql import plainly
 
+from quantized.core.limits import Limits
 from quantized.core.ports import Override
 from quantized.storage.database import DatabaseUnusable, database
 from quantized.storage.directory import Directory, FoundingPlan, NewKey
 from quantized.storage.directory_faults import AlreadyExists, Ambiguous, DirectoryFault, NotFound
-from quantized.storage.directory_rows import Limits
 from quantized.storage.engine import open_engine
 from quantized.storage.reports import UsageFilter, usage_entries, usage_totals
 

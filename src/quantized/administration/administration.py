@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from quantized.administration import audit, institutions, keys, licenses, reports, types
+from quantized.administration import allowances, audit, institutions, keys, licenses, reports, types
 from quantized.administration import verbs as v
 from quantized.administration.acting import Acting, Done
 from quantized.administration.actor import Actor, Role
@@ -49,6 +49,7 @@ _READS: Mapping[type[v.Verb[Any]], Act] = {
     v.ListLicenses: licenses.list_licenses,
     v.ShowLicense: licenses.show_license,
     v.ListEntries: licenses.list_entries,
+    v.ListAllowances: allowances.list_allowances,
     v.ListKeys: keys.list_keys,
     v.ShowKey: keys.show_key,
     v.ReadUsage: reports.read_usage,
@@ -70,6 +71,7 @@ _WRITES: Mapping[type[v.Verb[Any]], Callable[[Acting, Any], Done[Any]]] = {
     v.GrantCredits: licenses.grant_credits,
     v.AdjustCredits: licenses.adjust_credits,
     v.RefundCredits: licenses.refund_credits,
+    v.SetAllowance: allowances.set_allowance,
     v.CreateKey: keys.create_key,
     v.UpdateKey: keys.update_key,
     v.RotateKey: keys.rotate_key,

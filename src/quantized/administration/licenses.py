@@ -54,6 +54,7 @@ def create_license(acting: Acting, verb: v.CreateLicense) -> Done[LicenseRecord]
         granted=0,
         used=0,
         held=0,
+        user_allowance=verb.user_allowance_micro_credits,
     )
     acting.session.add_license(row)
     amount = parent.default_credits if verb.micro_credits is None else verb.micro_credits
@@ -66,7 +67,11 @@ def create_license(acting: Acting, verb: v.CreateLicense) -> Done[LicenseRecord]
 
 def update_license(acting: Acting, verb: v.UpdateLicense) -> Done[LicenseRecord]:
     old = acting.find(LICENSE, verb.license)
-    changes = said(name=verb.name, active=verb.active)
+    changes = said(
+        name=verb.name, active=verb.active, user_allowance_micro_credits=verb.user_allowance_micro_credits
+    )
+    if "user_allowance_micro_credits" in changes:
+        changes["user_allowance"] = changes.pop("user_allowance_micro_credits")
     new = views.license_(acting.session.set(LICENSE, old.id, **changes))
     return Done(new, "licence", old.id, old.institution_id, views.license_(old), new)
 

@@ -68,12 +68,15 @@ class LicenseTypeRecord(Record, frozen=True, kw_only=True):
     limits: TypeLimits
     token_allowance_micro_credits: int | None
     token_models: bool
+    allowed_providers: tuple[str, ...] | None = None
+    user_allowance_micro_credits: int | None = None
     created_at: Time
     updated_at: Time
 
 
 class LicenseRecord(Record, frozen=True, kw_only=True):
-    """`available_micro_credits` is null for an unlimited licence."""
+    """`available_micro_credits` is null for an unlimited licence, `user_allowance_micro_credits` for what its
+    type says."""
 
     license_id: str
     institution_id: str
@@ -86,7 +89,21 @@ class LicenseRecord(Record, frozen=True, kw_only=True):
     used_micro_credits: int
     held_micro_credits: int
     available_micro_credits: int | None
+    user_allowance_micro_credits: int | None = None
     created_at: Time
+
+
+class AllowanceRecord(Record, frozen=True, kw_only=True):
+    """What one user may use of a licence, and has. `own_micro_credits` is null where the allowance of the
+    licence or its type applies, `allowance_micro_credits` where none does."""
+
+    license_id: str
+    user_id: str
+    own_micro_credits: int | None
+    allowance_micro_credits: int | None
+    used_micro_credits: int
+    held_micro_credits: int
+    available_micro_credits: int | None
 
 
 class KeyRecord(Record, frozen=True, kw_only=True):

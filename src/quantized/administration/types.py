@@ -11,12 +11,20 @@ from quantized.administration.acting import Acting, Done, page, said
 from quantized.administration.faults import Forbidden, Unfit
 from quantized.administration.records import LicenseTypeRecord, Page
 from quantized.administration.words import Rates, TypeLimits
+from quantized.core.limits import Limits
 from quantized.core.ports import Override
 from quantized.storage.desk import INSTITUTION, LICENSE_TYPE
-from quantized.storage.directory_rows import LicenseType, Limits, type_columns
+from quantized.storage.directory_rows import LicenseType, type_columns
 
 _INSTITUTIONS_OWN = frozenset(
-    {"name", "default_micro_credits", "stores_responses", "retention_days", "token_models"}
+    {
+        "name",
+        "default_micro_credits",
+        "stores_responses",
+        "retention_days",
+        "token_models",
+        "user_allowance_micro_credits",
+    }
 )
 """What an institution's admin may change of a type. Rates, models and limits are what the operator agreed on
 with it; how it spreads its credits and what is kept of its people's words is its own business."""
@@ -24,6 +32,7 @@ with it; how it spreads its credits and what is kept of its people's words is it
 _AMOUNTS = {
     "default_micro_credits": "default_credits",
     "token_allowance_micro_credits": "token_allowance",
+    "user_allowance_micro_credits": "user_allowance",
 }
 """What is called otherwise in the database."""
 
@@ -57,6 +66,8 @@ def create_license_type(acting: Acting, verb: v.CreateLicenseType) -> Done[Licen
         limits=_limits(verb.limits),
         token_allowance=verb.token_allowance_micro_credits,
         token_models=verb.token_models,
+        allowed_providers=verb.allowed_providers,
+        user_allowance=verb.user_allowance_micro_credits,
     )
     record = views.license_type(acting.session.add_license_type(row))
     return Done(record, "licence type", row.id, owner.id, None, record)

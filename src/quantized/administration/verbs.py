@@ -12,6 +12,7 @@ from quantized.administration.actor import Role
 from quantized.administration.records import (
     ActorRecord,
     AdminKeyRecord,
+    AllowanceRecord,
     AuditRecord,
     CreditsRecord,
     EntryRecord,
@@ -131,7 +132,7 @@ class ShowLicenseType(Verb[LicenseTypeRecord], frozen=True, kw_only=True):
 
 class CreateLicenseType(Verb[LicenseTypeRecord], frozen=True, kw_only=True):
     """`default_micro_credits` and `unlimited` are what its licences begin with, and exclude each other.
-    `allowed_models` are shell-style patterns; null is all models."""
+    `allowed_models` and `allowed_providers` are shell-style patterns; null is all of them."""
 
     institution: w.Reference
     alias: w.Alias
@@ -146,6 +147,8 @@ class CreateLicenseType(Verb[LicenseTypeRecord], frozen=True, kw_only=True):
     limits: w.TypeLimits = w.TypeLimits()
     token_allowance_micro_credits: w.MicroCredits | None = None
     token_models: bool = False
+    allowed_providers: w.ProviderPatterns | None = None
+    user_allowance_micro_credits: w.Allowance | None = None
 
 
 class UpdateLicenseType(Verb[LicenseTypeRecord], frozen=True, kw_only=True):
@@ -164,6 +167,8 @@ class UpdateLicenseType(Verb[LicenseTypeRecord], frozen=True, kw_only=True):
     limits: w.TypeLimits | UnsetType = UNSET
     token_allowance_micro_credits: w.MicroCredits | UnsetType | None = UNSET
     token_models: bool | UnsetType = UNSET
+    allowed_providers: w.ProviderPatterns | UnsetType | None = UNSET
+    user_allowance_micro_credits: w.Allowance | UnsetType | None = UNSET
 
 
 # Licences
@@ -181,19 +186,40 @@ class ShowLicense(Verb[LicenseRecord], frozen=True, kw_only=True):
 
 
 class CreateLicense(Verb[LicenseRecord], frozen=True, kw_only=True):
-    """Begins with `micro_credits`, else with what its type says. `name` is the unique id unless given."""
+    """Begins with `micro_credits`, else with what its type says. `name` is the unique id unless given.
+    `user_allowance_micro_credits`: null for what its type says."""
 
     license_type: w.Reference
     unique_id: w.UniqueId | None = None
     name: w.Name | None = None
     micro_credits: w.MicroCredits | None = None
     unlimited: bool = False
+    user_allowance_micro_credits: w.Allowance | None = None
 
 
 class UpdateLicense(Verb[LicenseRecord], frozen=True, kw_only=True):
     license: w.PathReference
     name: w.Name | UnsetType = UNSET
     active: bool | UnsetType = UNSET
+    user_allowance_micro_credits: w.Allowance | UnsetType | None = UNSET
+
+
+# Users' allowances
+
+
+class ListAllowances(Listing[AllowanceRecord], frozen=True, kw_only=True):
+    """Of all users who have or had one, by their ids."""
+
+    license: w.PathReference
+
+
+class SetAllowance(Verb[AllowanceRecord], frozen=True, kw_only=True):
+    """A user's own; null for what the licence or its type says. Counts for requests that begin a few seconds
+    later. What is under way is paid for."""
+
+    license: w.PathReference
+    user_id: w.Name
+    micro_credits: w.Allowance | None
 
 
 # Keys

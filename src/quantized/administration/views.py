@@ -5,6 +5,7 @@ from msgspec.structs import asdict
 
 from quantized.administration import records as r
 from quantized.administration.words import Rates, TypeLimits, iso_time
+from quantized.storage.allowance_rows import Allowance
 from quantized.storage.desk_rows import AdminKey, AuditRow, RevokedToken
 from quantized.storage.directory_rows import Institution, Key, License, LicenseType, PublicKey
 from quantized.storage.records import EntryRow
@@ -54,6 +55,8 @@ def license_type(row: LicenseType) -> r.LicenseTypeRecord:
         limits=TypeLimits(**asdict(row.limits)),
         token_allowance_micro_credits=row.token_allowance,
         token_models=row.token_models,
+        allowed_providers=row.allowed_providers,
+        user_allowance_micro_credits=row.user_allowance,
         created_at=iso_time(row.created_at),
         updated_at=iso_time(row.updated_at),
     )
@@ -72,7 +75,20 @@ def license_(row: License) -> r.LicenseRecord:
         used_micro_credits=row.used,
         held_micro_credits=row.held,
         available_micro_credits=row.remaining,
+        user_allowance_micro_credits=row.user_allowance,
         created_at=iso_time(row.created_at),
+    )
+
+
+def allowance(row: Allowance) -> r.AllowanceRecord:
+    return r.AllowanceRecord(
+        license_id=row.license_id,
+        user_id=row.user_id,
+        own_micro_credits=row.own,
+        allowance_micro_credits=row.applies,
+        used_micro_credits=row.used,
+        held_micro_credits=row.held,
+        available_micro_credits=None if row.applies is None else max(0, row.applies - row.used),
     )
 
 

@@ -53,6 +53,11 @@ Markup = Annotated[
 ]
 Rate = Annotated[int, Meta(ge=0, le=10**16)]
 RetentionDays = Annotated[int, Meta(ge=0, le=36_500, description="0 is for ever.")]
+ProviderPattern = Annotated[str, Meta(pattern=rf"^[a-z0-9_.*?-]{{1,64}}{_END}")]
+ProviderPatterns = Annotated[tuple[ProviderPattern, ...], Meta(min_length=1, max_length=50)]
+Allowance = Annotated[
+    int, Meta(ge=0, le=10**15, description="What one user may use of a licence at most; 0 is nothing.")
+]
 Limit = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 PageSize = Annotated[int, Meta(ge=1, le=200)]
 Cursor = Annotated[

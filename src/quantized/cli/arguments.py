@@ -8,7 +8,7 @@ import click
 from msgspec import Struct
 
 from quantized.settings_schema import MARKUP, MODEL_ID, RETENTION_DAYS
-from quantized.settings_values import Kind, Unfit, scaled, text
+from quantized.settings_values import Kind, Unfit, integer, scaled, text
 
 _SPAN = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -109,12 +109,16 @@ def _accept_days(found: object) -> Any:
     return found if found == "default" else RETENTION_DAYS.accept(found)
 
 
-def _accept_allowance(found: object) -> Any:
-    return found if found == "none" else _credits.accept(found)
+def _or_none(kind: Kind) -> Kind:
+    """Also the word `none`."""
 
+    def accept(found: object) -> Any:
+        return found if found == "none" else kind.accept(found)
 
-def _read_allowance(value: str) -> object:
-    return value if value == "none" else _credits.from_text(value)
+    def from_text(value: str) -> object:
+        return value if value == "none" else kind.from_text(value)
+
+    return Kind(f"{kind.wants}, or 'none'", accept, from_text)
 
 
 _plain_alias = text("an alias of lower-case letters, digits, ., _ and -", r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -124,7 +128,14 @@ UNIQUE_ID = Judged("id", text("1 to 200 printable characters without spaces", r"
 NAME = Judged("name", text("1 to 200 printable characters", r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}"))
 _credits = scaled("credits above 0, with 6 decimals at most", 6, 10**9, zero=False)
 CREDITS = Judged("credits", _credits)
-TOKEN_ALLOWANCE = Judged("credits", Kind(f"{_credits.wants}, or 'none'", _accept_allowance, _read_allowance))
+TOKEN_ALLOWANCE = Judged("credits", _or_none(_credits))
+_share = scaled("credits, with 6 decimals at most", 6, 10**9)
+SHARE = Judged("credits", _share)
+USER_ALLOWANCE = Judged("credits", _or_none(_share))
+LIMIT = Judged("count", _or_none(integer(1, 2**31 - 1)))
+PROVIDER_PATTERN = Judged(
+    "provider", text("a provider's name, or a pattern of names", r"[a-z0-9_.*?-]{1,64}")
+)
 RETENTION = Judged(
     "days", Kind(f"{RETENTION_DAYS.wants}, or 'default'", _accept_days, RETENTION_DAYS.from_text)
 )

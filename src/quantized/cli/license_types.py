@@ -8,10 +8,12 @@ from msgspec.structs import replace
 
 from quantized.administration import verbs
 from quantized.administration.records import LicenseTypeRecord
-from quantized.administration.words import Rates
+from quantized.administration.words import Rates, TypeLimits
 from quantized.cli.acting import act, together
 from quantized.cli.arguments import ALIAS, CREDITS, FACTOR, NAME, RETENTION, TOKEN_ALLOWANCE
 from quantized.cli.directory import open_directory
+from quantized.cli.limit_options import changes as changes_of_limits
+from quantized.cli.limit_options import limit_options
 from quantized.cli.output import show, show_all
 from quantized.cli.records import DatabaseGroup
 from quantized.cli.shell import Shell, json_option, pass_shell
@@ -113,10 +115,12 @@ _markup_option = click.option("--markup", type=FACTOR, help="A factor on every c
 @_retention_option
 @_token_allowance_option
 @_token_models_option
+@limit_options
 @json_option
 @pass_shell
 def create(  # noqa: PLR0913, PLR0917  one for each option
     shell: Shell,
+    /,
     institution: str,
     alias: str,
     name: str | None,
@@ -130,6 +134,7 @@ def create(  # noqa: PLR0913, PLR0917  one for each option
     token_allowance: int | Literal["none"] | None,
     token_models: bool | None,
     as_json: bool,
+    **limits: Any,
 ) -> None:
     """Make a licence type of an institution."""
     if unlimited and credits_ is not None:
@@ -147,6 +152,7 @@ def create(  # noqa: PLR0913, PLR0917  one for each option
         retention_days=_days(retention_days),
         token_allowance_micro_credits=_allowance(token_allowance),
         token_models=token_models is True,
+        **changes_of_limits(TypeLimits(), **limits),
     )
     _show(shell, act(shell, verb), as_json=as_json)
 
@@ -194,10 +200,12 @@ def show_(shell: Shell, type_: str, as_json: bool) -> None:
 @_retention_option
 @_token_allowance_option
 @_token_models_option
+@limit_options
 @json_option
 @pass_shell
 def update(  # noqa: PLR0913, PLR0917  one for each option
     shell: Shell,
+    /,
     type_: str,
     name: str | None,
     markup: int | None,
@@ -210,6 +218,7 @@ def update(  # noqa: PLR0913, PLR0917  one for each option
     token_allowance: int | Literal["none"] | None,
     token_models: bool | None,
     as_json: bool,
+    **limits: Any,
 ) -> None:
     """Change a licence type. It counts for requests that begin a few seconds later."""
     said = {
@@ -226,11 +235,13 @@ def update(  # noqa: PLR0913, PLR0917  one for each option
         changes["token_allowance_micro_credits"] = _allowance(token_allowance)
     if models is not None:
         changes["allowed_models"] = _allowed(models)
-    if not changes and not rates and not drop_rates:
+    said_of_limits = any(value not in (None, ()) for value in limits.values())
+    if not changes and not rates and not drop_rates and not said_of_limits:
         raise click.UsageError("Say what to change; --help lists what there is.")
 
     with together(shell) as say:
         old = say(verbs.ShowLicenseType(license_type=type_))
+        changes |= changes_of_limits(old.limits, **limits)
         if rates or drop_rates:
             unknown = [model for model in drop_rates if model not in old.overrides]
             if unknown:

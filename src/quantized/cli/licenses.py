@@ -1,6 +1,7 @@
 """`quantized license`."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import click
 from msgspec.structs import asdict
@@ -8,7 +9,8 @@ from msgspec.structs import asdict
 from quantized.administration import verbs
 from quantized.administration.records import CreditsRecord
 from quantized.cli.acting import act
-from quantized.cli.arguments import CREDITS, NAME, UNIQUE_ID
+from quantized.cli.allowances import allowance
+from quantized.cli.arguments import CREDITS, NAME, UNIQUE_ID, USER_ALLOWANCE
 from quantized.cli.directory import open_directory
 from quantized.cli.output import show, show_all
 from quantized.cli.records import DatabaseGroup, database_url
@@ -22,6 +24,9 @@ def license() -> None:  # noqa: A001  the command's own name
     """Licences: who may spend how much."""
 
 
+license.add_command(allowance)
+
+
 @license.command()
 @click.argument("type_", metavar="TYPE")
 @click.option("--unique-id", type=UNIQUE_ID, help="Your own id of what it stands for, a course for example.")
@@ -30,6 +35,12 @@ def license() -> None:  # noqa: A001  the command's own name
     "--credits", "credits_", type=CREDITS, help="What it begins with, instead of what its type says."
 )
 @click.option("--unlimited", is_flag=True, help="No balance, only a count of what it used.")
+@click.option(
+    "--user-allowance",
+    type=USER_ALLOWANCE,
+    metavar="CREDITS",
+    help="What each user may use of it at most, instead of what its type says.",
+)
 @json_option
 @pass_shell
 def create(
@@ -39,13 +50,19 @@ def create(
     name: str | None,
     credits_: int | None,
     unlimited: bool,
+    user_allowance: int | Literal["none"] | None,
     as_json: bool,
 ) -> None:
     """Make a licence of a type; TYPE may be INSTITUTION/ALIAS."""
     if unlimited and credits_ is not None:
         raise click.UsageError("--unlimited and --credits exclude each other.")
     verb = verbs.CreateLicense(
-        license_type=type_, unique_id=unique_id, name=name, micro_credits=credits_, unlimited=unlimited
+        license_type=type_,
+        unique_id=unique_id,
+        name=name,
+        micro_credits=credits_,
+        unlimited=unlimited,
+        user_allowance_micro_credits=None if user_allowance == "none" else user_allowance,
     )
     show(asdict(act(shell, verb)), as_json=as_json)
 

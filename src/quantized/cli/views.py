@@ -53,6 +53,8 @@ def license_type_record(row: LicenseType) -> Record:
         "limits": {name: limit for name, limit in asdict(row.limits).items() if limit is not None},
         "token_allowance_micro_credits": row.token_allowance,
         "token_models": row.token_models,
+        "allowed_providers": [ALL_MODELS] if row.allowed_providers is None else list(row.allowed_providers),
+        "user_allowance_micro_credits": row.user_allowance,
         "created_at": iso_time(row.created_at),
         "updated_at": iso_time(row.updated_at),
     }
@@ -71,6 +73,7 @@ def license_record(row: License) -> Record:
         "used_micro_credits": row.used,
         "held_micro_credits": row.held,
         "available_micro_credits": row.remaining,
+        "user_allowance_micro_credits": row.user_allowance,
         "created_at": iso_time(row.created_at),
     }
 

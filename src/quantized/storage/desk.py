@@ -12,8 +12,9 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, delete, func, insert, select, tuple_
 
-from quantized.storage import credit_rows, schema
+from quantized.storage import allowance_rows, credit_rows, schema
 from quantized.storage import directory_rows as rows
+from quantized.storage.allowance_rows import Allowance
 from quantized.storage.desk_rows import (
     AdminKey,
     AuditRow,
@@ -215,6 +216,17 @@ class Session:
 
     def entries(self, license_id: str, after: int, limit: int) -> list[EntryRow]:
         return credit_rows.page_of_entries(self._connection, license_id, after, limit)
+
+    # Users' allowances
+
+    def allowance(self, license_id: str, user_id: str) -> Allowance | None:
+        return allowance_rows.find_allowance(self._connection, license_id, user_id)
+
+    def allowances(self, license_id: str, after: str, limit: int) -> list[Allowance]:
+        return allowance_rows.page_of_allowances(self._connection, license_id, after, limit)
+
+    def set_allowance(self, license_id: str, user_id: str, cap: int | None) -> Allowance:
+        return allowance_rows.set_allowance(self._connection, license_id, user_id, cap)
 
     # Usage
 

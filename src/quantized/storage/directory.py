@@ -13,11 +13,12 @@ from msgspec.structs import asdict
 from sqlalchemy import Connection, Engine
 
 from quantized.core.ids import mint_id
+from quantized.core.limits import Limits
 from quantized.core.ports import Override
 from quantized.storage import directory_rows as rows
 from quantized.storage import schema
 from quantized.storage.directory_faults import DirectoryFault, NotFound
-from quantized.storage.directory_rows import Institution, Key, License, LicenseType, Limits, PublicKey
+from quantized.storage.directory_rows import Institution, Key, License, LicenseType, PublicKey
 from quantized.storage.engine import reading
 from quantized.storage.faults import database_errors
 
@@ -120,6 +121,8 @@ class Directory:
         limits: Limits | None = None,
         token_allowance: int | None = None,
         token_models: bool = False,
+        allowed_providers: tuple[str, ...] | None = None,
+        user_allowance: int | None = None,
     ) -> LicenseType:
         """Raises AlreadyExists."""
         with self._writing() as connection:
@@ -140,6 +143,8 @@ class Directory:
                 limits=limits or Limits(),
                 token_allowance=token_allowance,
                 token_models=token_models,
+                allowed_providers=allowed_providers,
+                user_allowance=user_allowance,
             )
             return rows.insert_license_type(connection, row)
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 from sqlalchemy import Column, Connection, Row, Select, Table, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from quantized.core.limits import Limits
 from quantized.core.ports import Override
 from quantized.storage import schema
 from quantized.storage.directory_faults import AlreadyExists, Ambiguous, NotFound
@@ -41,19 +42,11 @@ class PublicKey(Struct, frozen=True):
     expires_at: int | None
 
 
-class Limits(Struct, frozen=True):
-    """Of each licence of a type. None is no limit."""
-
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-    parallel_requests: int | None = None
-    output_tokens_per_request: int | None = None
-
-
 class LicenseType(Struct, frozen=True):
     """`default_credits` (micro-credits) and `unlimited` are what its licences begin with. `retention_days` as
     in `core.ports.Caller`, `allowed_models` as in `core.ports.Terms`, `token_allowance` and `token_models` as
-    in `storage.tokens.TokenTerms`."""
+    in `storage.tokens.TokenTerms`. `allowed_providers` are patterns of providers' names, None for all;
+    `user_allowance` (micro-credits) is what each user may use of one of its licences at most."""
 
     id: str
     institution_id: str
@@ -71,10 +64,13 @@ class LicenseType(Struct, frozen=True):
     limits: Limits = Limits()
     token_allowance: int | None = None
     token_models: bool = False
+    allowed_providers: tuple[str, ...] | None = None
+    user_allowance: int | None = None
 
 
 class License(Struct, frozen=True):
-    """Amounts in micro-credits. `held` is set aside for requests under way."""
+    """Amounts in micro-credits. `held` is set aside for requests under way. `user_allowance`: None for what
+    its type says."""
 
     id: str
     institution_id: str
@@ -87,6 +83,7 @@ class License(Struct, frozen=True):
     granted: int
     used: int
     held: int
+    user_allowance: int | None = None
 
     @property
     def remaining(self) -> int | None:
@@ -160,6 +157,8 @@ def read_license_type(row: Row[Any]) -> LicenseType:
         ),
         token_allowance=row.token_allowance,
         token_models=row.token_models,
+        allowed_providers=decode_models(row.allowed_providers),
+        user_allowance=row.user_allowance,
     )
 
 
@@ -176,6 +175,7 @@ def read_license(row: Row[Any]) -> License:
         granted=row.granted,
         used=row.used,
         held=row.held,
+        user_allowance=row.user_allowance,
     )
 
 
@@ -284,8 +284,8 @@ def type_columns(fields: Mapping[str, Any]) -> dict[str, Any]:
     columns = dict(fields)
     if "overrides" in columns:
         columns["overrides"] = encode_overrides(columns["overrides"])
-    if "allowed_models" in columns:
-        columns["allowed_models"] = encode_models(columns["allowed_models"])
+    for patterns in columns.keys() & {"allowed_models", "allowed_providers"}:
+        columns[patterns] = encode_models(columns[patterns])
     if "limits" in columns:
         columns.update(msgspec.structs.asdict(columns.pop("limits")))
     return columns
