@@ -43,3 +43,5 @@ def gateway(
             gateway.lines = lines  # type: ignore[assignment]
             yield gateway
             gateway.client.close()
+        # Also where nobody asked over HTTP.
+        desk.close()
