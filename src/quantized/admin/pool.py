@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from quantized.administration.faults import TooManyRequests
 from quantized.administration.port import Administering
+from quantized.core.errors import LedgerUnavailable
 
 T = TypeVar("T")
 
@@ -26,18 +27,23 @@ class AdminPool:
         self._threads = ThreadPoolExecutor(THREADS, "admin")
         self._waiting = 0
 
-    async def ask(self, question: Callable[[Administering], T]) -> T:
+    async def ask(self, question: Callable[[Administering], T], patience: float) -> T:
         """What `question` returns, or raises. Raises TooManyRequests: keys cannot be guessed, but asking for
-        their owners must not fill the memory either."""
+        their owners must not fill the memory either. Raises LedgerUnavailable after `patience` seconds; what
+        had not begun by then is not done, what had may be."""
         if self._waiting >= _MOST_WAITING:
             raise TooManyRequests(cause=f"{self._waiting} administrative requests wait already")
         self._waiting += 1
-        question_task = asyncio.get_running_loop().run_in_executor(self._threads, self._answer, question)
-        question_task.add_done_callback(self._answered)
-        return await question_task
+        answer = asyncio.get_running_loop().run_in_executor(self._threads, self._answer, question)
+        answer.add_done_callback(self._answered)
+        try:
+            async with asyncio.timeout(patience):
+                return await answer
+        except TimeoutError as error:
+            raise LedgerUnavailable(cause="the database did not answer in time") from error
 
     def close(self) -> None:
-        self._threads.shutdown()
+        self._threads.shutdown(cancel_futures=True)
         if self._opened is not None:
             self._opened.close()
 

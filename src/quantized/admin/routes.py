@@ -32,6 +32,10 @@ R = TypeVar("R")
 DESCRIPTION = f"{PREFIX}/openapi.json"
 IDEMPOTENCY = "idempotency-key"
 
+_KEY_SECONDS = 1.8
+_ACT_SECONDS = 20.0
+"""For how long somebody waits for a key to be looked up, and for what the key then asks for: a report over
+years takes a while."""
 _BODY_BYTES = 1024 * 1024
 _BODY_SECONDS = 30.0
 _LONGEST_HEADER = 512
@@ -79,7 +83,7 @@ class AdminRoutes(Struct, frozen=True):
         secret = _bearer(request.headers.get("authorization"))
         origin = request.client.host if request.client else "unknown"
         journal = request.scope[JOURNAL]
-        actor = await self.pool.ask(lambda desk: desk.actor(secret, origin, journal.request_id))
+        actor = await self.pool.ask(lambda desk: desk.actor(secret, origin, journal.request_id), _KEY_SECONDS)
         journal.key_id = actor.id
         return actor
 
@@ -87,7 +91,7 @@ class AdminRoutes(Struct, frozen=True):
         def question(desk: Administering) -> R:
             return desk.do(actor, verb, repeat)
 
-        return await self.pool.ask(question)
+        return await self.pool.ask(question, _ACT_SECONDS)
 
     async def _table(self, actor: Actor, verb: Verb[Page[Record]]) -> Response:
         """All pages, one after another, each gone when the next one comes. The first is there before anything
