@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from admin_world import ANOTHER_KEY, Place
 
+from quantized.administration import roster_verbs as rv
 from quantized.administration import verbs as v
 from quantized.administration.endpoints import Endpoint
 
@@ -60,6 +61,17 @@ REQUESTS: Mapping[type[v.Verb[Any]], Callable[[Place], Said]] = {
     v.CreateKey: lambda p: Said({}, {"license": p.license, "name": _new("key")}),
     v.UpdateKey: lambda p: Said({"key": p.key}, {"name": _new("key")}),
     v.RotateKey: lambda p: Said({"key": p.key}, {"grace_seconds": 3600}),
+    rv.ListRosters: lambda p: Said({}, {"institution": p.institution}),
+    rv.ImportRoster: lambda p: Said(
+        {}, {"roster": _new("roster"), "license_type": p.license_type, "csv": "id\nsomebody"}
+    ),
+    rv.PlanRoster: lambda p: Said(
+        {}, {"roster": _new("roster"), "license_type": p.license_type, "csv": "id\nsomebody"}
+    ),
+    rv.ShowRoster: lambda p: Said({"roster": p.roster}, {}),
+    rv.ListRosterPeople: lambda p: Said({"roster": p.roster}, {}),
+    rv.CreateLink: lambda p: Said({"roster": p.roster}, {"person": f"{p.name}-student"}),
+    rv.CloseRoster: lambda p: Said({"roster": p.roster}, {}),
     v.ReadUsage: lambda p: Said({}, {"license": p.license, "by": "model"}),
     v.ListRequests: lambda p: Said({}, {"key": p.key}),
     v.ListAudit: lambda p: Said({}, {"institution": p.institution}),

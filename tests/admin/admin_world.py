@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from quantized.admin.pool import AdminPool
 from quantized.admin.routes import AdminRoutes
+from quantized.administration import roster_verbs as rv
 from quantized.administration import verbs as v
 from quantized.administration.actor import Actor, command_line
 from quantized.administration.administration import Administration
@@ -49,12 +50,13 @@ class Place(NamedTuple):
     api_key: str
     request: str
     admin_key: str
+    roster: str
     secrets: Mapping[str, str]
 
     @property
     def ids(self) -> set[str]:
         """What nobody else may see."""
-        return {*self[1:6], self.request, self.admin_key}
+        return {*self[1:6], self.request, self.admin_key, self.roster}
 
 
 class World(NamedTuple):
@@ -92,6 +94,9 @@ def _place(url: str, desk: Administration, name: str) -> Place:
     ).license_id
     key = desk.do(ROOT, v.CreateKey(license=license_, user_id=f"{name}-person"))
     request = use(url, license_, key.key_id, 1_000, user_id=f"{name}-person")
+    roster = desk.do(
+        ROOT, rv.ImportRoster(roster=f"{name}-roster", license=license_, csv=f"id\n{name}-student")
+    )
     made = {
         role: desk.do(ROOT, v.CreateAdminKey(name=f"{name} {role}", role=role, institution=name))
         for role in ("institution_admin", "auditor")
@@ -106,6 +111,7 @@ def _place(url: str, desk: Administration, name: str) -> Place:
         key.api_key or "",
         request,
         made["institution_admin"].admin_key_id,
+        roster.roster.roster_id if roster.roster else "",
         {role: row.admin_key or "" for role, row in made.items()},
     )
 

@@ -20,7 +20,7 @@ from quantized.core.errors import Fault
 from quantized.storage.database import DatabaseUnusable
 from quantized.storage.engine import open_engine
 
-ACTS = [endpoint for endpoint in ENDPOINTS if endpoint.method != "GET"]
+ACTS = [endpoint for endpoint in ENDPOINTS if endpoint.acts]
 
 
 def plain(raw: Any) -> Any:

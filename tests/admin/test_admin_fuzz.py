@@ -50,6 +50,7 @@ def test_nothing_that_the_description_allows_or_forbids_is_a_fault_of_ours(
         "license": world.ours.license,
         "key": world.ours.key,
         "admin_key": world.ours.admin_key,
+        "roster": world.ours.roster,
     }
     secrets = [world.secrets["operator"], world.secrets["auditor"], world.theirs.secrets["institution_admin"]]
     cases = operation.as_strategy()

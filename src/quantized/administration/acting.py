@@ -17,11 +17,12 @@ R = TypeVar("R")
 
 
 class Acting(Struct, frozen=True):
-    """One verb's transaction; `now` in Unix milliseconds."""
+    """One verb's transaction; `now` in Unix milliseconds. `public_url` is where people reach the gateway."""
 
     session: Session
     actor: Actor
     now: int
+    public_url: str = ""
 
     @property
     def scope(self) -> str | None:

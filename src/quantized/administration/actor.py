@@ -26,6 +26,16 @@ class Actor(Struct, frozen=True):
         return self.role != "auditor"
 
 
+class Claimant(Struct, frozen=True):
+    """Whoever has a one-time link, and so may do nothing but use it. `id` is the link's."""
+
+    id: str
+    origin: str
+    request_id: str | None
+    name: str = "one-time link"
+    role: Literal["claimant"] = "claimant"
+
+
 def command_line(user: str, host: str, signs: str | None = None) -> Actor:
     """Whoever can open the database may do everything to it."""
     return Actor(f"{user}@{host}", user, "operator", "command line", signs=signs)

@@ -8,10 +8,21 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from quantized.administration import allowances, audit, institutions, keys, licenses, reports, types
+from quantized.administration import (
+    allowances,
+    audit,
+    claims,
+    institutions,
+    keys,
+    licenses,
+    reports,
+    rosters,
+    types,
+)
+from quantized.administration import roster_verbs as rv
 from quantized.administration import verbs as v
 from quantized.administration.acting import Acting, Done
-from quantized.administration.actor import Actor, Role
+from quantized.administration.actor import Actor, Claimant, Role
 from quantized.administration.endpoints import BY_VERB, OPERATORS
 from quantized.administration.faults import (
     Ambiguous,
@@ -22,6 +33,7 @@ from quantized.administration.faults import (
     NotThere,
 )
 from quantized.administration.port import Repeat
+from quantized.administration.roster_records import ClaimedKey
 from quantized.auth.admin_key import PREFIX
 from quantized.auth.api_key import digest
 from quantized.core.errors import LedgerUnavailable
@@ -52,6 +64,10 @@ _READS: Mapping[type[v.Verb[Any]], Act] = {
     v.ListAllowances: allowances.list_allowances,
     v.ListKeys: keys.list_keys,
     v.ShowKey: keys.show_key,
+    rv.PlanRoster: rosters.plan_roster,
+    rv.ListRosters: rosters.list_rosters,
+    rv.ShowRoster: rosters.show_roster,
+    rv.ListRosterPeople: rosters.list_people,
     v.ReadUsage: reports.read_usage,
     v.ListRequests: reports.list_requests,
     v.ListAudit: reports.list_audit,
@@ -75,6 +91,9 @@ _WRITES: Mapping[type[v.Verb[Any]], Callable[[Acting, Any], Done[Any]]] = {
     v.CreateKey: keys.create_key,
     v.UpdateKey: keys.update_key,
     v.RotateKey: keys.rotate_key,
+    rv.ImportRoster: rosters.import_roster,
+    rv.CreateLink: rosters.create_link,
+    rv.CloseRoster: rosters.close_roster,
     v.CreateAdminKey: keys.create_admin_key,
     v.UpdateAdminKey: keys.update_admin_key,
     v.RotateAdminKey: keys.rotate_admin_key,
@@ -84,16 +103,17 @@ _WRITES: Mapping[type[v.Verb[Any]], Callable[[Acting, Any], Done[Any]]] = {
 class Say:
     """Says verbs in one transaction."""
 
-    def __init__(self, session: Session, actor: Actor, now: int) -> None:
+    def __init__(self, session: Session, actor: Actor, now: int, public_url: str = "") -> None:
         self._session = session
         self._actor = actor
+        self._public_url = public_url
         self.now = now
 
     def __call__(self, verb: v.Verb[R]) -> R:
         """Raises as `Administration.do`; the transaction is of no use then."""
         endpoint = BY_VERB[type(verb)]
         _require(self._actor, endpoint.roles)
-        acting = Acting(self._session, self._actor, self.now)
+        acting = Acting(self._session, self._actor, self.now, self._public_url)
         if (write := _WRITES.get(type(verb))) is None:
             read: R = _READS[type(verb)](acting, verb)
             return read
@@ -107,11 +127,12 @@ class Say:
 class Administration:
     """`administration.port.Administering` on a database. One transaction writes at a time."""
 
-    def __init__(self, url: str, clock: Clock, *, kept: int = 0) -> None:
-        """`kept` is how many connections stay open between acts. Raises DatabaseUnusable for a URL that
-        cannot work."""
+    def __init__(self, url: str, clock: Clock, *, kept: int = 0, public_url: str = "") -> None:
+        """`kept` is how many connections stay open between acts, `public_url` where people reach the gateway.
+        Raises DatabaseUnusable for a URL that cannot work."""
         self._desk = Desk(url, kept)
         self._clock = clock
+        self._public_url = public_url
 
     def do(self, actor: Actor, verb: v.Verb[R], repeat: Repeat | None = None) -> R:
         endpoint = BY_VERB[type(verb)]
@@ -119,7 +140,7 @@ class Administration:
         with _faults():
             if endpoint.method == "GET":
                 with self._desk.reading() as session:
-                    return Say(session, actor, self._clock.now_ms())(verb)
+                    return self._say(session, actor)(verb)
             with self._desk.writing() as session:
                 return self._write(session, actor, verb, repeat)
 
@@ -142,10 +163,21 @@ class Administration:
         """Several verbs in one transaction, each with its own entry in the log: all of them are done when the
         context ends, and nothing where it ends with an exception. Raises as `do` does."""
         with _faults(), self._desk.writing() as session:
-            yield Say(session, actor, self._clock.now_ms())
+            yield self._say(session, actor)
+
+    def claim(self, secret: str, origin: str, request_id: str | None) -> ClaimedKey:
+        with _faults(), self._desk.writing() as session:
+            now = self._clock.now_ms()
+            link, done = claims.claim(session, secret, now, self._public_url)
+            who = Claimant(link.id, origin, request_id)
+            session.append_audit(audit.entry(who, "claimKey", done, now, session.last_audit()))
+            return done.answer
 
     def close(self) -> None:
         self._desk.close()
+
+    def _say(self, session: Session, actor: Actor) -> Say:
+        return Say(session, actor, self._clock.now_ms(), self._public_url)
 
     def audit_breaks(self) -> Iterator[str]:
         """What is wrong with the audit log, in words; nothing where it is whole."""
@@ -154,7 +186,7 @@ class Administration:
 
     def _write(self, session: Session, actor: Actor, verb: v.Verb[R], repeat: Repeat | None) -> R:
         endpoint = BY_VERB[type(verb)]
-        say = Say(session, actor, self._clock.now_ms())
+        say = self._say(session, actor)
         asked = sha256(f"{endpoint.name}\n".encode() + msgspec.json.encode(verb)).digest()
         if repeat is not None:
             known = session.answer(actor.id, repeat.key, say.now)

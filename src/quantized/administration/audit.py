@@ -14,14 +14,14 @@ import msgspec
 from msgspec.structs import astuple, replace
 
 from quantized.administration.acting import Done
-from quantized.administration.actor import Actor
+from quantized.administration.actor import Actor, Claimant
 from quantized.administration.records import Record
 from quantized.storage.desk_rows import AuditRow
 
 _GENESIS = bytes(32)
 
 
-def entry(actor: Actor, action: str, done: Done[Any], now: int, last: AuditRow | None) -> AuditRow:
+def entry(actor: Actor | Claimant, action: str, done: Done[Any], now: int, last: AuditRow | None) -> AuditRow:
     """The log's next entry after `last`."""
     row = AuditRow(
         seq=1 if last is None else last.seq + 1,

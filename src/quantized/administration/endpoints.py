@@ -11,6 +11,8 @@ from msgspec import NODEFAULT, Struct
 from msgspec.structs import fields
 
 from quantized.administration import records as r
+from quantized.administration import roster_records as rr
+from quantized.administration import roster_verbs as rv
 from quantized.administration import verbs as v
 from quantized.administration.actor import Role
 
@@ -27,7 +29,7 @@ OPERATORS: frozenset[Role] = frozenset({"operator"})
 class Endpoint(Struct, frozen=True, dict=True):
     """`path` is below PREFIX and names the verb's fields that are in it; the others are the query of a GET,
     and the body of the rest. `roles` may say it at all; what exactly, the verb judges. What `has_csv` is also
-    to be had as a table."""
+    to be had as a table. What `plans` only says what an act would do."""
 
     method: Method
     path: str
@@ -36,10 +38,16 @@ class Endpoint(Struct, frozen=True, dict=True):
     summary: str
     roles: frozenset[Role]
     has_csv: bool = False
+    plans: bool = False
 
     @property
     def status(self) -> int:
-        return 201 if self.method == "POST" else 200
+        return 201 if self.method == "POST" and not self.plans else 200
+
+    @property
+    def acts(self) -> bool:
+        """Whether something is done, and is in the audit log then."""
+        return self.method != "GET" and not self.plans
 
     @property
     def name(self) -> str:
@@ -182,6 +190,49 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("PATCH", _one("key"), v.UpdateKey, r.KeyRecord, "Rename, stop or allow it", ADMINS),
     Endpoint(
         "POST", _one("key") + "/rotations", v.RotateKey, r.NewKeyRecord, "A new one in its place", ADMINS
+    ),
+    Endpoint("GET", "/rosters", rv.ListRosters, r.Page[rr.RosterRecord], "Rosters", READERS),
+    Endpoint(
+        "POST",
+        "/rosters",
+        rv.ImportRoster,
+        rr.RosterImportRecord,
+        "Make a roster of a file, or bring it up to one",
+        ADMINS,
+    ),
+    Endpoint(
+        "POST",
+        "/roster-plans",
+        rv.PlanRoster,
+        rr.RosterImportRecord,
+        "What an import would do; nothing is done",
+        ADMINS,
+        plans=True,
+    ),
+    Endpoint("GET", _one("roster"), rv.ShowRoster, rr.RosterRecord, "One roster", READERS),
+    Endpoint(
+        "GET",
+        _one("roster") + "/people",
+        rv.ListRosterPeople,
+        r.Page[rr.PersonRecord],
+        "Who is on it, and was",
+        READERS,
+    ),
+    Endpoint(
+        "POST",
+        _one("roster") + "/links",
+        rv.CreateLink,
+        rr.NewLinkRecord,
+        "A new one-time link for somebody; it is shown this once",
+        ADMINS,
+    ),
+    Endpoint(
+        "POST",
+        _one("roster") + "/closings",
+        rv.CloseRoster,
+        rr.RosterImportRecord,
+        "End everybody's access",
+        ADMINS,
     ),
     Endpoint("GET", "/usage", v.ReadUsage, r.Page[r.UsageRecord], "What was used and charged", READERS, True),
     Endpoint(

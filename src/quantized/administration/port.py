@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 from msgspec import Struct
 
 from quantized.administration.actor import Actor
+from quantized.administration.roster_records import ClaimedKey
 from quantized.administration.verbs import Verb
 
 R = TypeVar("R")
@@ -33,5 +34,18 @@ class Administering(Protocol):
     def actor(self, secret: str, origin: str, request_id: str | None) -> Actor:
         """Whose admin key this is. Raises InvalidAdminKey, always with the same message, and
         LedgerUnavailable."""
+
+    def close(self) -> None: ...
+
+
+class Claiming(Protocol):
+    """Where one-time links are used. Blocking; any number of threads at a time."""
+
+    def claim(self, secret: str, origin: str, request_id: str | None) -> ClaimedKey:
+        """The key that the link stands for, which works from now on and is shown this once.
+
+        Raises NotThere, Conflict (`code` "used", "expired" or "withdrawn"), and LedgerUnavailable when the
+        database does not answer; the link is as it was then.
+        """
 
     def close(self) -> None: ...

@@ -39,6 +39,7 @@ from quantized.storage.reports import (
     read_entries,
     read_totals,
 )
+from quantized.storage.roster_rows import Roster, RosterRows, read_roster, rosters
 
 F = TypeVar("F")
 
@@ -94,6 +95,10 @@ ADMIN_KEY: Kind[AdminKey] = Kind(
     "admin key", admin_keys, read_admin_key, schema.admin_key.c.prefix, schema.admin_key.c.institution_id
 )
 
+ROSTER: Kind[Roster] = Kind(
+    "roster", rosters, read_roster, schema.roster.c.alias, schema.roster.c.institution_id
+)
+
 
 class Filter(Struct, frozen=True):
     """Column of the kind's own table (or `institution_id`, of whichever table knows) and what it must be."""
@@ -107,6 +112,15 @@ class Session:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Whatever is done inside was not done afterwards."""
+        inside = self._connection.begin_nested()
+        try:
+            yield
+        finally:
+            inside.rollback()
 
     def find(self, kind: Kind[F], reference: str, scope: str | None) -> F:
         """By its id, else by its alias, else by how its id begins. A licence type also by
@@ -227,6 +241,12 @@ class Session:
 
     def set_allowance(self, license_id: str, user_id: str, cap: int | None) -> Allowance:
         return allowance_rows.set_allowance(self._connection, license_id, user_id, cap)
+
+    # Rosters
+
+    @property
+    def rosters(self) -> RosterRows:
+        return RosterRows(self._connection)
 
     # Usage
 

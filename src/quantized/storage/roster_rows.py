@@ -74,7 +74,7 @@ _links = select(*(schema.claim_link.c[name] for name in ClaimLink.__struct_field
 
 
 def read_roster(row: Row[Any]) -> Roster:
-    return Roster(*row)
+    return Roster(**row._mapping)
 
 
 class RosterRows:
@@ -158,19 +158,19 @@ class RosterRows:
                 del each["institution_id"]
             self._connection.execute(insert(schema.license), values)
 
-    def set_licenses(self, changes: Sequence[tuple[str, str, bool]]) -> None:
-        """(id, name, active). Whoever calls has locked the rows."""
-        if not changes:
-            return
+    def name_licenses(self, names: Mapping[str, str]) -> None:
+        """By their ids. Whoever calls has locked the rows."""
+        if names:
+            table = schema.license
+            statement = update(table).where(table.c.id == bindparam("_id")).values(name=bindparam("_name"))
+            values = [{"_id": id_, "_name": name} for id_, name in names.items()]
+            self._connection.execute(statement, values)
+
+    def allow_licenses(self, ids: Collection[str], *, active: bool) -> None:
+        """Whoever calls has locked the rows."""
         table = schema.license
-        statement = (
-            update(table)
-            .where(table.c.id == bindparam("_id"))
-            .values(name=bindparam("_name"), active=bindparam("_active"))
-        )
-        self._connection.execute(
-            statement, [{"_id": id_, "_name": name, "_active": active} for id_, name, active in changes]
-        )
+        for some in _groups(ids):
+            self._connection.execute(update(table).where(table.c.id.in_(some)).values(active=active))
 
     def set_caps(self, license_id: str, caps: Mapping[str, int | None]) -> None:
         """Users' own allowances within a licence, whose row the caller has locked."""
