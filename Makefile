@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: serve test check format bench ledger-growth simulate lock clean
+.PHONY: serve test check format bench ledger-growth simulate chaos lock clean
 
 serve: $(VENV)/runtime.stamp
 	@$(BIN)/quantized init
@@ -34,6 +34,11 @@ ledger-growth: $(VENV)/dev.stamp
 # STEPS=… and SEED=…; what is found is found again with the seed that is printed with it.
 simulate: $(VENV)/dev.stamp
 	@$(BIN)/python -m simulation --shrink $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED))
+
+# ROUNDS=200 for a night; SEED=… draws the same troubles again, though no two runs of real processes are alike.
+chaos: $(VENV)/dev.stamp
+	@PYTHONPATH=tests/databases:tests/e2e $(BIN)/python -m chaos $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 # Resolves the locks anew. Hashes of every platform's files are in them, the host of no index is.
 lock: $(VENV)/dev.stamp

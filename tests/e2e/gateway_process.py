@@ -167,6 +167,19 @@ class GatewayProcess:
         assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
 
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """The command line as a process of its own, whatever its exit status."""
+        return subprocess.run(
+            [Path(sys.executable).with_name("quantized"), *words],
+            cwd=self.room,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
     def spawn(self) -> subprocess.Popen[bytes]:
         """The process, as soon as there is one."""
         quantized = Path(sys.executable).with_name("quantized")
