@@ -8,15 +8,16 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.routing import Route
 
 from quantized import logs, machine
+from quantized.admin.claim_page import ClaimPage
 from quantized.admin.pool import THREADS, AdminPool
 from quantized.admin.routes import AdminRoutes
-from quantized.administration.port import Administering
+from quantized.administration.port import Administering, Claiming
 from quantized.auth.admission import Admission
 from quantized.auth.authenticate import Authenticator
 from quantized.catalog.catalog import Catalog
@@ -81,6 +82,10 @@ _RETENTION_SECONDS = 600.0
 _CREDENTIAL_SECONDS = 0.5
 """How much longer start-up waits for credentials than for everything else. Most are there by then; a metadata
 service that does not answer would take much longer, and what it has is taken when it comes."""
+
+
+class _Desk(Administering, Claiming, Protocol):
+    """Both of what one object does."""
 
 
 class Application:
@@ -174,18 +179,22 @@ async def _open(settings: Settings, worker: int | None, resources: AsyncExitStac
 
 
 def _admin_routes(settings: Settings, resources: AsyncExitStack, clock: Clock) -> list[Route]:
-    if not settings.admin_api:
-        return []
+    """Of administrators, and of those whom they sent a link."""
 
-    def administration() -> Administering:
+    def administration() -> _Desk:
         # With the database's library: half a second that a start must not pay.
         from quantized.administration.administration import Administration  # noqa: PLC0415
 
-        return Administration(settings.database_url, clock, kept=THREADS)
+        return Administration(settings.database_url, clock, kept=THREADS, public_url=settings.site)
 
-    pool = AdminPool(administration)
-    resources.callback(pool.close)
-    return AdminRoutes(pool).routes()
+    claims: AdminPool[Claiming] = AdminPool(administration)
+    resources.callback(claims.close)
+    routes = ClaimPage(claims).routes()
+    if settings.admin_api:
+        pool: AdminPool[Administering] = AdminPool(administration)
+        resources.callback(pool.close)
+        routes += AdminRoutes(pool).routes()
+    return routes
 
 
 def _admission(settings: Settings, resources: AsyncExitStack, clock: Clock) -> Admission:

@@ -74,6 +74,9 @@ class CatalogSettings(Struct, frozen=True):
     overrides: Mapping[str, Mapping[str, Override]] = {}
 
 
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what a caller here takes instead
+
+
 class Settings(Struct, frozen=True):
     host: str = "127.0.0.1"
     port: int = 8080
@@ -84,6 +87,7 @@ class Settings(Struct, frozen=True):
     default_provider: str = "openrouter"
     demo: bool = True
     admin_api: bool = True
+    public_url: str = ""
     key_cache_seconds: float = 1.0
     keep_alive_seconds: float = 15.0
     shutdown_seconds: float = 30.0
@@ -95,6 +99,14 @@ class Settings(Struct, frozen=True):
     catalog: CatalogSettings = CatalogSettings()
     providers: Mapping[str, ProviderRow] = {}
     """Every configured real provider by name; a built-in one is there when its key is set."""
+
+    @property
+    def site(self) -> str:
+        """Where people reach the gateway; where that is not said, where this machine does."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = _ANY_ADDRESS.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 class SettingsError(Exception):

@@ -54,6 +54,9 @@ SCALARS: Mapping[str, Mapping[str, Kind]] = {
         "default_provider": _name,
         "demo": values.boolean,
         "admin_api": values.boolean,
+        "public_url": values.text(
+            "a URL such as https://ai.example.edu, or nothing", r"(https?://[!-.0->@-~]+(/[!-\"$->@-~]*)?)?"
+        ),
         "key_cache_seconds": values.seconds(5, zero=True),
         "keep_alive_seconds": values.seconds(3_600),
         "shutdown_seconds": values.seconds(3_600, zero=True),

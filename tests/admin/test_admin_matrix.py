@@ -7,6 +7,7 @@ import pytest
 from admin_requests import PLACELESS, REQUESTS, wording
 from admin_world import Gateway, Place
 
+from quantized.administration import roster_verbs as rv
 from quantized.administration import verbs as v
 from quantized.administration.administration import _READS, _WRITES
 from quantized.administration.endpoints import ENDPOINTS, Endpoint
@@ -22,8 +23,9 @@ def test_every_verb_has_an_endpoint_a_handler_and_a_request_of_its_own() -> None
     assert {*_READS, *_WRITES} == said
     assert {endpoint.verb for endpoint in ENDPOINTS if not endpoint.acts} == set(_READS)
     assert set(REQUESTS) == said
-    verbs = {kind for kind in vars(v).values() if isinstance(kind, type) and issubclass(kind, v.Verb)}
-    assert verbs - {v.Verb, v.Listing} == said
+    kinds = (*vars(v).values(), *vars(rv).values())
+    verbs = {kind for kind in kinds if isinstance(kind, type) and issubclass(kind, v.Verb)}
+    assert verbs - {v.Verb, v.Listing, rv.Import} == said
 
 
 def expected(endpoint: Endpoint, role: str, foreign: bool) -> int:

@@ -4,30 +4,36 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from quantized.administration.faults import TooManyRequests
-from quantized.administration.port import Administering
 from quantized.core.errors import LedgerUnavailable
 
 T = TypeVar("T")
+
+
+class _Closing(Protocol):
+    def close(self) -> None: ...
+
+
+D = TypeVar("D", bound=_Closing)
 
 THREADS = 4
 _MOST_WAITING = 64
 
 
-class AdminPool:
-    """Opens the administration when it is first asked for something: a gateway that nobody administers over
+class AdminPool(Generic[D]):
+    """Opens the database's side when it is first asked for something: a gateway that nobody administers over
     HTTP pays nothing for it."""
 
-    def __init__(self, open_: Callable[[], Administering]) -> None:
+    def __init__(self, open_: Callable[[], D]) -> None:
         self._open = open_
-        self._opened: Administering | None = None
+        self._opened: D | None = None
         self._opening = Lock()
         self._threads = ThreadPoolExecutor(THREADS, "admin")
         self._waiting = 0
 
-    async def ask(self, question: Callable[[Administering], T], patience: float) -> T:
+    async def ask(self, question: Callable[[D], T], patience: float) -> T:
         """What `question` returns, or raises. Raises TooManyRequests: keys cannot be guessed, but asking for
         their owners must not fill the memory either. Raises LedgerUnavailable after `patience` seconds; what
         had not begun by then is not done, what had may be."""
@@ -47,7 +53,7 @@ class AdminPool:
         if self._opened is not None:
             self._opened.close()
 
-    def _answer(self, question: Callable[[Administering], T]) -> T:
+    def _answer(self, question: Callable[[D], T]) -> T:
         with self._opening:
             if self._opened is None:
                 self._opened = self._open()

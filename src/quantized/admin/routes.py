@@ -47,7 +47,7 @@ _PRIVATE = {"cache-control": "no-store"}
 class AdminRoutes(Struct, frozen=True):
     """Each request is judged before a byte of its body is read."""
 
-    pool: AdminPool
+    pool: AdminPool[Administering]
 
     def routes(self) -> list[Route]:
         """By path: the methods of one path are one route, so that another method is told what there is."""

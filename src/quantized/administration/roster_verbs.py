@@ -27,7 +27,9 @@ LinkDays = Annotated[int, Meta(ge=1, le=90, description="For how long links can 
 HandOut = Literal["nothing", "links", "keys"]
 
 
-class _Import(Verb[RosterImportRecord], frozen=True, kw_only=True):
+class Import(Verb[RosterImportRecord], frozen=True, kw_only=True):
+    """Common to both of the next."""
+
     roster: w.Alias
     csv: Csv
     license_type: w.Reference | None = None
@@ -39,11 +41,11 @@ class _Import(Verb[RosterImportRecord], frozen=True, kw_only=True):
     removes_most: bool = False
 
 
-class PlanRoster(_Import, frozen=True, kw_only=True):
+class PlanRoster(Import, frozen=True, kw_only=True):
     """What ImportRoster would do; nothing is done."""
 
 
-class ImportRoster(_Import, frozen=True, kw_only=True):
+class ImportRoster(Import, frozen=True, kw_only=True):
     """Makes a roster of a file, or brings one up to it: whoever is new gets access, whoever is missing loses
     it and keeps balance and history, whoever is back has the old licence. All of it or, where anything is
     wrong, nothing. With `license_type` each person gets a licence of it; with `license` all share that one,

@@ -24,7 +24,6 @@ from quantized.storage.engine import open_engine
 from quantized.storage.migrate import is_current, migrate
 
 _DEMO_MODEL = "quantized/demo"
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared with, not bound to
 
 
 class First(Struct, frozen=True):
@@ -129,9 +128,8 @@ def _working_key(shell: Shell, directory: Directory, kept: FirstKeyFile, row: Li
 
 
 def base_url(settings: Settings) -> str:
-    """Where a caller on this machine reaches the gateway."""
-    host = _ANY_ADDRESS.get(settings.host, settings.host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/v1"
+    """Where callers reach the gateway."""
+    return f"{settings.site}/v1"
 
 
 def _record(settings: Settings, path: Path, first: First | None) -> dict[str, object]:
