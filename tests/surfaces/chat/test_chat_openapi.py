@@ -52,4 +52,4 @@ def test_the_description_agrees_with_the_parser() -> None:
 def test_errors_are_described() -> None:
     assert accepts("ErrorResponse", {"error": {"message": "m", "type": "t", "param": None, "code": "c"}})
     responses = path_item()["post"]["responses"]
-    assert list(responses) == ["200", "400", "401", "402", "404", "413", "503"]
+    assert list(responses) == ["200", "400", "401", "402", "404", "413", "429", "503"]

@@ -12,9 +12,10 @@ PATH = "/v1/chat/completions"
 _ERRORS = {
     "400": "The request is invalid; `error.param` is the path of the field at fault.",
     "401": "The API key is missing, wrong, deactivated or expired.",
-    "402": "Insufficient credits.",
+    "402": "Insufficient credits, of the licence or of the user's allowance within it.",
     "404": "There is no such model.",
     "413": "The body is too large.",
+    "429": "A limit of the licence. `Retry-After` and `x-ratelimit-*` say when to come back.",
     "503": "The provider is unavailable. `Retry-After` says when to come back, where that is known.",
 }
 

@@ -17,10 +17,11 @@ INPUT_ITEMS_PATH = "/v1/responses/{response_id}/input_items"
 _ERRORS = {
     "400": "The request is invalid; `error.param` is the field at fault.",
     "401": "The API key is missing, wrong, deactivated or expired.",
-    "402": "Insufficient credits.",
+    "402": "Insufficient credits, of the licence or of the user's allowance within it.",
     "404": "There is no such model, or no such response to continue.",
     "413": "The body is too large.",
     "422": "A parameter is not supported, or the structure of a field is invalid; `error.param` is its path.",
+    "429": "A limit of the licence. `Retry-After` and `x-ratelimit-*` say when to come back.",
     "503": "The provider is unavailable. `Retry-After` says when to come back, where that is known.",
 }
 _TAGS = ["Responses"]
