@@ -117,6 +117,9 @@ class SettingsError(Exception):
         self.mistakes = mistakes
 
 
+COMMAND_LINE_VARIABLES = ("QUANTIZED_ADMIN_URL", "QUANTIZED_ADMIN_KEY")
+"""Which gateway the command line administers, and by which key. The gateway itself has no use for them."""
+
 _DEFAULT_FILE = Path("quantized.toml")
 
 
@@ -212,6 +215,7 @@ class _Loading:
                 self.mistakes.unknown(place, f"provider {values.echo(chosen)}", chosen, callable_now)
         known = {
             "QUANTIZED_CONFIG",
+            *COMMAND_LINE_VARIABLES,
             *(variable(section, key) for section in schema.SCALARS for key in schema.SCALARS[section]),
         }
         for name in sorted(self.environ.keys() - known - self.tables.key_variables):

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from quantized.admin.pool import AdminPool
 from quantized.administration.faults import Conflict, NotThere, TooManyRequests
 from quantized.administration.port import Claiming
-from quantized.administration.roster_handing import CLAIM_PATH
+from quantized.administration.roster_records import CLAIM_PATH
 from quantized.core.errors import Fault, Unavailable
 from quantized.http.messages import JOURNAL
 

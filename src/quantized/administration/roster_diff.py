@@ -1,15 +1,13 @@
 """What an import changes: the people who are on a roster, beside those of a file. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from msgspec import Struct, UnsetType
 from msgspec.structs import replace
 
 from quantized.administration.roster_file import Mistake, RosterRow
+from quantized.administration.roster_records import What
 from quantized.storage.roster_rows import Person
-
-What = Literal["added", "changed", "returned", "removed"]
 
 
 class Defaults(Struct, frozen=True):

@@ -3,7 +3,7 @@
 import secrets
 
 from quantized.administration.acting import Acting
-from quantized.administration.roster_records import Handed
+from quantized.administration.roster_records import CLAIM_PATH, Handed
 from quantized.administration.roster_verbs import HandOut
 from quantized.administration.words import iso_time
 from quantized.auth import api_key
@@ -11,7 +11,6 @@ from quantized.core.ids import mint_id
 from quantized.storage.directory_rows import Key
 from quantized.storage.roster_rows import ClaimLink, Person, Roster
 
-CLAIM_PATH = "/claim/"
 _DAY_MS = 86_400_000
 
 

@@ -7,7 +7,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from quantized.administration.records import Record, Time
-from quantized.administration.roster_diff import What
+
+CLAIM_PATH = "/claim/"
+"""Where the gateway has one-time links; their secret follows."""
+
+What = Literal["added", "changed", "returned", "removed"]
 
 
 class RosterRecord(Record, frozen=True, kw_only=True):

@@ -8,9 +8,8 @@ import click
 from msgspec import Struct
 
 from quantized.administration import verbs
-from quantized.administration.administration import Say
 from quantized.auth import api_key
-from quantized.cli.acting import act, together
+from quantized.cli.acting import Saying, act, together
 from quantized.cli.arguments import CREDITS
 from quantized.cli.first_key import FirstKeyFile, first_key_file, first_key_path
 from quantized.cli.output import credits_text
@@ -46,6 +45,8 @@ def init(shell: Shell, credits_: int, as_json: bool) -> None:
     kept in a file beside the database (in var/ for PostgreSQL), readable by its owner alone, so that this can
     be repeated: it then changes nothing, but for a key in the place of one that no longer works.
     """
+    # The database of this machine, whichever gateway is administered otherwise.
+    shell = shell.here
     settings = shell.settings(need_keys=True)
     if not is_current(settings.database_url):
         migrate(settings.database_url)
@@ -96,7 +97,7 @@ def _first(shell: Shell, url: str, kept: FirstKeyFile, amount: int) -> First | N
     return First(founding, row, secret, key)
 
 
-def _found(say: Say, plan: FoundingPlan) -> None:
+def _found(say: Saying, plan: FoundingPlan) -> None:
     owner = say(verbs.CreateInstitution(alias=plan.institution_alias, name=plan.institution_name))
     type_ = say(
         verbs.CreateLicenseType(

@@ -3,9 +3,9 @@
 import click
 
 from quantized.administration import verbs
-from quantized.cli.acting import act
+from quantized.administration.records import InstitutionRecord
+from quantized.cli.acting import act, every
 from quantized.cli.arguments import ALIAS, NAME
-from quantized.cli.directory import open_directory
 from quantized.cli.output import show, show_all
 from quantized.cli.public_keys import key as public_keys
 from quantized.cli.records import DatabaseGroup
@@ -28,8 +28,7 @@ institution.add_command(public_keys)
 @pass_shell
 def create(shell: Shell, alias: str, name: str | None, as_json: bool) -> None:
     """Make an institution."""
-    made = act(shell, verbs.CreateInstitution(alias=alias, name=name))
-    _show(shell, made.institution_id, as_json=as_json)
+    _show(shell, act(shell, verbs.CreateInstitution(alias=alias, name=name)), as_json=as_json)
 
 
 @institution.command("list")
@@ -37,9 +36,8 @@ def create(shell: Shell, alias: str, name: str | None, as_json: bool) -> None:
 @pass_shell
 def list_(shell: Shell, as_json: bool) -> None:
     """All institutions."""
-    directory = open_directory(shell)
-    keys = directory.public_keys()
-    records = [institution_record(row, keys) for row in directory.institutions()]
+    keys = every(shell, verbs.ListPublicKeys())
+    records = [institution_record(row, keys) for row in every(shell, verbs.ListInstitutions())]
     columns = ("alias", "name", "institution_id", "created_at")
     empty = "There is no institution yet; make one with: quantized institution create ALIAS"
     show_all(records, columns, as_json=as_json, empty=empty)
@@ -51,7 +49,7 @@ def list_(shell: Shell, as_json: bool) -> None:
 @pass_shell
 def show_(shell: Shell, institution: str, as_json: bool) -> None:
     """One institution, with its public keys."""
-    _show(shell, institution, as_json=as_json)
+    _show(shell, act(shell, verbs.ShowInstitution(institution=institution)), as_json=as_json)
 
 
 @institution.command()
@@ -62,10 +60,9 @@ def show_(shell: Shell, institution: str, as_json: bool) -> None:
 def update(shell: Shell, institution: str, name: str, as_json: bool) -> None:
     """Rename an institution."""
     changed = act(shell, verbs.UpdateInstitution(institution=institution, name=name))
-    _show(shell, changed.institution_id, as_json=as_json)
+    _show(shell, changed, as_json=as_json)
 
 
-def _show(shell: Shell, institution: str, *, as_json: bool) -> None:
-    directory = open_directory(shell)
-    row = directory.institution(institution)
-    show(institution_record(row, directory.public_keys(row.id)), as_json=as_json)
+def _show(shell: Shell, row: InstitutionRecord, *, as_json: bool) -> None:
+    keys = every(shell, verbs.ListPublicKeys(institution=row.institution_id))
+    show(institution_record(row, keys), as_json=as_json)

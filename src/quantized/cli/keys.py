@@ -5,13 +5,11 @@ from msgspec.structs import asdict
 
 from quantized.administration import verbs
 from quantized.administration.records import NewKeyRecord
-from quantized.cli.acting import act
+from quantized.cli.acting import act, every
 from quantized.cli.arguments import MOMENT, NAME, SPAN, UNIQUE_ID, Moment
-from quantized.cli.directory import open_directory
 from quantized.cli.output import iso_time, show, show_all
 from quantized.cli.records import DatabaseGroup
 from quantized.cli.shell import Shell, json_option, pass_shell
-from quantized.cli.views import key_record
 
 
 @click.group(cls=DatabaseGroup)
@@ -44,7 +42,7 @@ def create(
 @pass_shell
 def list_(shell: Shell, license_: str | None, as_json: bool) -> None:
     """All keys, without their secrets."""
-    records = [key_record(row) for row in open_directory(shell).keys(license_)]
+    records = [asdict(row) for row in every(shell, verbs.ListKeys(license=license_))]
     columns = ("prefix", "name", "active", "expires_at", "license_id", "key_id")
     empty = "There is no key; make one with: quantized key create LICENSE"
     show_all(records, columns, as_json=as_json, empty=empty)
@@ -56,7 +54,7 @@ def list_(shell: Shell, license_: str | None, as_json: bool) -> None:
 @pass_shell
 def show_(shell: Shell, key_: str, as_json: bool) -> None:
     """One key, without its secret."""
-    show(key_record(open_directory(shell).key(key_)), as_json=as_json)
+    show(asdict(act(shell, verbs.ShowKey(key=key_))), as_json=as_json)
 
 
 @key.command()

@@ -9,9 +9,8 @@ from msgspec.structs import replace
 from quantized.administration import verbs
 from quantized.administration.records import LicenseTypeRecord
 from quantized.administration.words import Rates, TypeLimits
-from quantized.cli.acting import act, together
+from quantized.cli.acting import act, every, together
 from quantized.cli.arguments import ALIAS, CREDITS, FACTOR, NAME, RETENTION, TOKEN_ALLOWANCE
-from quantized.cli.directory import open_directory
 from quantized.cli.limit_options import changes as changes_of_limits
 from quantized.cli.limit_options import limit_options
 from quantized.cli.output import show, show_all
@@ -154,7 +153,7 @@ def create(  # noqa: PLR0913, PLR0917  one for each option
         token_models=token_models is True,
         **changes_of_limits(TypeLimits(), **limits),
     )
-    _show(shell, act(shell, verb), as_json=as_json)
+    _show(act(shell, verb), as_json=as_json)
 
 
 @license_type.command("list")
@@ -163,7 +162,8 @@ def create(  # noqa: PLR0913, PLR0917  one for each option
 @pass_shell
 def list_(shell: Shell, institution: str | None, as_json: bool) -> None:
     """All licence types."""
-    records = [license_type_record(row) for row in open_directory(shell).license_types(institution)]
+    rows = every(shell, verbs.ListLicenseTypes(institution=institution))
+    records = [license_type_record(row) for row in rows]
     columns = (
         "alias",
         "name",
@@ -183,7 +183,7 @@ def list_(shell: Shell, institution: str | None, as_json: bool) -> None:
 @pass_shell
 def show_(shell: Shell, type_: str, as_json: bool) -> None:
     """One licence type; TYPE may be INSTITUTION/ALIAS."""
-    show(license_type_record(open_directory(shell).license_type(type_)), as_json=as_json)
+    _show(act(shell, verbs.ShowLicenseType(license_type=type_)), as_json=as_json)
 
 
 @license_type.command()
@@ -249,11 +249,10 @@ def update(  # noqa: PLR0913, PLR0917  one for each option
             kept = {model: own for model, own in old.overrides.items() if model not in drop_rates}
             changes["overrides"] = _with_rates(kept, rates)
         new = say(verbs.UpdateLicenseType(license_type=old.license_type_id, **changes))
-    _show(shell, new, as_json=as_json)
+    _show(new, as_json=as_json)
 
 
-def _show(shell: Shell, made: LicenseTypeRecord, *, as_json: bool) -> None:
-    row = open_directory(shell).license_type(made.license_type_id)
+def _show(row: LicenseTypeRecord, *, as_json: bool) -> None:
     show(license_type_record(row), as_json=as_json)
 
 

@@ -8,14 +8,12 @@ from msgspec.structs import asdict
 
 from quantized.administration import verbs
 from quantized.administration.records import CreditsRecord
-from quantized.cli.acting import act
+from quantized.cli.acting import act, every
 from quantized.cli.allowances import allowance
 from quantized.cli.arguments import CREDITS, NAME, UNIQUE_ID, USER_ALLOWANCE
-from quantized.cli.directory import open_directory
 from quantized.cli.output import show, show_all
 from quantized.cli.records import DatabaseGroup, database_url
 from quantized.cli.shell import Shell, json_option, pass_shell
-from quantized.cli.views import license_record
 from quantized.storage.books import find_charge
 
 
@@ -74,7 +72,7 @@ def create(
 @pass_shell
 def list_(shell: Shell, institution: str | None, type_: str | None, as_json: bool) -> None:
     """All licences and what they have left."""
-    rows = open_directory(shell).licenses(institution=institution, license_type=type_)
+    rows = every(shell, verbs.ListLicenses(institution=institution, license_type=type_))
     columns = (
         "unique_id",
         "name",
@@ -85,7 +83,7 @@ def list_(shell: Shell, institution: str | None, type_: str | None, as_json: boo
         "license_id",
     )
     empty = "There is no licence; make one with: quantized license create TYPE"
-    show_all([license_record(row) for row in rows], columns, as_json=as_json, empty=empty)
+    show_all([asdict(row) for row in rows], columns, as_json=as_json, empty=empty)
 
 
 @license.command("show")
@@ -94,7 +92,7 @@ def list_(shell: Shell, institution: str | None, type_: str | None, as_json: boo
 @pass_shell
 def show_(shell: Shell, license_: str, as_json: bool) -> None:
     """One licence."""
-    show(license_record(open_directory(shell).license(license_)), as_json=as_json)
+    show(asdict(act(shell, verbs.ShowLicense(license=license_))), as_json=as_json)
 
 
 def _amount_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -174,13 +172,15 @@ def adjust(  # noqa: PLR0913, PLR0917  one for each option
 
 @license.command()
 @click.argument("request")
+@click.option("--license", "license_", metavar="LICENSE", help="Whose charge it was; needed with --url.")
 @_amount_options
 @click.option("--reason", type=NAME, required=True, help="For the ledger.")
 @json_option
 @pass_shell
-def refund(
+def refund(  # noqa: PLR0913, PLR0917  one for each option
     shell: Shell,
     request: str,
+    license_: str | None,
     credits_: int | None,
     micro: int | None,
     entry_id: str | None,
@@ -194,11 +194,13 @@ def refund(
     paid and is not given back.
     """
     amount = None if credits_ is None and micro is None else _one_amount(credits_, micro)
-    charge = find_charge(database_url(shell), request)
-    if charge is None:
-        raise click.ClickException(f"nothing was charged for {request!r}")
+    if license_ is None:
+        charge = find_charge(database_url(shell), request)
+        if charge is None:
+            raise click.ClickException(f"nothing was charged for {request!r}")
+        license_, request = charge.license_id, charge.hold_id
     verb = verbs.RefundCredits(
-        license=charge.license_id, request=charge.hold_id, micro_credits=amount, reason=reason, id=entry_id
+        license=license_, request=request, micro_credits=amount, reason=reason, id=entry_id
     )
     _book(shell, verb, actor, as_json=as_json)
 

@@ -24,6 +24,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "license": ("quantized.cli.licenses", "Licences and their credits."),
     "key": ("quantized.cli.keys", "API keys."),
+    "roster": ("quantized.cli.rosters", "Rosters: a file of people who get access together."),
     "ledger": ("quantized.cli.ledger", "The books: verify them, show an account's statement."),
     "jwt": ("quantized.cli.jwt", "Signed tokens: keys for them, one to try, why one is refused."),
     "admin-key": ("quantized.cli.admin_keys", "Admin keys, for the administration API."),
@@ -59,9 +60,16 @@ class LazyGroup(click.Group):
     type=click.Path(path_type=Path),
     help="The settings' file, instead of QUANTIZED_CONFIG or quantized.toml.",
 )
+@click.option(
+    "--url",
+    metavar="URL",
+    envvar="QUANTIZED_ADMIN_URL",
+    help="Administer the gateway at this URL (also QUANTIZED_ADMIN_URL) by its API, with the admin key in "
+    "QUANTIZED_ADMIN_KEY, instead of the database.",
+)
 @click.version_option(__version__, prog_name="quantized")
 @click.pass_context
-def cli(ctx: click.Context, config: Path | None) -> None:
+def cli(ctx: click.Context, config: Path | None, url: str | None) -> None:
     """A metered, OpenAI-compatible gateway.
 
     Who is meant by INSTITUTION, TYPE, LICENSE or KEY may be said by id, by the beginning of an id (4
@@ -69,7 +77,7 @@ def cli(ctx: click.Context, config: Path | None) -> None:
 
     Exit status: 0 done, 1 failed, 2 not understood.
     """
-    ctx.obj = Shell(os.environ, config, SystemClock())
+    ctx.obj = Shell(os.environ, config, SystemClock(), url or None)
 
 
 def main() -> None:

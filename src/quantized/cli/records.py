@@ -22,6 +22,7 @@ _LISTED_BY = {
     "key": "quantized key list",
     "public key": "quantized institution key list",
     "admin key": "quantized admin-key list",
+    "roster": "quantized roster list",
 }
 
 
@@ -53,8 +54,13 @@ class DatabaseGroup(click.Group):
 def database_url(shell: Shell) -> str:
     """The URL of a database that is there and has this version's schema.
 
-    Raises ClickException, saying how to get one, and DatabaseUnusable.
+    Raises ClickException, saying how to get one, or that a gateway is to do it, and DatabaseUnusable.
     """
+    if shell.url is not None:
+        raise click.ClickException(
+            f"this works on the database itself, not by the API of {shell.url}; leave out --url and "
+            "QUANTIZED_ADMIN_URL"
+        )
     url = shell.settings().database_url
     place = database(url)
     # Looking into a file that is not there would create it.

@@ -36,7 +36,7 @@ def serve(shell: Shell, workers: int | str | None) -> None:
     The first signal lets requests end, a second one ends them at once; all are settled.
     """
     settings = shell.settings(need_keys=True)
-    database_url(shell)
+    database_url(shell.here)
     wanted = settings.workers if workers is None else workers
     count = cores() if wanted == "auto" else int(wanted)
     try:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -13,11 +13,18 @@ from quantized.settings import Settings, SettingsError, load
 
 @dataclass(frozen=True)
 class Shell:
-    """`config` is the file that the command line names, if it does."""
+    """`config` is the file that the command line names, if it does. `url` is that of a gateway whose API is
+    to do what is said, instead of the database that the settings name."""
 
     environ: Mapping[str, str]
     config: Path | None
     clock: Clock
+    url: str | None = None
+
+    @property
+    def here(self) -> "Shell":
+        """For what is this machine's, whatever is administered elsewhere."""
+        return replace(self, url=None)
 
     def settings(self, *, need_keys: bool = False) -> Settings:
         """Raises ClickException with every mistake."""

@@ -1,26 +1,18 @@
 """`quantized usage`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import click
-from msgspec.structs import asdict
 
+from quantized.administration import verbs
+from quantized.administration.records import RequestRecord, UsageRecord
+from quantized.administration.verbs import GROUPINGS, Grouping
+from quantized.cli.acting import act, one_by_one
 from quantized.cli.arguments import MOMENT, Moment
 from quantized.cli.output import Record, iso_time, print_csv, show_all
-from quantized.cli.records import DatabaseCommand, database_url
+from quantized.cli.records import DatabaseCommand
 from quantized.cli.shell import Shell, json_option, pass_shell
-from quantized.storage.directory import Directory
-from quantized.storage.engine import open_engine
-from quantized.storage.reports import (
-    GROUPINGS,
-    Grouping,
-    UsageEntry,
-    UsageFilter,
-    UsageTotal,
-    usage_entries,
-    usage_totals,
-)
 
 _SUMS = ("requests", "input", "output", "charged_micro_credits", "overrun_micro_credits", "estimated")
 _GROUP_FIELDS: Mapping[Grouping, tuple[str, ...]] = {
@@ -96,47 +88,34 @@ def usage(  # noqa: PLR0913, PLR0917  one for each option
     reported none, so that they were counted here."""
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other.")
-    engine = open_engine(database_url(shell))
-    directory = Directory(engine)
     now = shell.clock.now_ms()
-    wanted = UsageFilter(
-        license_id=directory.license(license_).id if license_ else None,
-        key_id=directory.key(key_).id if key_ else None,
-        model=model,
-        since=since.back_to_begin(now) if since else None,
-        until=until.back_to_end(now) if until else None,
-    )
+    wanted: dict[str, Any] = {
+        "license": license_,
+        "key": key_,
+        "model": model,
+        "since": iso_time(since.back_to_begin(now)) if since else None,
+        "until": iso_time(until.back_to_end(now)) if until else None,
+    }
     fields: Sequence[str]
     columns: Sequence[str]
     records: Iterator[Record]
     if by == "request":
         fields, columns = _ENTRY_FIELDS, _ENTRY_COLUMNS
-        records = map(_entry_record, usage_entries(engine, wanted))
+        records = map(_entry_record, one_by_one(shell, verbs.ListRequests(**wanted)))
     else:
         fields = columns = (*_GROUP_FIELDS[by], *_SUMS)
-        records = (_total_record(total, by) for total in usage_totals(engine, by, wanted))
+        totals = act(shell, verbs.ReadUsage(by=by, **wanted)).data
+        records = (_total_record(total, by) for total in totals)
     if as_csv:
         print_csv(fields, records)
     else:
         show_all(list(records), columns, as_json=as_json, empty="Nothing was used.")
 
 
-def _total_record(total: UsageTotal, by: Grouping) -> Record:
-    group = (iso_time(total.group) or "")[:10] if isinstance(total.group, int) else total.group
-    return {
-        **dict(zip(_GROUP_FIELDS[by], (group, total.label), strict=False)),
-        "requests": total.requests,
-        "input": total.input,
-        "output": total.output,
-        "charged_micro_credits": total.charged,
-        "overrun_micro_credits": total.overrun,
-        "estimated": total.estimated,
-    }
+def _total_record(total: UsageRecord, by: Grouping) -> Record:
+    names = dict(zip(_GROUP_FIELDS[by], (total.group, total.label), strict=False))
+    return {**names, **{name: getattr(total, name) for name in _SUMS}}
 
 
-def _entry_record(entry: UsageEntry) -> Record:
-    record = asdict(entry)
-    record["created_at"] = iso_time(entry.created_at)
-    record["charged_micro_credits"] = record.pop("charged")
-    record["overrun_micro_credits"] = record.pop("overrun")
-    return {field: record[field] for field in _ENTRY_FIELDS}
+def _entry_record(entry: RequestRecord) -> Record:
+    return {field: getattr(entry, field) for field in _ENTRY_FIELDS}
