@@ -5,7 +5,7 @@ import json
 import random
 
 import pytest
-from chat_client import Connect, ask, request_bytes
+from chat_client import CHAT, Connect, ask, request_bytes
 from gateway_process import INPUT, OUTPUT, GatewayProcess, Licence, eventually
 from hostile import Hostile, Seen
 from hostile_behaviours import ANSWER
@@ -52,6 +52,18 @@ async def test_a_request_that_is_cut_at_any_byte_costs_nothing(
     books = gateway.settled(licence)
     assert books.licence["used"] == 25 * INPUT + 8 * OUTPUT
     assert len(hostile.seen(licence.marker)) == 1
+
+
+async def test_who_leaves_before_the_provider_can_be_reached_is_charged_nothing(
+    gateway: GatewayProcess, licence: Licence, connect: Connect
+) -> None:
+    client = await connect(gateway)
+    body = ask("silent/model", licence)
+    await client.send(request_bytes(licence, body, CHAT, "x-quantized-provider: silent"))
+    await asyncio.to_thread(eventually, lambda: gateway.books(licence).open_holds, "the hold is taken")
+    await client.leave()
+    books = await asyncio.to_thread(gateway.settled, licence)
+    assert books.usage == [] and books.licence["used"] == 0
 
 
 @pytest.mark.parametrize("reset", [False, True])

@@ -34,8 +34,10 @@ async def test_lost_on_a_used_connection_it_is_sent_once_more(
 
     server.serve(losing, second)
     await (await pool.send(server.call(), PATIENT)).read(100)
-    response = await pool.send(server.call(b"x" * size), PATIENT)
+    sent: list[bool] = []
+    response = await pool.send(server.call(b"x" * size), PATIENT, sent.append)
     assert await response.read(100) == b"hello"
+    assert sent[-2:] == [False, True]
     assert server.accepted == 2
     assert len(seen[0].body) == size
 

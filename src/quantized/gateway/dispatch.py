@@ -25,7 +25,7 @@ Begin = Callable[[UpstreamResponse, float], Awaitable[T]]
 
 class Dispatch:
     """Tries to get one call answered. `under_way`: a request is with the provider, who may be working on it
-    and may bill it; not so between two tries, nor once it has refused."""
+    and may bill it; not so while it is being sent, between two tries, nor once it has refused."""
 
     def __init__(
         self, to: Registered, patience: Patience, retry: RetryPolicy, clock: Clock, journal: Journal
@@ -66,8 +66,7 @@ class Dispatch:
             now = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
             authorized = to.provider.authorize(call, now)
             since = asyncio.get_running_loop().time()
-            self.under_way = True
-            response = await to.upstream.send(authorized, self._patience)
+            response = await to.upstream.send(authorized, self._patience, self._sent)
             if response.status != 200:
                 self.under_way = False
                 body = await response.read(_ERROR_BYTES)
@@ -81,6 +80,9 @@ class Dispatch:
             if isinstance(error, UpstreamFailure):
                 raise unavailable(error) from error
             raise
+
+    def _sent(self, whole: bool) -> None:
+        self.under_way = whole
 
 
 def unavailable(failure: UpstreamFailure) -> ProviderUnavailable:

@@ -12,7 +12,7 @@ from msgspec.json import Decoder, Encoder
 from quantized.core.ports import Clock
 from quantized.providers.demo_answer import Answer, Request, answer
 from quantized.providers.provider import UpstreamCall
-from quantized.upstream.call import Patience, UpstreamFailure
+from quantized.upstream.call import Patience, Sent, UpstreamFailure, unheard
 
 _decode = Decoder(Request).decode
 _encode = Encoder().encode
@@ -68,7 +68,13 @@ class DemoUpstream:
         self._clock = clock
         self._pause = pause_seconds
 
-    async def send(self, call: UpstreamCall, patience: Patience) -> DemoResponse:  # noqa: ARG002 (never late)
+    async def send(
+        self,
+        call: UpstreamCall,
+        patience: Patience,  # noqa: ARG002 (never late)
+        sent: Sent = unheard,
+    ) -> DemoResponse:
+        sent(True)
         content_type, pieces = respond(call.body, self._clock.now_ms())
         return DemoResponse(content_type, pieces, self._pause if len(pieces) > 1 else 0.0)
 

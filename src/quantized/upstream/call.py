@@ -64,8 +64,17 @@ class UpstreamResponse(Protocol):
         """Closes the connection at once. A pending or later `next` raises UpstreamFailure(aborted=True)."""
 
 
+Sent = Callable[[bool], None]
+"""Is told True once all of a request has been handed over to the network, and False when it turns out that
+the server took none of it and it will be sent anew."""
+
+
+def unheard(_: bool) -> None:
+    """For whoever does not ask whether a request has been sent."""
+
+
 class Upstream(Protocol):
-    async def send(self, call: UpstreamCall, patience: Patience) -> UpstreamResponse:
+    async def send(self, call: UpstreamCall, patience: Patience, sent: Sent) -> UpstreamResponse:
         """Sends the request and waits for the response's head (1xx skipped). Raises UpstreamFailure."""
 
     async def close(self) -> None: ...

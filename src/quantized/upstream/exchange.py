@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from math import inf
 
-from quantized.upstream.call import Patience, Phase, UpstreamFailure
+from quantized.upstream.call import Patience, Phase, Sent, UpstreamFailure, unheard
 from quantized.upstream.connection import Connection
 from quantized.upstream.message import Message
 
@@ -79,7 +79,9 @@ class Exchange:
     def headers(self) -> Mapping[str, str]:
         return self._message.headers
 
-    async def send(self, connection: Connection, head: bytes, body: bytes) -> "Exchange":
+    async def send(
+        self, connection: Connection, head: bytes, body: bytes, sent: Sent = unheard
+    ) -> "Exchange":
         """Returns itself when the response's head has arrived. Raises UpstreamFailure."""
         self._connection = connection
         connection.listener = self
@@ -90,6 +92,7 @@ class Exchange:
             await self._write_pieces(connection, head, body)
         self._sending = False
         self._sent = not self._is_over()
+        sent(self._sent)
         self._expect_within(self._patience.idle if message.has_head else self._patience.first_byte)
         while not message.has_head:
             if self._failure is not None:

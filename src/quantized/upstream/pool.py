@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Awaitable, Iterable
 
 from quantized.providers.provider import UpstreamCall
-from quantized.upstream.call import Patience, UpstreamFailure
+from quantized.upstream.call import Patience, Sent, UpstreamFailure, unheard
 from quantized.upstream.connection import Connection, in_words
 from quantized.upstream.deadlines import Sweeper
 from quantized.upstream.exchange import Exchange, Unanswered
@@ -54,7 +54,7 @@ class Pool:
         self._closed = False
         self._emptied: asyncio.Future[None] | None = None
 
-    async def send(self, call: UpstreamCall, patience: Patience) -> Exchange:
+    async def send(self, call: UpstreamCall, patience: Patience, sent: Sent = unheard) -> Exchange:
         """As `Upstream.send`. Raises ValueError for a call that cannot be sent as it stands."""
         origin = locate(call.url).origin
         proxy = self._proxy
@@ -66,11 +66,11 @@ class Pool:
         connection = self._take_idle(origin)
         if connection is not None:
             try:
-                return await self._attempt(connection, call, head, patience, total_at)
+                return await self._attempt(connection, call, head, patience, total_at, sent)
             except Unanswered:
-                pass
+                sent(False)
         connection = await self._connect(origin, patience, total_at)
-        return await self._attempt(connection, call, head, patience, total_at)
+        return await self._attempt(connection, call, head, patience, total_at, sent)
 
     async def close(self) -> None:
         """Aborts what is under way and returns when every connection is closed."""
@@ -164,10 +164,11 @@ class Pool:
         head: RequestHead,
         patience: Patience,
         total_at: float,
+        sent: Sent,
     ) -> Awaitable[Exchange]:
         message = Message(self._header_bytes, any_coding=head.any_coding)
         exchange = Exchange(message, patience, total_at=total_at, buffer_bytes=self._buffer_bytes)
-        return exchange.send(connection, framed(head, call.method, call.body), call.body)
+        return exchange.send(connection, framed(head, call.method, call.body), call.body, sent)
 
     # Called by the connections.
 
