@@ -24,9 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"seed {seed}", flush=True)
     for kind in (options.only,) if options.only else _KINDS:
         rounds = options.rounds if options.only or kind == "postgresql" else -(-options.rounds // 3)
-        # The database's server runs as somebody else, who has to reach it.
         folder = Path(tempfile.mkdtemp(prefix="quantized-chaos-"))
-        folder.chmod(0o755)
         began = time.monotonic()
         try:
             sums = play(kind, folder, seed, rounds)

@@ -105,7 +105,10 @@ def _charges(attempts: Sequence[Attempt], arrivals: Mapping[str, Arrival], books
     unnamed = []
     for record in books.usage:
         name = (record["upstream_id"] or "").removeprefix("gen-")
-        attempt = by_name.get(name) or by_request.get(record["request_id"])
+        attempt, told = by_name.get(name), by_request.get(record["request_id"])
+        if attempt is not None and told is not None and attempt is not told:
+            yield f"a charge of two requests: {record} {attempt} {told}"
+        attempt = attempt or told
         if attempt is None:
             unnamed.append(record)
             continue

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from chaos import books, laws
 from chaos.books import Watcher
-from chaos.crowd import Crowd
+from chaos.crowd import Crowd, Strange
 from chaos.troubles import Trouble, befall, draw, frozen
 from chaos.world import World
 
@@ -22,9 +22,9 @@ _BOUND = 15.0
 _VERIFY_EVERY = 10
 _FREEZE_EVERY = 40
 _LOG_FAULTS = ("Traceback", "rejects a verb", '"level":"critical"')
-_SETTLEMENT_LOST = "a settlement could not be written"
-"""Said by a gateway that is told to stop while the database is away: its hold is released by the others, and
-listed for the operator."""
+_MEANT = ("a settlement could not be written", "DatabaseUnusable")
+"""Said by a gateway that is told to stop while the database is away (its hold is released by the others, and
+listed for the operator), and by a worker that is started then."""
 
 
 class Broken(Exception):
@@ -97,12 +97,17 @@ class Rounds:
         troubling.start()
         try:
             asyncio.run(crowd.run())
+        except* Strange as strange:
+            failure.append(strange)
         finally:
             troubling.join()
         if failure:
-            raise Broken(f"round {number} ({said}): {failure[0]!r}") from failure[0]
-        world.restore()
-        rest = world.quiet(_BOUND)
+            raise Broken(f"round {number} ({said}): {failure}") from failure[0]
+        try:
+            rest = world.quiet(_BOUND)
+            world.restore()
+        except AssertionError as error:
+            raise Broken(f"round {number} ({said}): {error}") from error
         self._judge(number, said, began, crowd)
         world.upstream.forget()
         self.sums.rounds += 1
@@ -115,8 +120,8 @@ class Rounds:
     def verify(self) -> None:
         """`quantized ledger verify`. Raises Broken."""
         done = self.world.run("ledger", "verify")
-        if done.returncode != 0:
-            raise Broken(f"ledger verify: {done.stdout[:5000]} {done.stderr[:5000]}")
+        if done.exit_code != 0:
+            raise Broken(f"ledger verify: {done.output[:10000]}")
 
     def _draw(self, chance: random.Random, number: int) -> list[Trouble]:
         machines = len(self.world.machines)
@@ -158,7 +163,7 @@ class Rounds:
             found += [
                 f"{path.parent.name} says: {line[:2000]}"
                 for line in whole.decode().splitlines()
-                if any(fault in line for fault in _LOG_FAULTS) and _SETTLEMENT_LOST not in line
+                if any(fault in line for fault in _LOG_FAULTS) and not any(known in line for known in _MEANT)
             ]
         return found
 

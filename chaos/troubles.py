@@ -25,9 +25,9 @@ class Trouble:
 
 def draw(chance: random.Random, machines: int, *, postgres: bool, longest: float) -> list[Trouble]:
     """Of one round, in their order, within `longest` seconds."""
-    makers = [_worker] * 5 + [_gateway] * 2 + [_supervisor, _stop]
+    makers = [worker] * 5 + [gateway] * 2 + [supervisor, stop]
     if postgres:
-        makers += [_crash, _crash, _restart]
+        makers += [crash, crash, restart]
     made = []
     for _ in range(chance.randint(1, 3)):
         at, machine = chance.uniform(0.05, longest), chance.randrange(machines)
@@ -54,13 +54,13 @@ def befall(world: World, troubles: list[Trouble]) -> None:
         trouble.befall(world)
 
 
-def _worker(at: float, machine: int, chance: random.Random) -> Trouble:
+def worker(at: float, machine: int, chance: random.Random) -> Trouble:
     return Trouble(
         at, "kill -9 of a worker", machine, "", lambda world: world.machines[machine].kill_worker(chance)
     )
 
 
-def _gateway(at: float, machine: int, chance: random.Random) -> Trouble:
+def gateway(at: float, machine: int, chance: random.Random) -> Trouble:
     def befall(world: World) -> None:
         world.machines[machine].kill()
         world.machines[machine].start()
@@ -68,7 +68,7 @@ def _gateway(at: float, machine: int, chance: random.Random) -> Trouble:
     return Trouble(at, "kill -9 of a gateway", machine, "", befall)
 
 
-def _supervisor(at: float, machine: int, chance: random.Random) -> Trouble:
+def supervisor(at: float, machine: int, chance: random.Random) -> Trouble:
     def befall(world: World) -> None:
         world.machines[machine].kill_supervisor()
         world.machines[machine].start()
@@ -76,7 +76,7 @@ def _supervisor(at: float, machine: int, chance: random.Random) -> Trouble:
     return Trouble(at, "kill -9 of a supervisor", machine, "", befall)
 
 
-def _stop(at: float, machine: int, chance: random.Random) -> Trouble:
+def stop(at: float, machine: int, chance: random.Random) -> Trouble:
     def befall(world: World) -> None:
         world.machines[machine].stop()
         world.machines[machine].start()
@@ -84,7 +84,7 @@ def _stop(at: float, machine: int, chance: random.Random) -> Trouble:
     return Trouble(at, "SIGTERM of a gateway", machine, "", befall)
 
 
-def _crash(at: float, machine: int, chance: random.Random) -> Trouble:
+def crash(at: float, machine: int, chance: random.Random) -> Trouble:
     away = chance.choice([0.0, 0.0, 0.3, 2.5])
     return Trouble(
         at,
@@ -95,7 +95,7 @@ def _crash(at: float, machine: int, chance: random.Random) -> Trouble:
     )
 
 
-def _restart(at: float, machine: int, chance: random.Random) -> Trouble:
+def restart(at: float, machine: int, chance: random.Random) -> Trouble:
     away = chance.choice([0.0, 0.2])
     return Trouble(
         at,

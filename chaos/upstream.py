@@ -42,15 +42,28 @@ class Upstream(Hostile):
             self._tries.clear()
 
     def behaviour(self, seen: Seen) -> Behaviour:
+        name, arrival, chance = self._arrived(seen.prompt)
+        return lambda peer: _answer(peer, name, arrival, chance)
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        try:
+            return await super()._exchange(reader, writer)
+        except ConnectionError:
+            # Reset before it was read; but it is here.
+            rest = bytes(reader._buffer).decode()  # type: ignore[attr-defined]
+            if _NONCE.search(rest) is not None:
+                self._arrived(rest)
+            raise
+
+    def _arrived(self, prompt: str) -> tuple[str, Arrival, random.Random]:
         at = time.time()
-        found = _NONCE.search(seen.prompt)
-        assert found is not None, seen.prompt
+        found = _NONCE.search(prompt)
+        assert found is not None, prompt
         name = found[0]
         chance = random.Random(f"{self._seed}:{name}")
         arrival = Arrival(at, chance.randint(5, 30), chance.randint(1, _LONGEST))
         # The gateway asks again where the answer was a refusal: it is one request.
-        arrival = self.arrivals.setdefault(name, arrival)
-        return lambda peer: _answer(peer, name, arrival, chance)
+        return name, self.arrivals.setdefault(name, arrival), chance
 
 
 async def _answer(peer: Peer, name: str, arrival: Arrival, chance: random.Random) -> None:

@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 import psycopg
+from click.testing import Result
 from gateway_process import GatewayProcess, eventually
-from postgres_server import PostgresServer
+from postgres_server import PostgresServer, postgres_server
 
 from chaos import books
 from chaos.crowd import Customer
@@ -140,9 +141,7 @@ class World:
         self.upstream.start()
         self._stack.callback(self.upstream.stop)
         if kind == "postgresql":
-            self.postgres = PostgresServer(folder / "postgres", **_DURABLE)
-            self._stack.callback(self.postgres.stop)
-            self.postgres.start()
+            self.postgres = self._stack.enter_context(postgres_server(**_DURABLE))
             with psycopg.connect(self.postgres.url, autocommit=True) as connection:
                 connection.execute("CREATE DATABASE books")
             self.url = self.postgres.url_of("books")
@@ -176,12 +175,12 @@ class World:
         """The holds that `quantized ledger unsettled` lists of those that were taken since, in Unix
         milliseconds."""
         done = self.run("ledger", "unsettled", "--json")
-        assert done.returncode == 0, done.stderr
+        assert done.exit_code == 0, done.output
         listed = map(json.loads, done.stdout.splitlines())
         return [hold["hold_id"] for hold in listed if _milliseconds(hold["taken_at"]) >= since]
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """The command line, as an operator's process."""
+    def run(self, *words: str) -> Result:
+        """A command of the command line."""
         return self.machines[0].gateway.run(*words)
 
     def restart_postgres(self, how: signal.Signals, away: float) -> None:

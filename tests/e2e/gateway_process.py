@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from hostile import UPSTREAM_KEY, Hostile
 from hostile_behaviours import BEHAVIOURS
 from plain_sql import plainly
@@ -158,27 +158,18 @@ class GatewayProcess:
     def cli(self, *arguments: str) -> Any:
         """A command of the command line; what it prints as JSON. It is told of the database alone, because
         to read a hundred models again for each command would take most of its time."""
+        done = self.run(*arguments, "--json")
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    def run(self, *arguments: str) -> Result:
+        """A command of the command line, whatever comes of it."""
         plain = self.room / "plain.toml"
         plain.touch()
         environ = self._environ | {"QUANTIZED_CONFIG": str(plain)}
         # Where the database is a server's, the first key is kept below the working directory.
         with chdir(self.room):
-            done = CliRunner().invoke(cli, [*arguments, "--json"], env=environ, catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return json.loads(done.stdout)
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """The command line as a process of its own, whatever its exit status."""
-        return subprocess.run(
-            [Path(sys.executable).with_name("quantized"), *words],
-            cwd=self.room,
-            env=self._environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+            return CliRunner().invoke(cli, [*arguments], env=environ, catch_exceptions=False)
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """The process, as soon as there is one."""
