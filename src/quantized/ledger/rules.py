@@ -127,7 +127,7 @@ class Book:
                 cause=f"licence {order.license_id} is {'inactive' if account else 'unknown'}"
             )
         state = None if order.limits is None else _let_in(account, order, order.limits, self._now)
-        user = self._user(order.license_id, order.user_id)
+        user = None if order.user_id is None else self._user(order.license_id, order.user_id)
         amount = self._amount(account, user, order)
         account.held += amount
         account.open_holds += 1
@@ -141,21 +141,22 @@ class Book:
             order.id, order.license_id, amount, "open", tokens=order.tokens, user_id=order.user_id
         )
         self.changes.holds.append((order, amount))
+        if state is None:
+            return Hold(order.id, order.license_id, amount)
         return Hold(order.id, order.license_id, amount, self._standing(order))
 
     def _amount(self, account: LicenseRow, user: UserRow | None, order: HoldOrder) -> int:
         """How much the licence and the user have for it. Raises InsufficientCredits."""
-        sought = f"a hold of {order.wanted} was wanted, of {order.minimum} at least; "
         amount = order.wanted if account.unlimited else min(order.wanted, _free(account))
         if amount < order.minimum:
-            cause = f"{sought}{_free(account)} free"
+            cause = f"{_sought(order)}; {_free(account)} free"
             raise InsufficientCredits(cause=cause, standing=self._standing(order))
-        free = _free_of(user, order.user_cap)
+        free = None if user is None else _free_of(user, order.user_cap)
         if free is None:
             return amount
         amount = min(amount, free)
         if amount < order.minimum:
-            cause = f"{sought}{free} free of the allowance of user {order.user_id!a}"
+            cause = f"{_sought(order)}; {free} free of the allowance of user {order.user_id!a}"
             raise AllowanceExhausted(cause=cause, standing=self._standing(order))
         return amount
 
@@ -171,7 +172,7 @@ class Book:
         if not 0 <= charge.price <= LARGEST_AMOUNT:
             raise LedgerMisuse(f"cannot charge {charge.price}")
         account = self._rows.licenses[hold.license_id]
-        user = self._user(hold.license_id, hold.user_id)
+        user = None if hold.user_id is None else self._user(hold.license_id, hold.user_id)
         if hold.tokens:
             self._meter(account, hold, charge)
         kept = hold.amount if hold.state == "open" else 0
@@ -179,12 +180,13 @@ class Book:
             self._end(hold, account, "settled", None)
         # What the hold kept for this charge is free now, and nobody else's hold is touched.
         charged = charge.price if account.unlimited else min(charge.price, max(_free(account), 0))
-        free = _free_of(user, charge.user_cap)
-        if free is not None:
-            # What was kept was the user's, whatever the allowance has become since.
-            charged = min(charged, max(free, kept))
+        if user is not None:
+            free = _free_of(user, charge.user_cap)
+            if free is not None:
+                # What was kept was the user's, whatever the allowance has become since.
+                charged = min(charged, max(free, kept))
+            self._use(user, charged)
         account.used += charged
-        self._use(user, charged)
         receipt = Receipt(charged, charge.price - charged, account.balance)
         hold.charged, hold.overrun, hold.remaining = receipt.charged, receipt.overrun, receipt.remaining
         settlement = Settlement(charge, receipt, self._now)
@@ -261,7 +263,8 @@ class Book:
                 f"cannot refund {amount} of the hold {hold.id!r}: {left} is left of its charge"
             )
         account.used -= amount
-        self._use(self._user(hold.license_id, hold.user_id), -amount)
+        if hold.user_id is not None:
+            self._use(self._user(hold.license_id, hold.user_id), -amount)
         self._enter_said(account, "refund", ("revenue", "license"), amount, refund)
         return Refunded(account.id, amount, account.balance)
 
@@ -269,8 +272,8 @@ class Book:
         hold.state = state
         account.held -= hold.amount
         account.open_holds -= 1
-        user = self._user(hold.license_id, hold.user_id)
-        if user is not None:
+        if hold.user_id is not None:
+            user = self._user(hold.license_id, hold.user_id)
             user.held -= hold.amount
             self._touch_user(user)
         self.changes.ended.setdefault((state, reason), []).append(hold.id)
@@ -328,16 +331,13 @@ class Book:
             return None
         return standing(meters(self._rows.licenses[order.license_id], limits, self._now), limits)
 
-    def _user(self, license_id: str, user_id: str | None) -> UserRow | None:
-        """None where no allowance applies. Whoever had none so far begins one."""
-        if user_id is None:
-            return None
+    def _user(self, license_id: str, user_id: str) -> UserRow:
+        """Whoever had no allowance so far begins one."""
         return self._rows.users.setdefault((license_id, user_id), UserRow(license_id, user_id, None))
 
-    def _use(self, user: UserRow | None, amount: int) -> None:
-        if user is not None:
-            user.used += amount
-            self._touch_user(user)
+    def _use(self, user: UserRow, amount: int) -> None:
+        user.used += amount
+        self._touch_user(user)
 
     def _touch(self, account: LicenseRow) -> None:
         self.changes.licenses[account.id] = account
@@ -351,10 +351,12 @@ def _free(account: LicenseRow) -> int:
     return account.granted - account.used - account.held
 
 
-def _free_of(user: UserRow | None, cap: int | None) -> int | None:
+def _sought(order: HoldOrder) -> str:
+    return f"a hold of {order.wanted} was wanted, of {order.minimum} at least"
+
+
+def _free_of(user: UserRow, cap: int | None) -> int | None:
     """What is left of a user's allowance, which is `cap` unless the user has its own. None: there is none."""
-    if user is None:
-        return None
     cap = cap if user.cap is None else user.cap
     return None if cap is None else max(0, cap - user.used - user.held)
 
