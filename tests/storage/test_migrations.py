@@ -219,3 +219,25 @@ def test_a_reader_holds_up_no_writer(database_url: str) -> None:
         with engine.begin() as writer:
             writer.exec_driver_sql("CREATE TABLE anything (id TEXT)")
         assert inspect(reader).get_table_names() == before
+
+
+def test_open_holds_of_before_are_counted(url: str, migrate_to: MigrateTo) -> None:
+    migrate_to(url, "0010")
+    with plainly(url) as sql:
+        sql("INSERT INTO institution VALUES ('i', 'i', 'I', 0)")
+        sql(
+            "INSERT INTO license_type (id, institution_id, alias, name, created_at, updated_at)"
+            " VALUES ('t', 'i', 't', 'T', 0, 0)"
+        )
+        for name in ("busy", "idle"):
+            sql("INSERT INTO license (id, license_type_id, name, created_at) VALUES (?, 't', 'L', 0)", name)
+        for number, state in enumerate(("open", "open", "settled")):
+            sql(
+                "INSERT INTO hold (id, license_id, amount, state, taken_at, expires_at, request_id, key_id,"
+                " provider, model) VALUES (?, 'busy', 0, ?, 0, 9, 'r', 'k', 'demo', 'm')",
+                f"h{number}",
+                state,
+            )
+    migrate(url)
+    with plainly(url) as sql:
+        assert dict(sql("SELECT id, open_holds FROM license")) == {"busy": 2, "idle": 0}

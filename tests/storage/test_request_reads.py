@@ -10,7 +10,8 @@ from database_copies import Templates
 from plain_sql import plainly, rows
 
 from quantized.core.errors import LedgerUnavailable
-from quantized.core.ports import Caller, KeyRecord, LicenseStatus, Override
+from quantized.core.limits import Limits
+from quantized.core.ports import Caller, KeyRecord, LicenseStatus, Override, UserAllowance
 from quantized.storage.catalog_rows import CatalogRows
 from quantized.storage.database import DatabaseUnusable
 from quantized.storage.keys import SqlKeyStore
@@ -87,6 +88,34 @@ async def test_terms_are_named_by_what_they_say(url: str, keys: SqlKeyStore) -> 
         names.append(await name())
     assert names[0] == names[1]
     assert len(set(names)) == 5
+
+
+async def test_limits_providers_and_the_nearest_allowance_come_with_the_key(
+    url: str, keys: SqlKeyStore
+) -> None:
+    async def caller() -> Caller:
+        found = await keys.find(b"\x01\x02")
+        assert found is not None
+        return found.caller
+
+    assert ((await caller()).limits, (await caller()).user_allowance) == (Limits(), None)
+    rows(
+        url,
+        "UPDATE license_type SET requests_per_minute = 1, tokens_per_minute = 2, parallel_requests = 3,"
+        " output_tokens_per_request = 4, allowed_providers = '[\"demo\"]', user_allowance = 100",
+    )
+    now = await caller()
+    assert (now.limits, now.terms.providers, now.user_allowance) == (Limits(1, 2, 3, 4), ("demo",), 100)
+    rows(url, "UPDATE license SET user_allowance = 0 WHERE id = 'l'")
+    assert (await caller()).user_allowance == 0
+    rows(url, "INSERT INTO user_allowance (license_id, user_id, used) VALUES ('l', 'ann', 7)")
+    assert (await caller()).user_allowance == 0
+    rows(url, "UPDATE user_allowance SET cap = 5")
+    assert (await caller()).user_allowance == 5
+    status = await keys.read_license("l", "ann")
+    assert status is not None and status.user_allowance == UserAllowance("ann", 5, 7, 0)
+    other = await keys.read_license("l", "bob")
+    assert other is not None and other.user_allowance == UserAllowance("bob", 0, 0, 0)
 
 
 async def test_a_licence_is_read_as_it_is_now(url: str, keys: SqlKeyStore) -> None:

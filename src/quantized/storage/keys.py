@@ -110,7 +110,7 @@ def _terms(
     markup_bp: int, overrides: str, allowed_models: str | None, models: str | None, providers: str | None
 ) -> Terms:
     # Named by their content: whoever changes them, and however often, the name is never one too old.
-    content = f"{overrides}\n{allowed_models}\n{models}"
+    content = f"{overrides}\n{allowed_models}\n{models}\n{providers}"
     version = hashlib.sha256(content.encode()).hexdigest()[:24]
     try:
         rates = msgspec.json.decode(overrides, type=dict[str, Override])
