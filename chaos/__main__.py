@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         began = time.monotonic()
         try:
             sums = play(kind, folder, seed, rounds)
-        except Broken as broken:
+        except (Broken, AssertionError) as broken:
             print(f"BROKEN (seed {seed}, {kind}): {broken}\n{folder} has the logs", flush=True)
             return 1
         shutil.rmtree(folder)

@@ -20,7 +20,7 @@ from chaos.world import World
 _BOUND = 15.0
 """Seconds within which holds of the dead are released, as long as anybody lives."""
 _VERIFY_EVERY = 10
-_FREEZE_EVERY = 40
+_FREEZE_EVERY = 20
 _LOG_FAULTS = ("Traceback", "rejects a verb", '"level":"critical"')
 _MEANT = ("a settlement could not be written", "DatabaseUnusable")
 """Said by a gateway that is told to stop while the database is away (its hold is released by the others, and
@@ -79,6 +79,7 @@ class Rounds:
     def play(self, number: int, troubles: Sequence[Trouble] | None = None) -> str:
         """One round: what happened, in a line. Raises Broken. `troubles` instead of what the seed has."""
         world = self.world
+        world.restore()
         chance = random.Random(f"{self._seed}:{number}")
         world.top_up(chance)
         drawn = self._draw(chance, number) if troubles is None else list(troubles)
@@ -105,7 +106,6 @@ class Rounds:
             raise Broken(f"round {number} ({said}): {failure}") from failure[0]
         try:
             rest = world.quiet(_BOUND)
-            world.restore()
         except AssertionError as error:
             raise Broken(f"round {number} ({said}): {error}") from error
         self._judge(number, said, began, crowd)

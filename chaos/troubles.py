@@ -27,7 +27,7 @@ def draw(chance: random.Random, machines: int, *, postgres: bool, longest: float
     """Of one round, in their order, within `longest` seconds."""
     makers = [worker] * 5 + [gateway] * 2 + [supervisor, stop]
     if postgres:
-        makers += [crash, crash, restart]
+        makers += [crash, crash, restart, lost]
     made = []
     for _ in range(chance.randint(1, 3)):
         at, machine = chance.uniform(0.05, longest), chance.randrange(machines)
@@ -66,6 +66,12 @@ def gateway(at: float, machine: int, chance: random.Random) -> Trouble:
         world.machines[machine].start()
 
     return Trouble(at, "kill -9 of a gateway", machine, "", befall)
+
+
+def lost(at: float, machine: int, chance: random.Random) -> Trouble:
+    return Trouble(
+        at, "kill -9 of a gateway for good", machine, "", lambda world: world.machines[machine].kill()
+    )
 
 
 def supervisor(at: float, machine: int, chance: random.Random) -> Trouble:

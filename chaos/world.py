@@ -81,19 +81,17 @@ class Machine:
 
     def kill(self) -> None:
         """Supervisor and workers, as when their machine fails."""
-        for pid in (self._supervisor, *self.workers()):
+        for pid in self.workers():
             _tell(pid, signal.SIGKILL)
-        self._over()
+        self._end(signal.SIGKILL)
 
     def kill_supervisor(self) -> None:
         """Its workers notice, and stop by themselves."""
         self._orphans += self.workers()
-        _tell(self._supervisor, signal.SIGKILL)
-        self._over()
+        self._end(signal.SIGKILL)
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        _tell(self._supervisor, how)
-        self._over()
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
 
     def restore(self) -> None:
         """Whatever is gone is started anew."""
@@ -110,15 +108,13 @@ class Machine:
         for pid in filter(_works, self._orphans):
             _tell(pid, signal.SIGKILL)
 
-    @property
-    def _supervisor(self) -> int:
-        assert self.gateway.process is not None
-        return self.gateway.process.pid
-
-    def _over(self) -> None:
-        assert self.gateway.process is not None
+    def _end(self, how: signal.Signals) -> None:
+        process = self.gateway.process
+        assert process is not None
+        # Where it has ended already, this tells nobody.
+        process.send_signal(how)
         try:
-            self.gateway.process.wait(20)
+            process.wait(20)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the gateway does not stop: {self.gateway.log_path}") from None
 
