@@ -34,6 +34,13 @@ class Auditor:
         licenses, holds = self.books.look()
         for hold_id in holds:
             self._compare_hold(hold_id)
+        users = self.books.users() if holds or licenses else {}
+        for (license_id, user_id), found in users.items():
+            share = self.model.accounts[license_id].users.get(user_id)
+            modelled = (share.used, share.held) if share else (0, 0)
+            require(
+                found == modelled, "a user's share is what was said", license_id, user_id, found, modelled
+            )
         for license_id in licenses:
             account = self.model.accounts[license_id]
             modelled = (account.granted, account.used, account.held)

@@ -114,6 +114,11 @@ class Books:
         record = self.records.get(hold_id)
         return None if record is None else (record["charged"], record["overrun"], record["remaining"])
 
+    def users(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """What users have used and hold of their allowances, by licence and user."""
+        rows = self.connection.execute("SELECT license_id, user_id, used, held FROM user_allowance")
+        return {(license_id, user_id): (used, held) for license_id, user_id, used, held in rows}
+
     def sums(self, license_id: str) -> tuple[int, int, int]:
         """Granted, used and held, added up from entries and holds."""
         return (

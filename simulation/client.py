@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from quantized.core.errors import Fault, LedgerUnavailable
+from quantized.core.limits import Limits
 from quantized.core.ports import Charge, Hold, HoldOrder, Outcome, Receipt
 from quantized.core.usage import Usage
 from quantized.ledger.rules import LedgerMisuse
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 LONG, SHORT = 900_000, 6_000
 """Milliseconds after which a hold expires: later than any request is over, or earlier than some are."""
+
+LIMITS = Limits(parallel_requests=3)
+CAP = 150
+"""What each user who has an allowance may use of a licence."""
 
 _NOT_TEXT = "\ud800"
 """What no database takes for text."""
@@ -44,7 +49,10 @@ class Client:
             key_id=gateway.process.name,
             provider="demo",
             model="quantized/demo",
+            limits=LIMITS if self._happens(0.2) else None,
         )
+        if self._happens(0.3):
+            self._order = replace(self._order, user_id=self._random.choice(("ann", "bob")), user_cap=CAP)
         self._price = self._random.choice([0, wanted // 2, wanted, wanted + 1, 3 * wanted])
         self._seconds = self._random.expovariate(1 / self._random.choice([0.01, 1.0, 8.0]))
 
@@ -197,6 +205,8 @@ class Client:
             started_at=self._order.taken_at,
             first_byte_ms=None,
             duration_ms=12,
+            limits=self._order.limits,
+            user_cap=self._order.user_cap,
         )
 
     def _unheard(self, saying: Awaitable[Any]) -> None:

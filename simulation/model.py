@@ -27,7 +27,8 @@ class Account:
     def __init__(self, unlimited: bool) -> None:
         self.unlimited = unlimited
         self.active = True
-        self.granted = self.used = self.held = 0
+        self.granted = self.used = self.held = self.open = 0
+        self.users: dict[str, Share] = {}
 
     @property
     def free(self) -> int:
@@ -38,11 +39,21 @@ class Account:
         return None if self.unlimited else self.granted - self.used
 
 
+class Share:
+    """Of one user in a licence."""
+
+    def __init__(self) -> None:
+        self.used = self.held = 0
+
+    def free(self, cap: int | None) -> int | None:
+        return None if cap is None else max(0, cap - self.used - self.held)
+
+
 class Life:
     """Of one hold."""
 
-    def __init__(self, license_id: str, amount: int) -> None:
-        self.license_id, self.amount = license_id, amount
+    def __init__(self, license_id: str, amount: int, user_id: str | None) -> None:
+        self.license_id, self.amount, self.user_id = license_id, amount, user_id
         self.state = "open"
         self.receipt: Outcome | None = None
         self.refunded = 0
@@ -64,19 +75,33 @@ class Model:
             account.active = bool(row["active"])
             account.granted, account.used, account.held = books.sums(row["id"])
         for row in books.holds.values():
-            life = model.lives[row["id"]] = Life(row["license_id"], row["amount"])
+            life = model.lives[row["id"]] = Life(row["license_id"], row["amount"], row["user_id"])
             life.state = row["state"]
             receipt = books.receipt(row["id"])
+            model.accounts[life.license_id].open += life.state == "open"
+            share = model.share(life.license_id, life.user_id)
+            if share is not None:
+                share.held += life.amount * (life.state == "open")
+                share.used += 0 if receipt is None else receipt[0]
             life.receipt = None if receipt is None else ("receipt", *receipt)
         for entry in (entry for entries in books.entries.values() for entry in entries):
             unlimited = model.accounts[entry["license_id"]].unlimited
             balance = None if unlimited else entry["balance_after"]
             if entry["kind"] == "refund":
-                model.lives[entry["hold_id"]].refunded += entry["amount"]
+                life = model.lives[entry["hold_id"]]
+                life.refunded += entry["amount"]
+                share = model.share(life.license_id, life.user_id)
+                if share is not None:
+                    share.used -= entry["amount"]
                 model.said[entry["id"]] = ("refunded", entry["amount"], balance)
             elif entry["id"] is not None:
                 model.said[entry["id"]] = ("balance", balance)
         return model
+
+    def share(self, license_id: str, user_id: str | None) -> Share | None:
+        if user_id is None:
+            return None
+        return self.accounts[license_id].users.setdefault(user_id, Share())
 
     def expect(self, verb: Verb) -> Outcome:
         match verb:
@@ -114,6 +139,9 @@ class Model:
             life.refunded += given
             account = self.accounts[life.license_id]
             account.used -= given
+            share = self.share(life.license_id, life.user_id)
+            if share is not None:
+                share.used -= given
             self.said[entry_id] = ("refunded", given, account.balance)
         return self.said[entry_id]
 
@@ -126,11 +154,21 @@ class Model:
         account = self.accounts[order.license_id]
         if not account.active:
             return ("refused", "Unauthenticated")
+        if order.limits is not None and account.open >= (order.limits.parallel_requests or 0):
+            return ("refused", "RateLimited")
         amount = order.wanted if account.unlimited else min(order.wanted, account.free)
         if amount < order.minimum:
             return ("refused", "InsufficientCredits")
+        share = self.share(order.license_id, order.user_id)
+        free = None if share is None else share.free(order.user_cap)
+        amount = amount if free is None else min(amount, free)
+        if amount < order.minimum:
+            return ("refused", "AllowanceExhausted")
         account.held += amount
-        self.lives[order.id] = Life(order.license_id, amount)
+        account.open += 1
+        if share is not None:
+            share.held += amount
+        self.lives[order.id] = Life(order.license_id, amount, order.user_id)
         return ("held", amount)
 
     def _settle(self, charge: Charge) -> Outcome:
@@ -140,14 +178,25 @@ class Model:
         if life.receipt is None:
             if life.license_id != charge.license_id:
                 return ("refused", "LedgerMisuse")
+            kept = life.amount if life.state == "open" else 0
             if life.state == "open":
                 self._end(life, "settled")
             account = self.accounts[life.license_id]
             charged = charge.price if account.unlimited else min(charge.price, account.free)
+            share = self.share(life.license_id, life.user_id)
+            if share is not None:
+                free = share.free(charge.user_cap)
+                charged = charged if free is None else min(charged, max(free, kept))
+                share.used += charged
             account.used += charged
             life.receipt = ("receipt", charged, charge.price - charged, account.balance)
         return life.receipt
 
     def _end(self, life: Life, state: str) -> None:
         life.state = state
-        self.accounts[life.license_id].held -= life.amount
+        account = self.accounts[life.license_id]
+        account.held -= life.amount
+        account.open -= 1
+        share = self.share(life.license_id, life.user_id)
+        if share is not None:
+            share.held -= life.amount
