@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import httpx
 from starlette.applications import Starlette
 
+from quantized.admin.claim_page import ClaimPage
 from quantized.admin.pool import AdminPool
 from quantized.admin.routes import AdminRoutes
 from quantized.administration import roster_verbs as rv
@@ -217,9 +218,11 @@ class _App:
 @contextmanager
 def served(open_: Callable[[], Administering], lines: list[Journal] | None = None) -> Iterator[int]:
     """The routes of administration behind the gateway's own edge and connections: the port."""
-    pool = AdminPool(open_)
+    # Links are used only where what is opened knows of them.
+    pool: AdminPool[Any] = AdminPool(open_)
     told = [] if lines is None else lines
-    edge = Edge({}, Starlette(routes=AdminRoutes(pool).routes()), CLOCK, told.append)
+    routes = [*AdminRoutes(pool).routes(), *ClaimPage(pool).routes()]
+    edge = Edge({}, Starlette(routes=routes), CLOCK, told.append)
     state = _State()
     loop = asyncio.new_event_loop()
     ready = threading.Event()

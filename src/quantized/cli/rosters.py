@@ -125,8 +125,14 @@ def list_(shell: Shell, institution: str | None, as_json: bool) -> None:
 def people(shell: Shell, roster_: str, removed: bool, as_json: bool) -> None:
     """Who is on a roster, and whether they have a key."""
     rows = every(shell, rv.ListRosterPeople(roster=roster_, active=not removed, limit=200))
-    columns = ("person", "name", "micro_credits", "expires_at", "has_key", "link_expires_at", "license_id")
-    show_all([asdict(row) for row in rows], columns, as_json=as_json, empty="Nobody.")
+    columns = ("person", "name", "credits", "expires_at", "has_key", "link_expires_at", "license_id")
+    records: list[Record] = [asdict(row) for row in rows]
+    if not as_json:
+        records = [
+            {**record, "credits": _value("credits", row.micro_credits)}
+            for record, row in zip(records, rows, strict=True)
+        ]
+    show_all(records, columns, as_json=as_json, empty="Nobody.")
 
 
 @roster.command()
@@ -252,6 +258,8 @@ def _value(name: str, value: str | int | None) -> str:
 
 
 def _tell_handed(done: RosterImportRecord, path: Path | None) -> None:
+    if path is None and not (done.added or done.returned):
+        return
     if path is None:
         click.echo("Nobody was given a key; --links FILE or --keys FILE gives all who have none.", err=True)
     elif done.handed:

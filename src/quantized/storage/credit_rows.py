@@ -7,7 +7,7 @@ that no request waits for.
 from typing import Any
 
 from msgspec.structs import asdict
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from quantized.storage.records import (
     ENTRY_COLUMNS,
@@ -24,6 +24,15 @@ from quantized.storage.schema import license as license_table
 
 _ENTRIES = select(*(ledger_entry.c[name] for name in ENTRY_COLUMNS))
 _USERS = select(*(user_allowance.c[name] for name in UserRow.__struct_fields__))
+
+_BOOKED = (
+    "granted", "used", "held", "entries", "head", "open_holds", "requests_owed", "tokens_owed", "metered_at",
+)  # fmt: skip
+_SET_LICENSE = (
+    update(license_table)
+    .where(license_table.c.id == bindparam("_id"))
+    .values({name: bindparam(f"_{name}") for name in _BOOKED})
+)
 
 
 def charged_request(connection: Connection, license_id: str, name: str) -> tuple[str, str] | None:
@@ -74,28 +83,20 @@ def write_changes(connection: Connection, changes: Changes) -> None:
     """Licences, entries and users: a booking has nothing else."""
     if changes.entries:
         connection.execute(insert(ledger_entry), [asdict(entry) for entry in changes.entries])
-    for row in changes.licenses.values():
-        connection.execute(
-            update(license_table)
-            .where(license_table.c.id == row.id)
-            .values(
-                granted=row.granted,
-                used=row.used,
-                held=row.held,
-                entries=row.entries,
-                head=bytes.fromhex(row.head) or None,
-                open_holds=row.open_holds,
-                requests_owed=row.requests_owed,
-                tokens_owed=row.tokens_owed,
-                metered_at=row.metered_at,
-            )
-        )
+    if changes.licenses:
+        # In one go: a roster has hundreds.
+        connection.execute(_SET_LICENSE, [_license_values(row) for row in changes.licenses.values()])
     for user in changes.users.values():
         connection.execute(
             update(user_allowance)
             .where(user_allowance.c.license_id == user.license_id, user_allowance.c.user_id == user.user_id)
             .values(used=user.used, held=user.held)
         )
+
+
+def _license_values(row: LicenseRow) -> dict[str, Any]:
+    values = {f"_{name}": getattr(row, name) for name in _BOOKED}
+    return {**values, "_id": row.id, "_head": bytes.fromhex(row.head) or None}
 
 
 def page_of_entries(connection: Connection, license_id: str, after: int, limit: int) -> list[EntryRow]:
