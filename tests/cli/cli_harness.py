@@ -5,6 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+from database_copies import KINDS
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -17,5 +20,8 @@ class Ran:
         assert self.status == 0, self.err
         return json.loads(self.out)
 
+
+EVERY_WAY = pytest.mark.parametrize("database", [*KINDS, "api"], indirect=True)
+"""On each kind of database, and by the API of a gateway."""
 
 Run = Callable[..., Ran]

@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from admin_world import served
 from cli_harness import Ran, Run
 from click.testing import CliRunner
 from database_copies import KINDS, Templates
 
+from quantized.administration.actor import command_line
+from quantized.administration.administration import Administration
+from quantized.administration.verbs import CreateAdminKey
 from quantized.cli.main import cli
 from quantized.clock import SystemClock
 from quantized.storage.directory import Directory
@@ -40,10 +44,20 @@ def run(folder: Path) -> Run:
 def database(
     request: pytest.FixtureRequest, templates: Templates, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
-    """The URL of a migrated database, which the settings mean: SQLite's is at the default place."""
-    if request.param == "sqlite":
+    """The URL of a migrated database, which the settings mean: SQLite's is at the default place. A test that
+    asks for `EVERY_WAY` is also run against the API of a gateway on such a database."""
+    if request.param != "postgresql":
         (folder / "var").mkdir(mode=0o700)
-        yield templates.sqlite(folder / "var" / "quantized.db")
+        url = templates.sqlite(folder / "var" / "quantized.db")
+        if request.param == "sqlite":
+            yield url
+            return
+        desk = Administration(url, SystemClock(), kept=4)
+        made = desk.do(command_line("root", "here"), CreateAdminKey(name="root", role="operator"))
+        with served(lambda: desk) as port:
+            monkeypatch.setenv("QUANTIZED_ADMIN_URL", f"http://127.0.0.1:{port}")
+            monkeypatch.setenv("QUANTIZED_ADMIN_KEY", made.admin_key or "")
+            yield url
     else:
         with templates.postgres() as url:
             monkeypatch.setenv("QUANTIZED_DATABASE_URL", url)

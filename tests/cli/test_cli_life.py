@@ -4,14 +4,14 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cli_harness import Run
+from cli_harness import EVERY_WAY, Run
 from plain_sql import rows
 
 from quantized.auth import api_key
 from quantized.storage.directory import Directory
 from quantized.storage.schema import metadata
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = [EVERY_WAY, pytest.mark.usefixtures("database")]
 
 
 @pytest.fixture

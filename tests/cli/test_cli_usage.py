@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cli_harness import Run
+from cli_harness import EVERY_WAY, Run
 
 from quantized.clock import SystemClock
 from quantized.core.ports import Charge, HoldOrder
@@ -114,6 +114,7 @@ def totals(run: Run, *words: str) -> list[tuple[object, ...]]:
     return [tuple(record.values()) for record in run("usage", "--json", *words).json]
 
 
+@EVERY_WAY
 def test_by_day(run: Run, spent: tuple[Spent, ...]) -> None:
     assert run("usage", "--json").json == [
         {
@@ -146,6 +147,7 @@ def test_by_day(run: Run, spent: tuple[Spent, ...]) -> None:
     ]
 
 
+@EVERY_WAY
 def test_by_model_key_and_licence(run: Run, spent: tuple[Spent, ...]) -> None:
     assert totals(run, "--by", "model") == [
         ("@evil/model", 1, 10, 5, 1_000, 500, 1),
@@ -162,6 +164,7 @@ def test_by_model_key_and_licence(run: Run, spent: tuple[Spent, ...]) -> None:
     ]
 
 
+@EVERY_WAY
 def test_filters(run: Run, spent: tuple[Spent, ...]) -> None:
     def requests(*words: str) -> list[str]:
         return [row["request_id"] for row in run("usage", "--by", "request", "--json", *words).json]
@@ -183,6 +186,7 @@ def test_filters(run: Run, spent: tuple[Spent, ...]) -> None:
     assert run("usage", "--by", "year").status == 2
 
 
+@EVERY_WAY
 def test_one_request(run: Run, spent: tuple[Spent, ...]) -> None:
     (record,) = run("usage", "--by", "request", "--key", spent[2].key_id, "--json").json
     assert record == {
@@ -207,6 +211,7 @@ def test_one_request(run: Run, spent: tuple[Spent, ...]) -> None:
     }
 
 
+@EVERY_WAY
 def test_csv_says_the_same_and_no_cell_is_a_formula(run: Run, spent: tuple[Spent, ...]) -> None:
     records = run("usage", "--by", "request", "--json").json
     rows = list(csv.DictReader(io.StringIO(run("usage", "--by", "request", "--csv").out)))
@@ -221,12 +226,14 @@ def test_csv_says_the_same_and_no_cell_is_a_formula(run: Run, spent: tuple[Spent
     assert run("usage", "--csv", "--json").status == 2
 
 
+@EVERY_WAY
 def test_for_a_person_amounts_are_credits(run: Run, spent: tuple[Spent, ...]) -> None:
     header, first, *_ = run("usage").out.splitlines()
     assert header.split() == ["day", "requests", "input", "output", "charged", "overrun", "estimated"]
     assert first.split() == ["2025-01-03", "2", "25", "35", "0.0003", "0", "0"]
 
 
+@EVERY_WAY
 def test_nothing_was_used(run: Run, database: str) -> None:
     assert run("usage", "--json").json == []
     assert (

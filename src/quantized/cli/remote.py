@@ -23,6 +23,8 @@ R = TypeVar("R")
 _SECONDS = 60.0
 _LARGEST_ANSWER = 64 * 1024 * 1024
 _KEY = re.compile(r"[!-~]{1,512}")
+_REFERENCE = re.compile(r"[!-.0-~]{1,200}")
+_CALLED = {"license": "licence", "license_type": "licence type"}
 _NOT_THERE = re.compile(r"There is no (.+) '([^']*)'\.")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -64,9 +66,7 @@ class RemoteAdministration:
         gateway."""
         endpoint = BY_VERB[type(verb)]
         said: dict[str, Any] = msgspec.to_builtins(self._resolved(verb))
-        path = endpoint.path.format(
-            **{name: quote(said.pop(name), safe="") for name in endpoint.in_path},
-        )
+        path = endpoint.path.format(**{name: _in_path(name, said.pop(name)) for name in endpoint.in_path})
         headers = {"authorization": f"Bearer {self._key}", "accept": "application/json"}
         if repeat is not None:
             headers["idempotency-key"] = repeat.key
@@ -145,6 +145,13 @@ class RemoteAdministration:
 
 
 _NOBODY = Actor("", "", "auditor", "command line")
+
+
+def _in_path(name: str, reference: str) -> str:
+    """Raises NotThere for what nothing can be called."""
+    if not _REFERENCE.fullmatch(reference):
+        raise NotThere(_CALLED.get(name, name.replace("_", " ")), reference, param=name)
+    return quote(reference, safe="")
 
 
 def _worded(value: Any) -> str:
