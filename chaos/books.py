@@ -11,10 +11,14 @@ from plain_sql import Plain, plainly
 Row = Mapping[str, Any]
 
 _INSTANT = """
-SELECT l.id, l.granted, l.used, l.held,
+SELECT l.id, l.granted, l.used, l.held, l.open_holds,
   (SELECT e.balance_after FROM ledger_entry AS e WHERE e.license_id = l.id AND e.seq = l.entries),
   (SELECT COALESCE(SUM(h.amount), 0) FROM hold AS h
-   WHERE h.state = 'open' AND h.expires_at >= 0 AND h.license_id = l.id)
+   WHERE h.state = 'open' AND h.expires_at >= 0 AND h.license_id = l.id),
+  (SELECT COUNT(*) FROM hold AS h WHERE h.state = 'open' AND h.expires_at >= 0 AND h.license_id = l.id),
+  (SELECT COALESCE(SUM(h.amount), 0) FROM hold AS h
+   WHERE h.state = 'open' AND h.expires_at >= 0 AND h.license_id = l.id AND h.user_id IS NOT NULL),
+  (SELECT COALESCE(SUM(u.held), 0) FROM user_allowance AS u WHERE u.license_id = l.id)
 FROM license AS l WHERE NOT l.unlimited AND l.entries > 0
 """
 
@@ -51,8 +55,9 @@ class Watcher:
             rows = sql(_INSTANT)
             self.looks += 1
             for row in rows:
-                id_, granted, used, held, balance, open_ = row
-                if not (used + held <= granted and open_ == held and balance == granted - used):
+                id_, granted, used, held, count, balance, open_, open_count, of_users, users_held = row
+                whole = used + held <= granted and balance == granted - used
+                if not whole or (open_, open_count, of_users) != (held, count, users_held):
                     self.found.append(f"at one instant: {row} of {id_}")
 
 

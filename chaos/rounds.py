@@ -42,7 +42,9 @@ class Sums:
     troubles: Counter[str] = field(default_factory=Counter)
     charges: int = 0
     died: int = 0
-    """Holds whose process died."""
+    """Holds whose process died, and that nobody was charged for."""
+    revived: int = 0
+    """Charges of holds that had been released, because their process seemed to be dead."""
     late: int = 0
     """Refusals after the answer, because its charge was not written in time."""
     longest_rest: float = 0.0
@@ -143,6 +145,8 @@ class Rounds:
         sums = self.sums
         sums.charges += len(happened.usage)
         sums.died += len(unsettled)
+        released = {hold["id"] for hold in happened.holds if hold["reason"] == "process died"}
+        sums.revived += sum(record["hold_id"] in released for record in happened.usage)
         sums.late += laws.refused_late(crowd.attempts, happened)
         sums.ended.update(attempt.ended for attempt in crowd.attempts)
         sums.refusals.update(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from chaos.world import World
 
-_FREEZE = 12.0
+_FREEZE = 14.0
 """Seconds: longer than the time after which who says nothing is taken for dead."""
 
 

@@ -41,6 +41,7 @@ _DURABLE = {"fsync": "on", "full_page_writes": "on"}
 _DEATHS_BORNE = 3
 """A supervisor waits longer for each worker that died within a minute: after so many it is started anew."""
 _LICENSES = 6
+_LIMITS = ("--parallel-requests", "4", "--user-allowance", "0.1")
 
 
 class Machine:
@@ -200,15 +201,19 @@ class World:
         self._stack.close()
 
     def _customers(self, count: int) -> list[Customer]:
+        """Every other licence has limits, and its users allowances."""
+        self.cli("license-type", "create", "home", "limited", *_LIMITS)
+        licences = [
+            self.machines[0].gateway.licence(
+                "0.0005", type_="home/limited" if number % 2 else "home/standard"
+            )
+            for number in range(min(_LICENSES, count))
+        ]
         made = []
-        licences = [self.machines[0].gateway.licence("0.0005") for _ in range(min(_LICENSES, count))]
         for number in range(count):
             licence = licences[number % len(licences)]
-            key_id, key = licence.key_id, licence.key
-            if number >= len(licences):
-                more = self.cli("key", "create", licence.id)
-                key_id, key = more["key_id"], more["api_key"]
-            made.append(Customer(licence.id, key_id, key))
+            key = self.cli("key", "create", licence.id, "--user-id", f"user-{number}")
+            made.append(Customer(licence.id, key["key_id"], key["api_key"]))
         return made
 
     def _end_gateways(self) -> None:
