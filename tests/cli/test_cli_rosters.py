@@ -141,11 +141,11 @@ def test_links_begin_with_the_public_url_and_work(run: Run, database: str, cours
         ("license", "refund", "req-1", "--reason", "x"),
     ],
 )
-def test_what_only_the_database_knows_is_not_asked_of_an_api(
+def test_what_only_the_database_knows_is_asked_of_no_api(
     run: Run, database: str, words: tuple[str, ...]
 ) -> None:
     ran = run("--url", "http://127.0.0.1:9", *words, QUANTIZED_ADMIN_KEY="x")
-    assert ran.status == 1
+    assert ran.status in {1, 2}
     assert "this works on the database itself" in ran.err
 
 
