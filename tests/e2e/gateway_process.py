@@ -134,7 +134,7 @@ class GatewayProcess:
         self.database = room / "quantized.db"
         self.log_path = room / "gateway.log"
         (room / "quantized.toml").write_text(settings)
-        self._environ = {
+        self.environ = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(SOURCE),
             "QUANTIZED_CONFIG": str(room / "quantized.toml"),
@@ -149,7 +149,7 @@ class GatewayProcess:
 
     @property
     def database_url(self) -> str:
-        return self._environ["QUANTIZED_DATABASE_URL"]
+        return self.environ["QUANTIZED_DATABASE_URL"]
 
     @property
     def url(self) -> str:
@@ -166,7 +166,7 @@ class GatewayProcess:
         """A command of the command line, whatever comes of it."""
         plain = self.room / "plain.toml"
         plain.touch()
-        environ = self._environ | {"QUANTIZED_CONFIG": str(plain)}
+        environ = self.environ | {"QUANTIZED_CONFIG": str(plain)}
         # Where the database is a server's, the first key is kept below the working directory.
         with chdir(self.room):
             return CliRunner().invoke(cli, [*arguments], env=environ, catch_exceptions=False)
@@ -178,7 +178,7 @@ class GatewayProcess:
             return subprocess.Popen(
                 [quantized, "serve"],
                 cwd=self.room,
-                env=self._environ,
+                env=self.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -2,8 +2,12 @@
 
 import asyncio
 import os
+import pickle
 import signal
+import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 
@@ -13,6 +17,9 @@ from chat_client import Connect, ask, post, request_bytes, told
 from gateway_process import GatewayProcess, Licence, eventually
 from hostile import UPSTREAM_KEY, Hostile
 from hostile_behaviours import ANSWER
+from plain_http import HTTP
+
+from quantized.settings import load
 
 Gateways = Callable[..., GatewayProcess]
 
@@ -141,3 +148,36 @@ def test_an_address_that_workers_share_is_nobody_elses(make_gateway: Gateways) -
             assert "Traceback" not in said
     finally:
         assert gateway.stop() == 0
+
+
+def test_a_worker_that_nobody_hears_any_more_serves_and_ends_in_order(make_gateway: Gateways) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    gateway = make_gateway("workers = 2", QUANTIZED_PORT=str(port))
+    line, theirs = socket.socketpair()
+    with theirs, gateway.log_path.open("ab") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-P", "-m", "quantized.worker", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env=gateway.environ,
+            cwd=gateway.room,
+            stdout=log,
+            stderr=log,
+        )
+    # It will not be heard when it says that it serves.
+    line.shutdown(socket.SHUT_RD)
+    line.sendall(pickle.dumps((load(gateway.environ), 1)))
+    try:
+        eventually(lambda: answers_or_has_ended(worker, f"http://127.0.0.1:{port}/health"), "it serves", 30)
+        line.close()
+        assert worker.wait(20) == 0
+    finally:
+        worker.kill()
+        worker.wait()
+    assert "Traceback" not in gateway.log_path.read_text(), gateway.log_path.read_text()
+
+
+def answers_or_has_ended(process: subprocess.Popen[bytes], url: str) -> bool:
+    with suppress(httpx.ConnectError):
+        return HTTP.get(url).status_code == 200
+    return process.poll() is not None
