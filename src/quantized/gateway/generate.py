@@ -90,7 +90,7 @@ class Generation:
 
     async def answer(self) -> bytes:
         """The body of the whole answer, settled. Raises the fault that prevented it; nothing was charged
-        then."""
+        then, unless it is that the charge could not be written in time: that is on its way still."""
         answer, meter = await self._begin(self._whole)
         usage, estimated = measured(self._request, self._quote, meter, answer.usage)
         try:
