@@ -13,7 +13,7 @@ from admin_world import CLOCK, ROOT, Gateway, use
 from quantized.administration import roster_verbs as rv
 from quantized.administration import verbs as v
 from quantized.administration.administration import Administration
-from quantized.administration.faults import Conflict, NotThere
+from quantized.administration.faults import Ambiguous, Conflict, NotThere
 from quantized.administration.roster_file import RosterUnfit
 from quantized.administration.roster_records import RosterImportRecord
 from quantized.auth.authenticate import Authenticator
@@ -355,3 +355,19 @@ def test_secrets_are_in_no_table(gateway: Gateway) -> None:
     kept = str(gateway.log())
     for each in (secret, *given, *[each.link or "" for each in made.handed]):
         assert each.removeprefix("/claim/") not in kept
+
+
+def test_only_a_whole_name_means_a_roster_that_is_changed(gateway: Gateway) -> None:
+    first(gateway)
+    for wrong in ("roster", "bi", "bio-"):
+        with pytest.raises(NotThere):
+            said(gateway, THREE, roster=wrong)
+    # The beginning of every roster's id is no roster's name until one is called so.
+    assert counts(first(gateway, roster="roster")) == (3, 0, 0, 0, 0)
+    with pytest.raises(Ambiguous):
+        said(gateway, THREE, roster="bio", license_type="theirs/standard")
+        said(gateway, THREE)
+    mine = gateway.say(
+        "POST", "/rosters", gateway.world.ours.secrets["institution_admin"], {"roster": "bio", "csv": THREE}
+    )
+    assert mine.json()["unchanged"] == 3

@@ -96,12 +96,13 @@ class RosterImportRecord(Record, frozen=True, kw_only=True):
 
 
 class NewLinkRecord(Record, frozen=True, kw_only=True):
-    """`link` is shown this once."""
+    """`link` is shown this once. `stopped_keys`: whether the keys that the person had work no more."""
 
     roster_id: str
     person: str
     link: str | None
     link_expires_at: Time
+    stopped_keys: bool
 
     def without_secret(self) -> "NewLinkRecord":
         return replace(self, link=None)

@@ -15,7 +15,7 @@ from quantized.administration.roster_handing import hand_link, hand_out
 from quantized.administration.words import in_future, iso_time
 from quantized.core.ids import mint_id
 from quantized.storage.desk import LICENSE, LICENSE_TYPE, ROSTER
-from quantized.storage.directory_faults import NotFound
+from quantized.storage.directory_faults import Ambiguous, NotFound
 from quantized.storage.roster_rows import Person, Roster, Standing
 
 _PEOPLE = "people"
@@ -98,7 +98,9 @@ def create_link(acting: Acting, verb: v.CreateLink) -> Done[r.NewLinkRecord]:
         raise NotThere("person on the roster", verb.person, param="person")
     if not person.active:
         raise Conflict(f"{person.person} was removed from the roster.", param="person", code="removed")
-    if verb.stop_keys:
+    if verb.stop_keys and roster.license_id is None:
+        acting.session.rosters.stop_all_keys(person.license_id)
+    elif verb.stop_keys:
         acting.session.rosters.stop_keys(person.license_id, [person.person])
     acting.session.rosters.withdraw_links(roster.id, [person.person], acting.now)
     link = hand_link(acting, [person], verb.link_days)[0]
@@ -107,6 +109,7 @@ def create_link(acting: Acting, verb: v.CreateLink) -> Done[r.NewLinkRecord]:
         person=person.person,
         link=link.link,
         link_expires_at=link.link_expires_at or "",
+        stopped_keys=verb.stop_keys,
     )
     return Done(answer, "roster", roster.id, roster.institution_id, None, answer.without_secret())
 
@@ -135,7 +138,7 @@ def _meant(acting: Acting, verb: v.PlanRoster | v.ImportRoster) -> Roster:
     type_ = None if verb.license_type is None else acting.find(LICENSE_TYPE, verb.license_type)
     license_ = None if verb.license is None else acting.find(LICENSE, verb.license)
     if type_ is None and license_ is None:
-        return acting.find(ROSTER, verb.roster)
+        return _known(acting, verb.roster)
     owner = type_.institution_id if type_ else license_.institution_id if license_ else ""
     asked = Roster(
         id=mint_id("roster", acting.now),
@@ -161,11 +164,17 @@ def _meant(acting: Acting, verb: v.PlanRoster | v.ImportRoster) -> Roster:
 
 
 def _find(acting: Acting, alias: str, institution_id: str) -> Roster | None:
-    try:
-        found = acting.session.find(ROSTER, alias, institution_id)
-    except NotFound:
-        return None
-    return found if found.alias == alias else None
+    return next(iter(acting.session.rosters.called(alias, institution_id)), None)
+
+
+def _known(acting: Acting, alias: str) -> Roster:
+    """Whose institution nobody says. No beginning of an id will do: a slip must not change another roster."""
+    found = acting.session.rosters.called(alias, acting.scope)
+    if not found:
+        raise NotFound(ROSTER.what, alias)
+    if len(found) > 1:
+        raise Ambiguous(ROSTER.what, alias, [roster.id for roster in found])
+    return found[0]
 
 
 def _require_most_to_stay(known: dict[str, Person], difference: Difference, *, allowed: bool) -> None:

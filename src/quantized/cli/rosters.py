@@ -160,9 +160,10 @@ def close(shell: Shell, roster_: str, as_json: bool) -> None:
 
 def _alias(file: Path) -> str:
     """The file's name, if a roster may be called so."""
-    alias: str = ALIAS.convert(file.stem.lower().replace(" ", "-"), None, None) if file.stem != "-" else ""
-    if not alias:
-        raise click.UsageError("Say --roster: what comes from a pipe has no name.")
+    try:
+        alias: str = ALIAS.convert(file.stem.lower().replace(" ", "-"), None, None)
+    except click.BadParameter as error:
+        raise click.UsageError("Say --roster: no roster can be called as the file is.") from error
     return alias
 
 

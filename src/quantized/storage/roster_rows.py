@@ -9,8 +9,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import Connection, Row, Table, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from quantized.storage import schema
+from quantized.storage.directory_faults import AlreadyExists
 from quantized.storage.directory_rows import Key, License
 
 _AT_ONCE = 500
@@ -84,6 +86,14 @@ class RosterRows:
     def add(self, row: Roster) -> None:
         self._connection.execute(insert(schema.roster).values(**asdict(row)))
 
+    def called(self, alias: str, institution_id: str | None) -> list[Roster]:
+        """By exactly this alias; one at most where the institution is said."""
+        table = schema.roster.c
+        statement = rosters.where(table.alias == alias).order_by(table.id)
+        if institution_id is not None:
+            statement = statement.where(table.institution_id == institution_id)
+        return [read_roster(row) for row in self._connection.execute(statement)]
+
     def touch(self, roster_id: str, now: int) -> None:
         table = schema.roster
         self._connection.execute(update(table).where(table.c.id == roster_id).values(updated_at=now))
@@ -152,11 +162,16 @@ class RosterRows:
         return found
 
     def add_licenses(self, licenses: Sequence[License]) -> None:
-        if licenses:
-            values = [asdict(row) for row in licenses]
-            for each in values:
-                del each["institution_id"]
+        """Raises AlreadyExists where a signed token has just made one of them."""
+        if not licenses:
+            return
+        values = [asdict(row) for row in licenses]
+        for each in values:
+            del each["institution_id"]
+        try:
             self._connection.execute(insert(schema.license), values)
+        except IntegrityError as error:
+            raise AlreadyExists("there is already a licence of one of these people; import again") from error
 
     def name_licenses(self, names: Mapping[str, str]) -> None:
         """By their ids. Whoever calls has locked the rows."""
@@ -206,7 +221,14 @@ class RosterRows:
                 insert(schema.api_key), [{**asdict(key), "digest": digest} for key, digest in keys]
             )
 
+    def stop_all_keys(self, license_id: str) -> None:
+        table = schema.api_key
+        self._connection.execute(
+            update(table).where(table.c.license_id == license_id, table.c.active).values(active=False)
+        )
+
     def stop_keys(self, license_id: str, users: Collection[str]) -> None:
+        """Those of some users within a licence."""
         table = schema.api_key
         for some in _groups(users):
             self._connection.execute(
