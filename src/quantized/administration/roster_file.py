@@ -19,7 +19,7 @@ from quantized.core.errors import InvalidRequest
 LARGEST = 500_000
 """Characters of a file."""
 MOST_PEOPLE = 2_000
-"""Written in one transaction, and on SQLite nobody else writes meanwhile: requests wait two seconds at most."""
+"""Written in one transaction. On SQLite nobody else writes meanwhile, and requests wait for two seconds."""
 _TOLD = 50
 """Mistakes that are listed; the others are counted."""
 
