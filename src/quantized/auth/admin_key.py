@@ -1,5 +1,5 @@
-"""Admin keys: `sk-quantized-admin-` and 43 characters of randomness (256 bits). Never accepted as an API key, nor
-an API key as one of them: each is only looked for among its own."""
+"""Admin keys: `sk-quantized-admin-` and 43 characters of randomness (256 bits). Never accepted as an API
+key, nor an API key as one of them: each is only looked for among its own."""
 
 import secrets
 

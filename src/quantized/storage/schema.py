@@ -59,9 +59,9 @@ public_key = Table(
 # `overrides` is a JSON object, model name -> `core.ports.Override`. `default_credits` and `unlimited` are
 # what a licence of this type begins with; afterwards the licence's own row counts. `retention_days` is NULL
 # for what the settings say and 0 for ever. `allowed_models` is a JSON array, NULL for all models
-# (`core.ports.Terms`). Of the limits NULL is none. `token_allowance` is the most that a signed token may claim
-# for the licence it makes, NULL where it may claim nothing; `token_models`: whether it may narrow the models.
-# `allowed_providers` as `allowed_models`. `user_allowance` is what each user may use of a licence at most.
+# (`core.ports.Terms`). Of the limits NULL is none. `token_allowance` is the most that a signed token may
+# claim for the licence it makes, NULL where it may claim nothing; `token_models`: whether it may narrow the
+# models. `allowed_providers` as `allowed_models`. `user_allowance` is what each user may use of a licence at most.
 license_type = Table(
     "license_type",
     metadata,
@@ -119,9 +119,9 @@ license = Table(  # noqa: A001  the domain's own word
     CheckConstraint("unlimited OR used + held <= granted", "covered"),
 )
 
-# A key, or what a signed token (`kind` "token") was found to be when it was first used: `digest` is SHA-256 of
-# the whole of either. Only of a token are `public_key_id`, which verified it, `jti`, and `models`: a JSON array
-# that narrows its licence type's.
+# A key, or what a signed token (`kind` "token") was found to be when it was first used: `digest` is SHA-256
+# of the whole of either. Only of a token are `public_key_id`, which verified it, `jti`, and `models`: a JSON
+# array that narrows its licence type's.
 api_key = Table(
     "api_key",
     metadata,
