@@ -304,6 +304,10 @@ def test_of_many_who_press_the_button_at_once_one_gets_a_key(gateway: Gateway) -
 def test_links_end(gateway: Gateway) -> None:
     made = links(gateway)
     assert said(gateway, THREE, hand_out="links").handed == []
+    renewed = said(gateway, THREE, hand_out="links", renews_links=True)
+    assert [each.person for each in renewed.handed] == ["ann", "bob", "cat"]
+    assert gateway.client.post(made["cat"]).status_code == 410
+    made = {each.person: each.link or "" for each in renewed.handed}
     new = gateway.desk.do(ROOT, rv.CreateLink(roster="bio", person="ann"))
     assert "withdrawn" in gateway.client.post(made["ann"]).text
     key = claimed(gateway.client.post(new.link or ""))

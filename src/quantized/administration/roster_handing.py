@@ -21,12 +21,11 @@ def hand_out(
     match what:
         case "nothing":
             return []
-        case "links":
-            # Some have had one that is too old.
-            acting.session.rosters.withdraw_links(roster.id, [person.person for person in people], acting.now)
-            return hand_link(acting, people, link_days)
-        case "keys":
-            return _hand_keys(acting, people)
+        case "links" | "keys":
+            # Nobody has two ways to a key.
+            names = [person.person for person in people]
+            acting.session.rosters.withdraw_links(roster.id, names, acting.now)
+            return hand_link(acting, people, link_days) if what == "links" else _hand_keys(acting, people)
 
 
 def hand_link(acting: Acting, people: list[Person], days: int) -> list[Handed]:

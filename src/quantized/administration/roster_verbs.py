@@ -38,6 +38,7 @@ class Import(Verb[RosterImportRecord], frozen=True, kw_only=True):
     expires_at: w.Moment | None = None
     hand_out: HandOut = "nothing"
     link_days: LinkDays = 14
+    renews_links: bool = False
     removes_most: bool = False
 
 
@@ -51,7 +52,8 @@ class ImportRoster(Import, frozen=True, kw_only=True):
     wrong, nothing. With `license_type` each person gets a licence of it; with `license` all share that one,
     each with an allowance; later neither need be said. `micro_credits` and `expires_at` count for those of
     whom the file does not say it. `hand_out`: what everybody gets who has neither a key that works nor an
-    open link. `removes_most`: whether more than half of the people may be removed."""
+    open link; with `renews_links` also who has an open link, which works no
+    more then. `removes_most`: whether more than half of the people may be removed."""
 
 
 class ListRosters(Listing[RosterRecord], frozen=True, kw_only=True):

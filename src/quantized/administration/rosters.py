@@ -72,7 +72,7 @@ def import_roster(acting: Acting, verb: v.ImportRoster | v.PlanRoster) -> Done[r
     else:
         acting.session.rosters.touch(roster.id, acting.now)
     difference = applying.apply(difference)
-    served = hand_out(acting, roster, _unserved(acting, roster), verb.hand_out, verb.link_days)
+    served = hand_out(acting, roster, _unserved(acting, roster, verb), verb.hand_out, verb.link_days)
     record = _record(acting, acting.find(ROSTER, roster.id))
     answer = _answer(record, difference, served, file.ignored, dry_run=False)
     return Done(answer, "roster", roster.id, roster.institution_id, told, answer.without_secret())
@@ -189,15 +189,15 @@ def _require_most_to_stay(known: dict[str, Person], difference: Difference, *, a
         )
 
 
-def _unserved(acting: Acting, roster: Roster) -> list[Person]:
-    """Those on the roster who have neither a key that works nor a link."""
+def _unserved(acting: Acting, roster: Roster, verb: v.Import) -> list[Person]:
+    """Those on the roster who have neither a key that works nor a link that stays."""
     standing = acting.session.rosters.standing(roster.id, acting.now)
     return [
         person
         for name, person in sorted(acting.session.rosters.people(roster.id).items())
         if person.active
         and name not in standing.keys
-        and name not in standing.links
+        and (verb.renews_links or name not in standing.links)
         and (person.expires_at is None or person.expires_at > acting.now)
     ]
 

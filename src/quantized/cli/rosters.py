@@ -53,6 +53,9 @@ def roster() -> None:
 @click.option(
     "--link-days", type=click.IntRange(1, 90), default=14, show_default=True, help="How long links work."
 )
+@click.option(
+    "--renew-links", is_flag=True, help="Also for those whose link is unused; that one works no more."
+)
 @click.option("--remove-most", is_flag=True, help="Even if more than half of the people are missing now.")
 @json_option
 @pass_shell
@@ -68,6 +71,7 @@ def import_(  # noqa: PLR0913, PLR0917  one for each option
     links: Path | None,
     keys: Path | None,
     link_days: int,
+    renew_links: bool,
     remove_most: bool,
     as_json: bool,
 ) -> None:
@@ -92,6 +96,7 @@ def import_(  # noqa: PLR0913, PLR0917  one for each option
         "expires_at": None if expires is None else iso_time(expires.ahead(0)),
         "hand_out": "keys" if keys else "links" if links else "nothing",
         "link_days": link_days,
+        "renews_links": renew_links,
         "removes_most": remove_most,
     }
     if dry_run:
