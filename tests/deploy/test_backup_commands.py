@@ -16,9 +16,7 @@ from postgres_server import INSTALLED
 import quantized
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/production.md").read_text()
-SQLITE, POSTGRES = (
-    block for block in re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL) if "$TO" in block
-)
+SQLITE, POSTGRES = (block for block in re.findall(r"```sh\n(.*?)```", DOCUMENT, re.DOTALL) if "$TO" in block)
 PLACES = [Path(sys.executable).parent, INSTALLED / "bin"]
 
 

@@ -61,7 +61,8 @@ public_key = Table(
 # for what the settings say and 0 for ever. `allowed_models` is a JSON array, NULL for all models
 # (`core.ports.Terms`). Of the limits NULL is none. `token_allowance` is the most that a signed token may
 # claim for the licence it makes, NULL where it may claim nothing; `token_models`: whether it may narrow the
-# models. `allowed_providers` as `allowed_models`. `user_allowance` is what each user may use of a licence at most.
+# models. `allowed_providers` as `allowed_models`. `user_allowance` is what each user may use of a licence at
+# most.
 license_type = Table(
     "license_type",
     metadata,
