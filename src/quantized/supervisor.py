@@ -11,6 +11,7 @@ import pickle
 import signal
 import socket
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def supervise(settings: Settings, count: int) -> None:
     logs.configure(settings.log_level)
     with reserve(settings.host, settings.port) as address:
         chosen = replace(settings, port=port_of(address))
-        asyncio.run(_Supervisor(chosen, count, url_of(address)).run())
+        asyncio.run(Supervisor(chosen, count, url_of(address)).run())
 
 
 def cores() -> int:
@@ -56,45 +57,49 @@ def cores() -> int:
     return here if quota == "max" else max(1, min(here, -(-int(quota) // int(period))))
 
 
-class _Supervisor:
+class Supervisor:
     def __init__(self, settings: Settings, count: int, url: str) -> None:
         self._url = url
         self._patience = settings.shutdown_seconds + _SETTLING_SECONDS
         self._stopping = asyncio.Event()
+        self._serving = 0
         self._workers = [_Worker(n + 1, settings, self._stopping) for n in range(count)]
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
-        try:
-            await asyncio.gather(*(worker.start() for worker in self._workers))
-        except CannotStart:
-            if not self._stopping.is_set():
-                raise
-        else:
-            _log.info("listening", extra={"url": self._url, "workers": len(self._workers)})
-            await asyncio.gather(*(worker.keep() for worker in self._workers))
-        finally:
-            if not self._stopping.is_set():
-                self._stop()
-            await self._ended()
+            loop.add_signal_handler(number, self.stop)
+        lives = [asyncio.create_task(worker.live(self._started)) for worker in self._workers]
+        told = asyncio.create_task(self._stopping.wait())
+        ended, _ = await asyncio.wait((told, *lives), return_when=asyncio.FIRST_COMPLETED)
+        if self._stopping.is_set():
+            await self._ended(lives)
+            return
+        self.stop()
+        await self._ended(lives)
+        for life in ended:
+            life.result()
 
-    def _stop(self) -> None:
+    def _started(self) -> None:
+        """Called once for each worker."""
+        self._serving += 1
+        if self._serving == len(self._workers):
+            _log.info("listening", extra={"url": self._url, "workers": self._serving})
+
+    def stop(self) -> None:
         """What the first signal means, and every further one."""
         how = signal.SIGUSR1 if self._stopping.is_set() else signal.SIGTERM
         self._stopping.set()
         for worker in self._workers:
             worker.tell(how)
 
-    async def _ended(self) -> None:
-        try:
-            async with asyncio.timeout(self._patience):
-                await asyncio.gather(*(worker.ended() for worker in self._workers))
-        except TimeoutError:
+    async def _ended(self, lives: Sequence[asyncio.Task[None]]) -> None:
+        """Counted from the signal: whoever was being made at that moment has no longer than the others."""
+        _, left = await asyncio.wait(lives, timeout=self._patience)
+        if left:
             for worker in self._workers:
                 worker.tell(signal.SIGKILL)
-            await asyncio.gather(*(worker.ended() for worker in self._workers))
+        await asyncio.gather(*lives, return_exceptions=True)
 
 
 class _Worker:
@@ -109,7 +114,13 @@ class _Worker:
         """To the process: its settings come through it, its readiness goes back. Whoever is left alone at an
         end of it stops."""
 
-    async def start(self) -> None:
+    async def live(self, started: Callable[[], None]) -> None:
+        """Until told to stop. Raises CannotStart where the first process could not."""
+        await self._start()
+        started()
+        await self._keep()
+
+    async def _start(self) -> None:
         """Returns when the process accepts connections. Raises CannotStart."""
         if self._stopping.is_set():
             raise CannotStart("told to stop")
@@ -130,20 +141,23 @@ class _Worker:
             )
         self._close()
         self._line = line
+        if self._stopping.is_set():
+            # Whoever told the others did not know of this one yet.
+            self.tell(signal.SIGTERM)
         with suppress(OSError):
             await loop.sock_sendall(line, pickle.dumps((self._settings, self._number)))
             if await loop.sock_recv(line, 1):
                 return
-        await self.ended()
+        await self._ended()
         raise CannotStart(f"worker {self._number} could not start: {_cause(process.returncode)}")
 
-    async def keep(self) -> None:
+    async def _keep(self) -> None:
         """Replaces the process whenever it dies, until told to stop."""
         loop = asyncio.get_running_loop()
         pause = _FIRST_PAUSE
         since = loop.time()
         while True:
-            process = await self.ended()
+            process = await self._ended()
             if process is None or self._stopping.is_set():
                 return
             if loop.time() - since > _STEADY_SECONDS:
@@ -157,7 +171,7 @@ class _Worker:
             since = loop.time()
             # Why it could not start it says itself, and that it died is told above.
             with suppress(CannotStart):
-                await self.start()
+                await self._start()
                 _log.info("a worker was replaced", extra={"worker": self._number})
 
     def tell(self, what: signal.Signals) -> None:
@@ -167,7 +181,7 @@ class _Worker:
             if what == signal.SIGKILL:
                 _log.error("a worker did not stop and is killed", extra={"worker": self._number})
 
-    async def ended(self) -> asyncio.subprocess.Process | None:
+    async def _ended(self) -> asyncio.subprocess.Process | None:
         """The process, once it has ended; None where there was none."""
         if self._process is not None:
             await self._process.wait()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,9 +18,12 @@ from chat_client import Connect, ask, post, request_bytes, told
 from gateway_process import GatewayProcess, Licence, eventually
 from hostile import UPSTREAM_KEY, Hostile
 from hostile_behaviours import ANSWER
+from msgspec.structs import replace
 from plain_http import HTTP
 
+from quantized.listening import port_of, reserve, url_of
 from quantized.settings import load
+from quantized.supervisor import Supervisor
 
 Gateways = Callable[..., GatewayProcess]
 
@@ -117,6 +121,25 @@ async def test_a_stop_is_handed_on_and_all_requests_end(make_gateway: Gateways, 
     assert [told(answer.content).text for answer in both] == [ANSWER] * 16
     assert gateway.settled(licence, 16).licence["used"] == 16 * 114
     assert messages(gateway).count("stopped") == 2
+
+
+async def test_a_stop_while_a_worker_is_being_made_reaches_it_too(make_gateway: Gateways) -> None:
+    gateway = make_gateway("workers = 2", QUANTIZED_DEMO="true", QUANTIZED_DEFAULT_PROVIDER="demo")
+    with reserve("127.0.0.1", 0) as address:
+        settings = replace(load(gateway.environ), port=port_of(address))
+        supervisor = Supervisor(settings, 1, url_of(address))
+        before = children()
+        running = asyncio.create_task(supervisor.run())
+        while not children() - before:  # noqa: ASYNC110  its very moment is what is meant
+            await asyncio.sleep(0)
+        supervisor.stop()
+        async with asyncio.timeout(10):
+            await running
+    assert children() <= before
+
+
+def children() -> set[str]:
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 
 
 def test_a_worker_that_cannot_start_ends_them_all(make_gateway: Gateways, hostile: Hostile) -> None:
