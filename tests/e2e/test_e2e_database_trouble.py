@@ -13,6 +13,7 @@ from chat_client import Connect, ask, post, request_bytes
 from database_trouble import locked, moved_away
 from gateway_process import GatewayProcess, eventually
 from hostile import Hostile
+from in_time import tries
 
 Gateways = Callable[..., GatewayProcess]
 Trouble = Callable[[GatewayProcess], AbstractContextManager[object]]
@@ -66,13 +67,15 @@ async def test_requests_are_refused_soon_and_what_was_under_way_is_charged_after
     await under_way.send(request_bytes(licence, ask("pauses", licence, stream=True)))
     await under_way.until(b'"role"')
     with TROUBLES[trouble](gateway):
-        began = time.monotonic()
-        refused = await asyncio.gather(*(post(client, licence, ask("plain", licence)) for _ in range(8)))
-        assert time.monotonic() - began < PROMISED + 0.5, "even on a busy machine"
-        assert [answer.status_code for answer in refused] == [503] * 8
-        assert {answer.json()["error"]["message"] for answer in refused} == {
-            "Service temporarily unavailable"
-        }
+        for attempt in tries(PROMISED):
+            with attempt.timing():
+                refused = await asyncio.gather(
+                    *(post(client, licence, ask("plain", licence)) for _ in range(8))
+                )
+            assert [answer.status_code for answer in refused] == [503] * 8
+            assert {answer.json()["error"]["message"] for answer in refused} == {
+                "Service temporarily unavailable"
+            }
         # Its charge cannot be written now, so that nobody is told that it has been.
         assert b"[DONE]" not in await under_way.until(b'"error"')
         assert (await client.get("/health")).status_code == 200

@@ -11,6 +11,7 @@ from chat_client import CHAT, Connect, ask, post, request_bytes
 from gateway_process import GatewayProcess, Licence, eventually
 from hostile import UPSTREAM_KEY, Hostile
 from hostile_behaviours import ANSWER
+from in_time import tries
 
 UNAUTHENTICATED = {
     "error": {
@@ -316,30 +317,28 @@ async def test_without_the_setting_no_page_may_call(
     assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_a_deactivated_key_stops_within_seconds_and_the_licence_lives_on(
+async def test_a_deactivated_key_stops_within_two_seconds_and_the_licence_lives_on(
     gateway: GatewayProcess, client: httpx.AsyncClient, licence: Licence
 ) -> None:
     other = gateway.cli("key", "create", licence.id)
-    assert (await client.get("/v1/license", headers=licence.headers)).status_code == 200
-    gateway.cli("key", "deactivate", licence.key_id)
 
-    async def refused() -> httpx.Response:
-        while (answer := await client.get("/v1/license", headers=licence.headers)).status_code == 200:
-            pass
-        return answer
+    async def status() -> int:
+        return (await client.get("/v1/license", headers=licence.headers)).status_code
 
-    async with asyncio.timeout(10):
-        assert (await refused()).json() == UNAUTHENTICATED
-    kept = await client.get("/v1/license", headers={"authorization": f"Bearer {other['api_key']}"})
-    assert kept.status_code == 200
-    gateway.cli("key", "activate", licence.key_id)
-
-    async def accepted() -> None:
-        while (await client.get("/v1/license", headers=licence.headers)).status_code != 200:
-            pass
-
-    async with asyncio.timeout(10):
-        await accepted()
+    for attempt in tries(2.0):
+        assert await status() == 200
+        gateway.cli("key", "deactivate", licence.key_id)
+        with attempt.timing():
+            while await status() == 200:
+                pass
+        refused = await client.get("/v1/license", headers=licence.headers)
+        assert (refused.status_code, refused.json()) == (401, UNAUTHENTICATED)
+        kept = await client.get("/v1/license", headers={"authorization": f"Bearer {other['api_key']}"})
+        assert kept.status_code == 200
+        gateway.cli("key", "activate", licence.key_id)
+        with attempt.timing():
+            while await status() != 200:
+                pass
 
 
 async def test_a_deactivated_licence_is_refused(

@@ -6,12 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import count
 
 import httpx
 import pytest
 from chat_client import ask, post
 from gateway_process import GatewayProcess, Licence
 from hostile import UPSTREAM_KEY, Hostile
+from in_time import tries
 
 from quantized.storage.catalog_rows import CatalogRows
 
@@ -52,11 +54,11 @@ async def told(gateway: GatewayProcess, licence: Licence) -> Counter[object]:
 
 
 async def all_hear(gateway: GatewayProcess, licence: Licence, wanted: object) -> None:
-    """Whoever asks `LIMIT` seconds from now, and however many, hears it."""
-    until = time.monotonic() + LIMIT
+    """Whoever asks `LIMIT` seconds from now, and however many, hears it, however long the answers take."""
+    began = asked = time.monotonic()
     while (heard := await told(gateway, licence)) != {wanted: ROUNDS}:
-        # A round itself takes its time; one that began too late is what would be wrong.
-        assert time.monotonic() < until + 1, heard
+        assert asked < began + LIMIT, heard
+        asked = time.monotonic()
     assert await told(gateway, licence) == {wanted: ROUNDS}
 
 
@@ -109,15 +111,20 @@ async def test_a_providers_list_that_another_gateway_has_fetched(two: GatewayPro
             if entry["id"] == "listed/model"
         }
 
-    async def until(wanted: object, seconds: float) -> None:
-        limit = time.monotonic() + seconds
-        while (found := await prices()) != {wanted}:
-            assert time.monotonic() < limit, found
+    async def until(wanted: object) -> None:
+        async with asyncio.timeout(20):
+            while await prices() != {wanted}:
+                pass
 
-    await until(1_000_000, 20)
+    await until(1_000_000)
     with closing(CatalogRows(f"sqlite:///{two.database}")) as rows:
         listed = [json.loads(row) for row in await rows.load("openrouter")]
-        for row in listed:
-            row["pricing"]["prompt"] = "0.000007"
-        await rows.replace("openrouter", [(row["id"], json.dumps(row).encode()) for row in listed], 1)
-    await until(7_000_000, LIMIT + 1)
+        fresh = count(2)
+        # Each process looks for what others have fetched at moments of its own.
+        for attempt in tries(LIMIT):
+            price = next(fresh)
+            for row in listed:
+                row["pricing"]["prompt"] = f"0.00000{price}"
+            await rows.replace("openrouter", [(row["id"], json.dumps(row).encode()) for row in listed], price)
+            with attempt.timing():
+                await until(price * 1_000_000)

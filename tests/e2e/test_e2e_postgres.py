@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from chat_client import post, told
 from database_copies import PostgresDatabases
 from gateway_process import GatewayProcess, Licence, eventually
+from in_time import tries
 from postgres_server import PostgresServer, postgres_server
 
 PROMISED = 2.0
@@ -157,16 +157,16 @@ async def test_a_restart_is_survived(
 
 
 async def all_refused(client: httpx.AsyncClient, licence: Licence) -> None:
-    """Each of several requests, at once and one after another, gets a 503 within the promised time."""
+    """Several requests at once each get a 503, in time."""
 
     async def refused() -> None:
-        begun = time.monotonic()
         answer = await post(client, licence, question(), BY_DEMO)
-        assert (answer.status_code, time.monotonic() - begun < PROMISED) == (503, True), answer.text
+        assert answer.status_code == 503, answer.text
         assert "postgres" not in answer.text.lower()
 
-    for _ in range(2):
-        await asyncio.gather(*(refused() for _ in range(5)))
+    for attempt in (one for _ in range(2) for one in tries(PROMISED)):
+        with attempt.timing():
+            await asyncio.gather(*(refused() for _ in range(5)))
 
 
 async def served_again(client: httpx.AsyncClient, licence: Licence) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from gateway_process import GatewayProcess, eventually
+from gateway_process import GatewayProcess
 from plain_http import HTTP
 
 QUESTION = {"model": "quantized/demo", "messages": [{"role": "user", "content": "Hi"}]}
@@ -36,9 +36,10 @@ def test_who_leaves_the_course_calls_no_more(
     assert [status(key) for key in keys] == [200, 200, 200]
     file.write_text("id,credits\nann,1\ncat,1\n")
     gateway.cli("roster", "import", str(file))
-    began = time.monotonic()
-    eventually(lambda: status(keys[1]) == 401, "bob's key stops")
-    assert time.monotonic() - began < 2.5
+    began = asked = time.monotonic()
+    while status(keys[1]) != 401:
+        assert asked < began + 2, "bob's key does not stop"
+        asked = time.monotonic()
     assert [status(keys[0]), status(keys[2])] == [200, 200]
     people = gateway.cli("roster", "people", "bio", "--removed")
     assert [person["person"] for person in people] == ["bob"]

@@ -1,0 +1,31 @@
+"""What is promised within a time, measured on machines that others use, too."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Try:
+    """One measurement: of the longest of what it is given to time."""
+
+    def __init__(self) -> None:
+        self.took = 0.0
+
+    @contextmanager
+    def timing(self) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.took = max(self.took, time.monotonic() - began)
+
+
+def tries(seconds: float, most: int = 3) -> Iterator[Try]:
+    """Another try as long as none was within `seconds`: one that was shows that we wait for nothing longer,
+    and those that were not show how busy the machine is. What else is asserted has to hold in each."""
+    spent = []
+    for _ in range(most):
+        this = Try()
+        yield this
+        if this.took <= seconds:
+            return
+        spent.append(this.took)
+    raise AssertionError(f"not within {seconds} s: {spent}")
