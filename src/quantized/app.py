@@ -5,7 +5,7 @@ The one place that knows every room.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Protocol
@@ -78,6 +78,9 @@ from quantized.upstream.pool import Pool
 _log = logging.getLogger("quantized")
 
 _SWEEP_SECONDS = 30.0
+_BEHIND_SECONDS = 4.0
+"""For how long the ledger may get nothing written, before requests had better go elsewhere."""
+
 _RETENTION_SECONDS = 600.0
 _CREDENTIAL_SECONDS = 0.5
 """How much longer start-up waits for credentials than for everything else. Most are there by then; a metadata
@@ -92,10 +95,14 @@ class Application:
     """What is served. Its resources live from the server's start-up to its shutdown; called as an ASGI
     application it serves nothing but these two."""
 
-    def __init__(self, settings: Settings, worker: int | None = None) -> None:
-        """`worker` names this process in the log, where it is one of several."""
+    def __init__(
+        self, settings: Settings, worker: int | None = None, leave_by: Callable[[], float] | None = None
+    ) -> None:
+        """`worker` names this process in the log, where it is one of several. `leave_by` says, once it has
+        been told to stop, until when (in the loop's time) it may write what has to be written."""
         self._settings = settings
         self._worker = worker
+        self._leave_by = leave_by
         self._lifespan = Starlette(lifespan=self._living)
         self.direct: Mapping[str, Direct] = {}
         self.asgi: AsgiApp = self._lifespan
@@ -110,21 +117,26 @@ class Application:
     @asynccontextmanager
     async def _living(self, _: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as resources:
-            edge = await _open(self._settings, self._worker, resources)
+            edge = await _open(self._settings, self._worker, resources, self._leave_by)
             # Requests that the server cancels still have to say the end of their holds.
             resources.push_async_callback(edge.drained)
             self.direct, self.asgi = edge.direct, edge.asgi
             yield
 
 
-async def _open(settings: Settings, worker: int | None, resources: AsyncExitStack) -> Edge:
+async def _open(
+    settings: Settings,
+    worker: int | None,
+    resources: AsyncExitStack,
+    leave_by: Callable[[], float] | None,
+) -> Edge:
     clock = SystemClock()
     outgoing = settings.outgoing
     pool = Pool(proxy=outgoing.proxy or None, no_proxy=outgoing.no_proxy)
     resources.push_async_callback(pool.close)
     keys = SqlKeyStore(settings.database_url)
     resources.callback(keys.close)
-    ledger = await _ledger(settings, resources, clock)
+    ledger = await _ledger(settings, resources, clock, leave_by)
     aws = _aws_credentials(settings, resources, clock)
     catalog = await _catalog(settings, resources, clock)
     conversations = _conversations(settings, resources, clock)
@@ -165,7 +177,7 @@ async def _open(settings: Settings, worker: int | None, resources: AsyncExitStac
         catalog=catalog,
         registry=registry,
         read_license=keys.read_license,
-        ready=partial(_readiness, keys, catalog, registry),
+        ready=partial(_readiness, keys, ledger, catalog, registry),
         render_error=render_error,
         routes=[
             *StoredResponses(authenticator, conversations).routes(),
@@ -204,7 +216,9 @@ def _admission(settings: Settings, resources: AsyncExitStack, clock: Clock) -> A
     return Admission(tokens, FirstCredits(settings.database_url, clock).grant, clock)
 
 
-async def _ledger(settings: Settings, resources: AsyncExitStack, clock: Clock) -> GroupCommitLedger:
+async def _ledger(
+    settings: Settings, resources: AsyncExitStack, clock: Clock, leave_by: Callable[[], float] | None
+) -> GroupCommitLedger:
     """With those who end what nobody else ends, each reading on a connection of its own."""
     url = settings.database_url
     me = machine.identity()
@@ -212,7 +226,7 @@ async def _ledger(settings: Settings, resources: AsyncExitStack, clock: Clock) -
     resources.callback(leases.close)
     resources.push_async_callback(_leave, leases, me)
     ledger = GroupCommitLedger(ledger_store(url, owner=me.id), clock)
-    resources.push_async_callback(ledger.close)
+    resources.push_async_callback(ledger.close, leave_by)
     keeper = LeaseKeeper(me, ledger, leases, machine.runs)
     await keeper.renew()
     _in_background(resources, keeper.run())
@@ -258,8 +272,12 @@ def _conversations(settings: Settings, resources: AsyncExitStack, clock: Clock) 
     return Conversations(turns, clock, ConversationLimits(rules.chain_turns, rules.chain_bytes), response_of)
 
 
-async def _readiness(keys: SqlKeyStore, catalog: Catalog, registry: Registry) -> str | None:
+async def _readiness(
+    keys: SqlKeyStore, ledger: GroupCommitLedger, catalog: Catalog, registry: Registry
+) -> str | None:
     """Why the gateway is not ready; None where it is."""
+    if ledger.behind > _BEHIND_SECONDS:
+        return "the database does not take what the ledger writes"
     try:
         await keys.check()
     except LedgerUnavailable:

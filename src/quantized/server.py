@@ -21,6 +21,11 @@ _log = logging.getLogger("quantized")
 
 _TICK_SECONDS = 0.02
 
+_WRITING_SECONDS = 7.0
+"""How long charges may be written beyond the time for requests. A supervisor kills after ten."""
+_HURRIED_SECONDS = 1.8
+"""The same after a second signal."""
+
 
 def serve(settings: Settings) -> None:
     """Serves in this process until SIGTERM or SIGINT. The database must be migrated. Raises CannotListen."""
@@ -44,7 +49,8 @@ def run(
     # 700 allocations took 8 % of the time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    application = Application(settings, worker)
+    stop = _Stop(settings.shutdown_seconds)
+    application = Application(settings, worker, stop.leave_by)
     config = uvicorn.Config(
         application,
         loop="uvloop",
@@ -58,7 +64,7 @@ def run(
         server_header=False,
         proxy_headers=False,
     )
-    server = _Server(config, settings.shutdown_seconds, started)
+    server = _Server(config, stop, started)
     if worker is not None:
         server.hurried_by = frozenset({signal.SIGUSR1})
         signal.signal(signal.SIGUSR1, server.handle_exit)
@@ -68,18 +74,41 @@ def run(
         raise SystemExit(1)
 
 
+class _Stop:
+    """How long everything may take once we are told to stop. Times are the loop's."""
+
+    def __init__(self, patience: float) -> None:
+        """`patience` in seconds: for requests under way when it is told to stop."""
+        self._patience = patience
+        self._writing = patience + _WRITING_SECONDS
+        self._began = 0.0
+        self.hurried = False
+
+    def begin(self) -> float:
+        """Until when requests may go on."""
+        self._began = asyncio.get_running_loop().time()
+        return self._began + self._patience
+
+    def leave_by(self) -> float:
+        """Until when charges may be written."""
+        if self.hurried:
+            since = asyncio.get_running_loop().time() - self._began
+            self._writing = min(self._writing, since + _HURRIED_SECONDS)
+        return self._began + self._writing
+
+
 class _Server(uvicorn.Server):
     """With a stop of our own: the package's leaves resources open, and holds with them, when hurried."""
 
-    def __init__(self, config: uvicorn.Config, patience: float, started: Callable[[], None]) -> None:
-        """`patience` in seconds: for requests under way when it is told to stop."""
+    def __init__(self, config: uvicorn.Config, stop: _Stop, started: Callable[[], None]) -> None:
         super().__init__(config)
         self.hurried_by = frozenset({signal.SIGTERM, signal.SIGINT})
-        self._patience = patience
+        self._stop = stop
         self._tell_started = started
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self.force_exit = self.force_exit or (self.should_exit and sig in self.hurried_by)
+        self._stop.hurried = self.force_exit
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -109,7 +138,7 @@ class _Server(uvicorn.Server):
     async def _quiet(self) -> None:
         """Returns when nobody is connected any more, or waited for."""
         now = asyncio.get_running_loop().time
-        until = now() + self._patience
+        until = self._stop.begin()
         state = self.server_state
         # The package's own loop looks like this, and nobody tells when its sets are empty.
         while (state.connections or state.tasks) and not self.force_exit and now() < until:  # noqa: ASYNC110

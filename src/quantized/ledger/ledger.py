@@ -6,42 +6,46 @@ finds the writer idle goes at once, together with what else was said in the same
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
+from msgspec.structs import replace
+
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Charge, Clock, Hold, HoldOrder, Receipt
+from quantized.ledger.line import Line, Said, weight
 from quantized.ledger.rules import Release, Result, UnknownHold, Verb
-from quantized.ledger.writer import Flushed, WriterMaker, WriterThread, told
-from quantized.storage.records import LedgerStore
+from quantized.ledger.writer import Flushed, HeldUp, WriterMaker, WriterThread, told
+from quantized.storage.records import LedgerStore, Unreached, writing_seconds
 
 _log = logging.getLogger("quantized.ledger")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two tries while the database does not take a batch."""
 
+_TRIES_WITH_TURN = 8
+"""Of a charge by itself, before it is written without the response that came with it."""
 
-class _Said:
-    """A verb, and who waits for what comes of it until when (in the loop's time). `tried`: the database may
-    have taken it, whatever was heard of that. `late`: was told to wait no longer."""
+_FORGET_SECONDS = 5.0
+"""After the last failure, where there is no work."""
 
-    __slots__ = ("answer", "deadline", "late", "tried", "verb")
+_LOOK_SECONDS = 1e-5
+"""For each of those who wait, between two looks at whose patience is over."""
 
-    def __init__(self, verb: Verb, answer: asyncio.Future[Any], deadline: float) -> None:
-        self.verb = verb
-        self.answer = answer
-        self.deadline = deadline
-        self.tried = False
-        self.late = False
+_TICK_SECONDS = 0.1
+_LAST_SECONDS = 2.0
+"""For a batch that is under way when the ledger is closed."""
 
 
 class GroupCommitLedger:
     """`core.ports.Ledger`. Made and used inside one running event loop; `close` ends it.
 
-    Nobody waits longer than `patience` seconds. A hold that is not taken by then is not taken at all, and
-    one that the database may have taken is released again. A settlement or release is tried until the
-    database takes it. At most `capacity` verbs wait; beyond that no hold is accepted. (Ends of holds always
+    Nobody waits longer than `patience` seconds, or for a settlement that stores a large turn what that takes
+    besides. A hold that is not taken by then is not taken at all, and one that the database may have taken is
+    released again. A settlement or release is tried until the database takes it; one that fails by itself
+    holds up no other. At most `capacity` verbs wait; beyond that no hold is accepted. (Ends of holds always
     are: there cannot be more of them than there were holds.) At most `batch` verbs share a transaction, so
     that nobody's wait depends on how many others there are.
     """
@@ -58,13 +62,16 @@ class GroupCommitLedger:
     ) -> None:
         self._patience = patience
         self._capacity = capacity
-        self._batch = batch
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[_Said] = []
-        self._under_way: list[_Said] = []
+        self._line = Line(batch)
+        self._under_way: list[Said] = []
         self._next_flush: asyncio.Handle | None = None
+        self._resting = False
+        """Whether the next flush is for those who stand aside, and may come earlier."""
         self._alarm: asyncio.TimerHandle | None = None
         self._pause = _FIRST_PAUSE
+        self._since: float | None = None
+        self._failed_at = 0.0
         self._drained: asyncio.Event | None = None
         self._writer = writer(store, clock, self._flushed)
 
@@ -72,7 +79,7 @@ class GroupCommitLedger:
         """Raises also Unauthenticated for a licence that may not be used, LedgerMisuse for an id that has
         ended. Whoever stops waiting (is cancelled) says `release`. It is said again only where it failed: a
         saying that comes too late ends the hold, whoever else was told of it."""
-        if len(self._waiting) >= self._capacity:
+        if len(self._line) >= self._capacity:
             return self._refused("too many requests wait for the database")
         return self._say(order)
 
@@ -89,34 +96,58 @@ class GroupCommitLedger:
         """`release` for the sweeper: whether this was what ended the hold."""
         return self._say(Release(hold_id, reason))
 
-    async def close(self) -> None:
-        """Takes no more verbs, writes those there are for at most `patience` seconds and ends the writer. A
-        settlement that could not be written is logged with all it says."""
+    @property
+    def behind(self) -> float:
+        """For how many seconds nothing has been committed, though there was work."""
+        if self._since is None:
+            return 0.0
+        now = self._loop.time()
+        if not self._under_way and not self._line.moving and now - self._failed_at > _FORGET_SECONDS:
+            # What failed then has been given up since, and whoever is never asked never shows to be well.
+            self._since = None
+            return 0.0
+        return now - self._since
+
+    async def close(self, until: Callable[[], float] | None = None) -> None:
+        """Takes no more verbs, writes those there are and ends the writer. `until` is asked again and again
+        for the end of that in the loop's time; without it there are `patience` seconds. A settlement that
+        could not be written is logged with all it says."""
         if self._drained is not None:
             return
         self._drained = asyncio.Event()
-        if not self._waiting and not self._under_way:
+        if not self._line and not self._under_way:
             self._drained.set()
+        patience_over = self._loop.time() + self._patience
         try:
-            async with asyncio.timeout(self._patience):
-                await self._drained.wait()
-        except TimeoutError:
-            _log.error("the gateway stops before the ledger has written everything")
+            while not self._drained.is_set() and self._loop.time() < (until() if until else patience_over):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_TICK_SECONDS):
+                        await self._drained.wait()
+            if not self._drained.is_set():
+                _log.error("the gateway stops before the ledger has written everything")
         finally:
             self._writer.stop()
-        await self._writer.stopped()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_SECONDS):
+                await self._writer.stopped()
         self._give_up()
 
     def _say(self, verb: Verb) -> asyncio.Future[Any]:
         if self._drained is not None:
             return self._refused("the gateway is stopping")
         answer = self._loop.create_future()
-        said = _Said(verb, answer, self._loop.time() + self._patience)
-        self._waiting.append(said)
-        if self._alarm is None:
-            self._alarm = self._loop.call_at(said.deadline, self._ring)
-        if self._next_flush is None and not self._under_way:
-            self._next_flush = self._loop.call_soon(self._flush)
+        now = self._loop.time()
+        said = Said(verb, answer, now + self._patience)
+        if type(verb) is Charge and verb.turn is not None:
+            said.weight = weight(verb.turn.turn)
+            said.deadline += writing_seconds(said.weight)
+        self._line.add(said)
+        if self._since is None:
+            self._since = now
+        if self._alarm is None or said.deadline < self._alarm.when():
+            self._set_alarm(said.deadline)
+        if not self._under_way and (self._next_flush is None or self._resting):
+            self._flush_soon()
         return answer
 
     def _refused(self, cause: str) -> asyncio.Future[Any]:
@@ -124,44 +155,85 @@ class GroupCommitLedger:
         answer.set_exception(LedgerUnavailable(cause=cause))
         return answer
 
+    def _flush_soon(self) -> None:
+        if self._next_flush is not None:
+            self._next_flush.cancel()
+        self._resting = False
+        self._next_flush = self._loop.call_soon(self._flush)
+
     def _flush(self) -> None:
         self._next_flush = None
-        self._under_way, self._waiting = self._waiting[: self._batch], self._waiting[self._batch :]
+        self._under_way = self._line.take(self._loop.time())
         if self._under_way:
             for said in self._under_way:
                 said.tried = True
             self._writer.write([said.verb for said in self._under_way])
+            return
+        rest = self._line.rest(self._loop.time())
+        if rest is not None:
+            self._resting = True
+            self._next_flush = self._loop.call_later(rest, self._flush)
         elif self._drained is not None:
             self._drained.set()
 
     def _flushed(self, flushed: Flushed) -> None:
         batch, self._under_way = self._under_way, []
+        held_up = []
         for said, result in zip(batch, flushed.results, strict=False):
-            _answer(said, result)
+            if isinstance(result, HeldUp):
+                held_up.append(said)
+            else:
+                _answer(said, result)
+        now = self._loop.time()
+        if held_up:
+            self._line.held_up([said for said in held_up if not _dropped(said)], now)
         if flushed.failure is None:
+            self._line.written()
+            self._since = now if self._line.moving else None
             self._pause = _FIRST_PAUSE
             self._flush()
             return
         _log.error("the database did not take a batch", extra={"cause": flushed.failure.cause})
-        self._waiting[:0] = [said for said in batch[len(flushed.results) :] if not _dropped(said)]
+        self._failed(batch[len(flushed.results) :], flushed.failure, now)
+        self._resting = False
         self._next_flush = self._loop.call_later(self._pause, self._flush)
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
+    def _failed(self, batch: list[Said], failure: LedgerUnavailable, now: float) -> None:
+        if not (len(batch) == 1 and batch[0].alone):
+            self._failed_at = now
+        wanted = [said for said in batch if not _dropped(said)]
+        if isinstance(failure, Unreached):
+            self._line.give_back(wanted)
+            return
+        if len(batch) == 1:
+            _without_turn(batch[0])
+        self._line.failed(wanted, now)
+
+    def _set_alarm(self, when: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(when, self._ring)
+
     def _ring(self) -> None:
-        """Tells those whose patience is over, and sets the alarm for the next in line."""
+        """Tells those whose patience is over, and sets the alarm for the next."""
         self._alarm = None
         now = self._loop.time()
-        too_late = []
-        for said in chain(self._under_way, self._waiting):
+        too_late, others = [], []
+        for said in chain(self._under_way, self._line):
             if said.answer.done():
                 continue
             if said.deadline > now:
-                self._alarm = self._loop.call_at(said.deadline, self._ring)
-                break
+                others.append(said.deadline)
+                continue
             said.late = True
             said.answer.set_exception(LedgerUnavailable(cause="the database did not answer in time"))
             too_late.append(said)
-        self._waiting = [said for said in self._waiting if not _dropped(said)]
+        if others:
+            # However many there are, hardly any time goes into looking at them.
+            self._set_alarm(max(min(others), now + _LOOK_SECONDS * len(self._line)))
+        if too_late:
+            self._line.drop(_dropped)
         for said in too_late:
             if isinstance(said.verb, HoldOrder) and said.tried:
                 self._say(Release(said.verb.id, "taken too late")).add_done_callback(_heard)
@@ -171,16 +243,27 @@ class GroupCommitLedger:
         for handle in (self._next_flush, self._alarm):
             if handle is not None:
                 handle.cancel()
-        for said in chain(self._under_way, self._waiting):
+        for said in chain(self._under_way, self._line):
             if isinstance(said.verb, Charge):
                 _log.critical("a settlement could not be written", extra={"charge": told(said.verb)})
             if not said.answer.done():
                 said.answer.set_exception(LedgerUnavailable(cause="the gateway has stopped"))
 
 
-def _dropped(said: _Said) -> bool:
+def _dropped(said: Said) -> bool:
     """Whether nobody wants this verb done any more: a hold whose request was refused meanwhile."""
     return said.late and isinstance(said.verb, HoldOrder)
+
+
+def _without_turn(said: Said) -> None:
+    """A charge that fails again and again, whose caller has been told that it failed, is no longer held up by
+    the response that nobody was promised."""
+    verb = said.verb
+    if not isinstance(verb, Charge) or verb.turn is None or said.failures < _TRIES_WITH_TURN:
+        return
+    if said.answer.done():
+        _log.error("a response could not be stored", extra={"charge": told(verb)})
+        said.verb, said.weight = replace(verb, turn=None), 0
 
 
 def _heard(answer: asyncio.Future[Any]) -> None:
@@ -189,7 +272,7 @@ def _heard(answer: asyncio.Future[Any]) -> None:
         answer.exception()
 
 
-def _answer(said: _Said, result: Result) -> None:
+def _answer(said: Said, result: Result) -> None:
     if isinstance(result, UnknownHold) and isinstance(said.verb, Release):
         # Its hold was refused or dropped after whoever asked for it had stopped waiting.
         _log.info("released a hold that was never taken", extra={"hold_id": said.verb.hold_id})

@@ -11,17 +11,24 @@ import msgspec
 from msgspec.structs import replace
 
 from quantized.core.errors import LedgerUnavailable
-from quantized.core.ports import Charge, Clock, HoldOrder
+from quantized.core.ports import Charge, Clock, HoldOrder, Receipt
 from quantized.ledger.rules import Book, Release, Result, Verb, apply
 from quantized.storage.records import Changes, LedgerStore, Needs, Rejected, Rows, UserKey
 
 _log = logging.getLogger("quantized.ledger")
 
 
+class HeldUp(msgspec.Struct, frozen=True):
+    """What a verb came to that is to be said again: others have locked what it is about."""
+
+
+HELD_UP = HeldUp()
+
+
 class Flushed(msgspec.Struct, frozen=True):
     """What became of a batch: results of its first verbs, and why the rest (if any) must be tried again."""
 
-    results: list[Result]
+    results: list[Result | HeldUp]
     failure: LedgerUnavailable | None = None
 
 
@@ -65,9 +72,17 @@ class WriterThread:
 
     def _run(self) -> None:
         while (batch := self._work.get()) is not None:
-            flushed = flush(self._store, batch, self._clock.now_ms())
+            flushed = self._flush(batch)
             self._loop.call_soon_threadsafe(self._flushed, flushed)
         self._store.close()
+
+    def _flush(self, batch: list[Verb]) -> Flushed:
+        try:
+            return flush(self._store, batch, self._clock.now_ms())
+        except Exception as error:  # noqa: BLE001  all of it is told
+            # Without this thread no request would ever be answered again, and nobody would be told why.
+            _log.critical("an error of the program's own in the ledger", exc_info=error)
+            return Flushed([], LedgerUnavailable(cause=f"{type(error).__name__}: {error}"))
 
 
 def flush(store: LedgerStore, verbs: list[Verb], now_ms: int) -> Flushed:
@@ -77,19 +92,31 @@ def flush(store: LedgerStore, verbs: list[Verb], now_ms: int) -> Flushed:
     except LedgerUnavailable as failure:
         return Flushed([], failure)
     except Rejected:
-        results: list[Result] = []
+        results: list[Result | HeldUp] = []
         for verb in verbs:
             try:
-                results += _commit(store, [verb], now_ms)
+                results += _alone(store, verb, now_ms)
             except LedgerUnavailable as failure:
                 return Flushed(results, failure)
-            except Rejected as rejected:
-                _log.critical(
-                    "the database rejects a verb for good",
-                    extra={"verb": told(verb), "cause": str(rejected)},
-                )
-                results.append(LedgerUnavailable(cause=f"rejected: {rejected}"))
         return Flushed(results)
+
+
+def _alone(store: LedgerStore, verb: Verb, now_ms: int) -> list[Result | HeldUp]:
+    """What will never be taken is refused; but no charge is lost for the text that came with it."""
+    try:
+        return _commit(store, [verb], now_ms)
+    except Rejected as rejected:
+        refusal = LedgerUnavailable(cause=f"rejected: {rejected}")
+    if isinstance(verb, Charge) and verb.turn is not None:
+        found = _alone(store, replace(verb, turn=None), now_ms)
+        if not isinstance(found[0], Receipt):
+            return found
+        _log.error("a response could not be stored", extra={"charge": told(verb), "cause": refusal.cause})
+    else:
+        _log.critical(
+            "the database rejects a verb for good", extra={"verb": told(verb), "cause": refusal.cause}
+        )
+    return [refusal]
 
 
 def told(verb: Verb) -> object:
@@ -97,19 +124,38 @@ def told(verb: Verb) -> object:
     return msgspec.to_builtins(replace(verb, turn=None) if isinstance(verb, Charge) else verb)
 
 
-def _commit(store: LedgerStore, verbs: list[Verb], now_ms: int) -> list[Result]:
-    results: list[Result] = []
+def _commit(store: LedgerStore, verbs: list[Verb], now_ms: int) -> list[Result | HeldUp]:
+    results: list[Result | HeldUp] = []
 
     def decide(rows: Rows) -> Changes:
         book = Book(rows, now_ms)
         # A store may decide again, on rows read anew: the last time counts.
-        results[:] = [apply(book, verb) for verb in verbs]
+        if rows.locked:
+            results[:] = _around(book, rows.locked, verbs)
+        else:
+            results[:] = [apply(book, verb) for verb in verbs]
         return book.changes
 
     # A charge outlives the machine. A hold has to outlive the process, which may have asked a provider by
     # then; a machine that goes down takes the request along, and its hold would only be released again.
     durable = any(type(verb) is Charge for verb in verbs)
     store.transact(_needs(verbs), decide, now_ms=now_ms, durable=durable)
+    return results
+
+
+def _around(book: Book, locked: frozenset[str], verbs: list[Verb]) -> list[Result | HeldUp]:
+    """The results, where some licences and holds are out of reach."""
+    out_of_reach = {*locked}
+    results: list[Result | HeldUp] = []
+    for verb in verbs:
+        hold_id = verb.id if isinstance(verb, HoldOrder) else verb.hold_id
+        license_id = None if isinstance(verb, Release) else verb.license_id
+        if hold_id in out_of_reach or license_id in out_of_reach:
+            # What is said of the same hold later comes later.
+            out_of_reach.add(hold_id)
+            results.append(HELD_UP)
+        else:
+            results.append(apply(book, verb))
     return results
 
 
@@ -126,4 +172,4 @@ def _needs(verbs: list[Verb]) -> Needs:
                     users[verb.license_id, verb.user_id] = None
             case Charge() | Release():
                 hold_ids[verb.hold_id] = None
-    return Needs([*hold_ids], [*license_ids], users=[*users])
+    return Needs([*hold_ids], [*license_ids], users=[*users], partial=True)

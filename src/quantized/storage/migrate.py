@@ -5,7 +5,7 @@ from pathlib import Path
 
 from quantized.storage.database import DatabaseUnusable, database
 
-HEAD = "0012"
+HEAD = "0013"
 """The newest migration."""
 
 _BUSY_SECONDS = 2.0

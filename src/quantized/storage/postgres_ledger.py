@@ -10,7 +10,7 @@ see the licence as it is and its holds as they were.
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -20,7 +20,7 @@ from psycopg.pq.abc import PGresult
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.storage.database import DatabaseUnusable
-from quantized.storage.postgres import ANSWER_SECONDS, LOCK_SECONDS, check_url, connect
+from quantized.storage.postgres import ANSWER_SECONDS, LOCK_SECONDS, STATEMENT_SECONDS, check_url, connect
 from quantized.storage.postgres_json import blob_array, cells, encode, insertion, text_array
 from quantized.storage.postgres_pipeline import Pipeline, Statement, Step
 from quantized.storage.records import (
@@ -35,8 +35,10 @@ from quantized.storage.records import (
     OpenHold,
     Rejected,
     Rows,
+    Unreached,
     UserKey,
     UserRow,
+    writing_seconds,
 )
 from quantized.storage.turns import (
     BLOB_COLUMNS,
@@ -50,6 +52,13 @@ T = TypeVar("T")
 
 _TRIES = 3
 """Of one transaction that others got in the way of."""
+
+_HURRIED_MS = 5_000
+"""How long nobody waits for locked licences after one was waited for in vain. Who works in the usual way has
+one for milliseconds."""
+
+_LARGE = 1_000_000
+"""Bytes that a statement carries and that are worth a word about its time."""
 
 # Rows are found by their keys, whatever the planner believes about tables that were empty a minute ago. A
 # server that may forget the last commits when it dies would forget holds that gateways go on by. And who is
@@ -65,15 +74,18 @@ _BEGIN = Statement(b"begin", b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 _COMMIT = Statement(b"commit", b"COMMIT")
 _ROLLBACK = Statement(b"rollback", b"ROLLBACK")
 
-_LOCK = Statement(
-    b"lock",
+_WANTED = (
+    b" FROM license WHERE id = ANY"
+    b"($1::text[] || ARRAY(SELECT license_id FROM hold WHERE id = ANY ($2::text[])))"
+)
+_LOCKED = (
     b"SELECT json_agg(json_build_array(id, unlimited, active, granted, used, held, entries,"
     b" coalesce(encode(head, 'hex'), ''), open_holds, requests_owed, tokens_owed, metered_at)),"
-    b" pg_current_xact_id()::text"
-    b" FROM (SELECT * FROM license WHERE id = ANY"
-    b"($1::text[] || ARRAY(SELECT license_id FROM hold WHERE id = ANY ($2::text[])))"
-    b" ORDER BY id FOR NO KEY UPDATE) AS locked",
+    b" pg_current_xact_id()::text FROM (SELECT *" + _WANTED + b" ORDER BY id FOR NO KEY UPDATE"
 )
+_LOCK = Statement(b"lock", _LOCKED + b") AS locked")
+_LOCK_FREE = Statement(b"lock free", _LOCKED + b" SKIP LOCKED) AS locked")
+_ALL = Statement(b"all", b"SELECT json_agg(id)" + _WANTED)
 _HOLDS = Statement(
     b"holds",
     b"SELECT json_agg(json_build_array(h.id, h.license_id, h.amount, h.state,"
@@ -101,6 +113,7 @@ _EXPIRED = Statement(
     f"SELECT json_agg(expired) FROM (SELECT {', '.join(OpenHold.__struct_fields__)} FROM hold"  # noqa: S608
     " WHERE state = 'open' AND expires_at <= $1 ORDER BY expires_at LIMIT $2) AS expired".encode(),
 )
+_TIME = Statement(b"time", b"SELECT set_config('statement_timeout', $1, true)")
 _STATUS = Statement(b"status", b"SELECT pg_xact_status($1::xid8)")
 
 
@@ -164,7 +177,12 @@ _licenses = msgspec.json.Decoder(list[LicenseRow])
 _holds = msgspec.json.Decoder(list[HoldRow])
 _entries = msgspec.json.Decoder(list[EntryRow])
 _users = msgspec.json.Decoder(list[UserRow])
+_ids = msgspec.json.Decoder(list[str])
 _open_holds = msgspec.json.Decoder(list[OpenHold])
+
+
+class _Locked(LedgerUnavailable):
+    """Somebody else's locks were waited for in vain."""
 
 
 class PostgresLedgerStore:
@@ -183,6 +201,8 @@ class PostgresLedgerStore:
         self._busy_seconds = busy_seconds
         self._pipeline: Pipeline | None = None
         self._in_doubt: bytes | None = None
+        self._hurried_until = 0
+        """Unix milliseconds: by then no transaction waits for locked licences that may be left out."""
 
     def transact(
         self,
@@ -194,9 +214,15 @@ class PostgresLedgerStore:
     ) -> None:
         failure: Exception = LedgerUnavailable(cause="others were in the way")
         for _ in range(_TRIES):
+            hurried = needs.partial and now_ms < self._hurried_until
             try:
-                self._attempt(lambda pipeline: self._transact(pipeline, needs, decide, now_ms))
+                self._attempt(partial(self._transact, needs, decide, now_ms, hurried))
                 return
+            except _Locked as locked:
+                if hurried or not needs.partial:
+                    raise
+                failure = locked
+                self._hurried_until = now_ms + _HURRIED_MS
             except (errors.SerializationFailure, errors.DeadlockDetected) as error:
                 failure = LedgerUnavailable(cause=f"{type(error).__name__}: {error}")
             except errors.UniqueViolation as error:
@@ -219,7 +245,12 @@ class PostgresLedgerStore:
         """Raises LedgerUnavailable, Rejected, and those of psycopg's errors after which trying again may
         help."""
         try:
-            return work(self._open())
+            pipeline = self._open()
+        except (psycopg.Error, DatabaseUnusable, OSError) as error:
+            self.close()
+            raise Unreached(cause=f"{type(error).__name__}: {error}") from error
+        try:
+            return work(pipeline)
         except (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation):
             raise
         except (
@@ -230,7 +261,12 @@ class PostgresLedgerStore:
             OverflowError,
         ) as error:
             raise Rejected(str(error)) from error
-        except (psycopg.Error, DatabaseUnusable, OSError) as error:
+        except errors.LockNotAvailable as error:
+            raise _Locked(cause=f"{type(error).__name__}: {error}") from error
+        except errors.QueryCanceled as error:
+            # The server is well, and says so.
+            raise LedgerUnavailable(cause=f"{type(error).__name__}: {error}") from error
+        except (psycopg.Error, OSError) as error:
             self.close()
             raise LedgerUnavailable(cause=f"{type(error).__name__}: {error}") from error
 
@@ -258,13 +294,18 @@ class PostgresLedgerStore:
         self._in_doubt = None
 
     def _transact(
-        self, pipeline: Pipeline, needs: Needs, decide: Callable[[Rows], Changes], now_ms: int
+        self,
+        needs: Needs,
+        decide: Callable[[Rows], Changes],
+        now_ms: int,
+        hurried: bool,
+        pipeline: Pipeline,
     ) -> None:
         try:
-            rows, transaction = _read(pipeline, needs)
+            rows, transaction = _read(pipeline, needs, hurried)
             steps = _writing(decide(rows), now_ms, self._owner)
             self._in_doubt = transaction
-            pipeline.run(steps)
+            _run(pipeline, steps)
         except BaseException:
             self._roll_back(pipeline)
             raise
@@ -276,16 +317,31 @@ class PostgresLedgerStore:
             self._in_doubt = None
 
 
-def _read(pipeline: Pipeline, needs: Needs) -> tuple[Rows, bytes | None]:
+def _run(pipeline: Pipeline, steps: list[Step]) -> None:
+    """What writes large values is given the time for it."""
+    size = sum([len(value) for step in steps for value in step.values if value is not None])
+    if size < _LARGE:
+        pipeline.run(steps)
+        return
+    longer = writing_seconds(size)
+    time = Step(_TIME, (b"%d" % round((STATEMENT_SECONDS + longer) * 1000),))
+    pipeline.run([time, *steps], ANSWER_SECONDS + longer)
+
+
+def _read(pipeline: Pipeline, needs: Needs, hurried: bool) -> tuple[Rows, bytes | None]:
     """Also the transaction's number."""
     hold_ids = text_array(needs.hold_ids)
-    steps = [Step(_BEGIN), Step(_LOCK, (text_array(needs.license_ids), hold_ids))]
+    wanted = (text_array(needs.license_ids), hold_ids)
+    steps = [Step(_BEGIN), Step(_LOCK_FREE if hurried else _LOCK, wanted)]
+    if hurried:
+        steps.append(Step(_ALL, wanted))
     if needs.hold_ids:
         steps.append(Step(_HOLDS, (hold_ids,)))
     if needs.entry_ids or needs.refunds_of:
         steps.append(Step(_ENTRIES, (text_array(needs.entry_ids), text_array(needs.refunds_of))))
     _, locked, *others = pipeline.run(steps)
     licenses = {row.id: row for row in _found(locked, _licenses)}
+    left_out = {*_found(others.pop(0), _ids)} - licenses.keys() if hurried else set()
     found = others.pop(0) if needs.hold_ids else None
     holds = [] if found is None else _found(found, _holds)
     entries = _found(others[0], _entries) if others else []
@@ -295,6 +351,7 @@ def _read(pipeline: Pipeline, needs: Needs) -> tuple[Rows, bytes | None]:
         holds={row.id: row for row in holds if row.license_id in licenses},
         entries={row.id: row for row in entries if row.id is not None},
         users=_read_users(pipeline, {*needs.users, *_users_of(holds)}),
+        locked=frozenset(left_out | {row.id for row in holds if row.license_id in left_out}),
     )
     return rows, locked.get_value(0, 1)
 

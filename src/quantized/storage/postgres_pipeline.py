@@ -48,8 +48,9 @@ class Pipeline:
         self._prepared: set[bytes] = set()
         self._broken = False
 
-    def run(self, steps: Sequence[Step]) -> list[PGresult]:
-        """The results of all steps, which are one transaction unless they begin one themselves.
+    def run(self, steps: Sequence[Step], wait_seconds: float | None = None) -> list[PGresult]:
+        """The results of all steps, which are one transaction unless they begin one themselves. They may be
+        given more time than any other.
 
         Raises the psycopg.Error of the first that failed, and psycopg.OperationalError when the server is
         gone or silent; then nobody knows what it did, and the pipeline is not `alive` any more.
@@ -68,8 +69,9 @@ class Pipeline:
                 ]
             self._libpq.send_query_prepared(statement.name, values, formats)
         self._libpq.pipeline_sync()
-        self._send()
-        results, failure = self._receive()
+        wait_ms = self._wait_ms if wait_seconds is None else wait_seconds * 1000
+        self._send(wait_ms)
+        results, failure = self._receive(wait_ms)
         self._broken = False
         if len(results) >= len(unprepared):
             self._prepared |= unprepared.keys()
@@ -90,19 +92,19 @@ class Pipeline:
     def close(self) -> None:
         self._connection.close()
 
-    def _send(self) -> None:
+    def _send(self, wait_ms: float) -> None:
         while self._libpq.flush():
             # The server may be unable to read on before its answers have been read.
-            if self._wait(select.POLLIN | select.POLLOUT) & select.POLLIN:
+            if self._wait(select.POLLIN | select.POLLOUT, wait_ms) & select.POLLIN:
                 self._libpq.consume_input()
 
-    def _receive(self) -> tuple[list[PGresult], psycopg.Error | None]:
+    def _receive(self, wait_ms: float) -> tuple[list[PGresult], psycopg.Error | None]:
         """The results up to the first failure, and that."""
         results: list[PGresult] = []
         failure: psycopg.Error | None = None
         while True:
             while self._libpq.is_busy():
-                self._wait(select.POLLIN)
+                self._wait(select.POLLIN, wait_ms)
                 self._libpq.consume_input()
             result = self._libpq.get_result()
             if result is None:
@@ -119,8 +121,8 @@ class Pipeline:
                 case _:
                     failure = failure or error_from_result(result)
 
-    def _wait(self, events: int) -> int:
-        ready = self._ready(events, self._wait_ms)
+    def _wait(self, events: int, wait_ms: float) -> int:
+        ready = self._ready(events, wait_ms)
         if not ready:
             raise psycopg.OperationalError("the server does not answer")
         return ready

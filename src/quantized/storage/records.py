@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 from msgspec import Struct, field
 from msgspec.structs import astuple
 
+from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Charge, HoldOrder, Receipt
 from quantized.core.usage import Usage
 
@@ -128,22 +129,26 @@ class OpenHold(Struct, frozen=True):
 class Needs(Struct, frozen=True):
     """Which rows a batch of verbs must see. The licences of the holds come along unasked. `refunds_of` are
     holds' ids, for all refunds of what those were charged. `users` are (licence, user): those of the holds
-    come along unasked."""
+    come along unasked. Where `partial`, what somebody else has locked for longer may be left out:
+    `Rows.locked` names it then."""
 
     hold_ids: list[str] = []
     license_ids: list[str] = []
     entry_ids: list[str] = []
     refunds_of: list[str] = []
     users: list[UserKey] = []
+    partial: bool = False
 
 
 class Rows(Struct, frozen=True):
-    """The rows that were asked for, by id, as far as they exist; refunds as entries among the others."""
+    """The rows that were asked for, by id, as far as they exist; refunds as entries among the others.
+    `locked` are licences that exist all the same, and holds of such."""
 
     licenses: dict[str, LicenseRow]
     holds: dict[str, HoldRow]
     entries: dict[str, EntryRow]
     users: dict[UserKey, UserRow] = field(default_factory=dict)
+    locked: frozenset[str] = frozenset()
 
 
 class Settlement(Struct, frozen=True):
@@ -184,6 +189,21 @@ class Rejected(Exception):
     """The database is well, but will not take these rows: a row breaks a rule that the schema holds."""
 
 
+class Unreached(LedgerUnavailable):
+    """Nothing was asked of the database: there was no connection, or somebody else has all of it."""
+
+
+BYTES_PER_SECOND = 4_000_000
+"""What any database that is well writes of large values."""
+
+_LONGEST_WRITING = 60.0
+
+
+def writing_seconds(size: int) -> float:
+    """What a transaction may take longer for large values of so many bytes."""
+    return min(size / BYTES_PER_SECOND, _LONGEST_WRITING)
+
+
 class LedgerStore(Protocol):
     """One database's side of the ledger. Blocking; one thread at a time."""
 
@@ -193,8 +213,10 @@ class LedgerStore(Protocol):
         """Reads, decides and writes in one transaction that nobody else's writes come between. What was
         written outlives the process when this returns; where it is `durable`, the machine.
 
-        Raises LedgerUnavailable when the database does not take it, Rejected when it never will, and whatever
-        `decide` raises; nothing was written then.
+        `decide` may be asked more than once, each time about fresh rows; what it said last is written. Raises
+        LedgerUnavailable when the database does not take it (or took it and could not say so), Unreached
+        when that is not for what it was asked, Rejected when it never will, and whatever `decide` raises;
+        nothing was written by these three.
         """
 
     def expired_holds(self, now_ms: int, limit: int) -> list[OpenHold]:

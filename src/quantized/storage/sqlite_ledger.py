@@ -23,6 +23,7 @@ from quantized.storage.records import (
     OpenHold,
     Rejected,
     Rows,
+    Unreached,
     UserRow,
 )
 from quantized.storage.sqlite import connect, sqlite_path
@@ -136,7 +137,12 @@ class SqliteLedgerStore:
 
     def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            return work(self._open())
+            connection = self._open()
+        except (sqlite3.Error, DatabaseUnusable, OSError) as error:
+            self.close()
+            raise Unreached(cause=f"{type(error).__name__}: {error}") from error
+        try:
+            return work(connection)
         except (
             sqlite3.IntegrityError,
             sqlite3.DataError,
@@ -145,9 +151,12 @@ class SqliteLedgerStore:
             OverflowError,
         ) as error:
             raise Rejected(str(error)) from error
-        except (sqlite3.Error, DatabaseUnusable, OSError) as error:
+        except (sqlite3.Error, OSError) as error:
             self.close()
-            raise LedgerUnavailable(cause=f"{type(error).__name__}: {error}") from error
+            # Whoever has begun is not told so any more.
+            busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            refusal = Unreached if busy else LedgerUnavailable
+            raise refusal(cause=f"{type(error).__name__}: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
         # A file that was moved away takes writes as if nothing had happened, and nobody ever sees them again.
