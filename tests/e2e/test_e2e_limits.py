@@ -160,7 +160,7 @@ async def test_an_output_that_is_too_long_is_refused_and_one_that_is_not_bounded
     licence = limited(gateway, "--output-tokens-per-request", "200")
     refused = await post(client, licence, ask("plain", licence, max_tokens=201))
     error = refused.json()["error"]
-    assert (refused.status_code, error["param"]) == (400, "max_completion_tokens")
+    assert (refused.status_code, error["param"]) == (400, "max_tokens")
     assert error["code"] == "output_tokens_above_limit" and "at most 200" in error["message"]
     other = await client.post(
         "/v1/responses",
@@ -180,7 +180,7 @@ async def test_a_request_that_never_fits_is_refused_by_name(
     gateway: GatewayProcess, client: httpx.AsyncClient
 ) -> None:
     licence = limited(gateway, "--tokens-per-minute", "300")
-    for more, param in (({"max_tokens": 300}, "max_completion_tokens"), ({}, "messages")):
+    for more, param in (({"max_tokens": 300}, "max_tokens"), ({}, "messages")):
         body = ask("plain", licence, **more)
         if not more:
             body["messages"][0]["content"] += "x" * 2_000

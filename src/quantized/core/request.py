@@ -85,11 +85,13 @@ class AudioOutput(Struct, frozen=True):
 
 
 class GenerationRequest(Struct, frozen=True):
-    """One wish, complete. `max_output_tokens` is what the caller asked for, not what is sent upstream."""
+    """One wish, complete. `max_output_tokens` is what the caller asked for, not what is sent upstream, and
+    `output_cap_field` the field that says it, where a caller has two to choose from."""
 
     model: str
     messages: tuple[Message, ...]
     max_output_tokens: int | None = None
+    output_cap_field: str = "max_completion_tokens"
     sampling: Sampling = Sampling()
     tools: tuple[Tool, ...] | None = None
     tool_choice: ToolChoice | None = None

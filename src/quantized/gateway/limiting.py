@@ -23,9 +23,9 @@ def imposed_cap(request: GenerationRequest, possible: int, limits: Limits) -> in
     asked = request.max_output_tokens
     if asked is not None and asked > most:
         raise AboveLimit(
-            f"'max_completion_tokens' is {asked}, and this licence allows at most {most} output tokens for a "
-            "request",
-            param="max_completion_tokens",
+            f"'{request.output_cap_field}' is {asked}, and this licence allows at most {most} output tokens "
+            "for a request",
+            param=request.output_cap_field,
             code="output_tokens_above_limit",
         )
     return most if asked is None and possible > most else None
@@ -40,15 +40,27 @@ def tokens_taken(request: GenerationRequest, output_cap: int, limits: Limits) ->
     limit = limits.tokens_per_minute
     if limit is None:
         return 0
-    taken = max(1, estimate_input(request))
+    taken = read = max(1, estimate_input(request))
     bounded = request.max_output_tokens is not None or limits.output_tokens_per_request is not None
     if bounded:
         taken += output_cap
     if taken > limit:
-        raise AboveLimit(
-            f"This request may take {taken} tokens, and this licence allows {limit} tokens per minute. "
-            "Shorten the input or lower 'max_completion_tokens'",
-            param="max_completion_tokens" if bounded else "messages",
-            code="request_above_tokens_per_minute",
-        )
+        raise _above_a_minute(request, taken, limit, room=limit - read)
     return taken if bounded else min(taken + min(output_cap, USUAL_OUTPUT), limit)
+
+
+def _above_a_minute(request: GenerationRequest, taken: int, limit: int, room: int) -> AboveLimit:
+    """`room` is what the input leaves for the output."""
+    field = request.output_cap_field
+    if room <= 0:
+        advice, param = "Shorten the input", "messages"
+    elif request.max_output_tokens is None:
+        # The licence bounds the output, and the caller may bound it closer.
+        advice, param = f"Give '{field}', at most {room}, or shorten the input", field
+    else:
+        advice, param = f"Lower '{field}' to {room} or less, or shorten the input", field
+    return AboveLimit(
+        f"This request may take {taken} tokens, and this licence allows {limit} tokens per minute. {advice}",
+        param=param,
+        code="request_above_tokens_per_minute",
+    )

@@ -20,13 +20,26 @@ class Route(Struct, frozen=True):
 
 def asked(registry: Registry, forced: str | None, terms: Terms) -> tuple[Registered, ...]:
     """Who is asked for a model, in order: the forced provider, or those that need not be forced. What these
-    terms do not allow is as if it were not configured.
+    terms do not allow is as if it were not configured. Terms that leave out the default provider name those
+    that stand in for it: all that they allow, in their order.
 
     Raises UnknownProvider with the names that would work.
     """
     if forced is not None:
         return (_named(registry, forced, terms),)
-    return tuple(one for one in registry.unforced if _is_allowed(one.provider.name, terms))
+    if terms.providers is None:
+        return registry.unforced
+    if registry.default is not None and _is_allowed(registry.default.provider.name, terms):
+        return tuple(one for one in registry.unforced if _is_allowed(one.provider.name, terms))
+    return _in_their_order(registry, terms.providers)
+
+
+def _in_their_order(registry: Registry, patterns: tuple[str, ...]) -> tuple[Registered, ...]:
+    names = dict.fromkeys(
+        name for pattern in patterns for name in registry.names if fnmatchcase(name, pattern)
+    )
+    found = (registry.get(name) for name in names)
+    return tuple(one for one in found if one is not None)
 
 
 def _is_allowed(name: str, terms: Terms) -> bool:
@@ -47,8 +60,7 @@ def _named(registry: Registry, name: str, terms: Terms) -> Registered:
 
 
 def choose(registry: Registry, catalog: Catalog, model: str, forced: str | None, terms: Terms) -> Route:
-    """The forced provider's model or nothing; else the default provider's, else that of a provider which is
-    reached by the names of its models alone.
+    """The forced provider's model or nothing; else that of the first who has it of those who are asked.
 
     Raises UnknownProvider, ModelNotFound, ModelNotPriced; ProviderUnavailable while a provider's list of
     models has not arrived.

@@ -18,7 +18,8 @@ class Registered(Struct, frozen=True):
 
 
 class Registry:
-    """`default` names the provider that is asked when a caller forces none; it need not be configured."""
+    """`default` is the provider that is asked when a caller forces none; the one of that name need not be
+    configured."""
 
     def __init__(self, registered: Iterable[Registered], default: str) -> None:
         """Raises ValueError where two have the same name."""
@@ -27,7 +28,7 @@ class Registry:
             if one.provider.name in self._by_name:
                 raise ValueError(f"two providers are named {one.provider.name!r}")
             self._by_name[one.provider.name] = one
-        first = self._by_name.get(default)
+        self.default = first = self._by_name.get(default)
         rest = (one for one in self._by_name.values() if one.by_model and one is not first)
         self._unforced = (*(() if first is None else (first,)), *rest)
 

@@ -43,6 +43,7 @@ def parse(body: bytes, depth: int) -> GenerationRequest:
         model=asked.model,
         messages=read_messages(asked.messages, depth),
         max_output_tokens=_output_cap(asked),
+        output_cap_field="max_completion_tokens" if asked.max_tokens is None else "max_tokens",
         sampling=_sampling(asked),
         tools=tools,
         tool_choice=_tool_choice(asked, tools),
