@@ -2,7 +2,8 @@
 
 Each process says every two seconds that it is there, in the database's time. One that has not said so for
 ten is taken for dead; one whose machine says that it is gone, at once. So holds outlive their process by 15
-seconds at most, as long as one process is left or started.
+seconds at most, as long as one process is left or started. And who could not say it for ten seconds takes no
+hold until it can (`tenure`).
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from msgspec import Struct
 from quantized.core.errors import LedgerUnavailable
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.sweeper import release_all
+from quantized.ledger.tenure import Tenure
 from quantized.storage.leases import Leases, ProcessRow
 
 _log = logging.getLogger("quantized.ledger")
@@ -21,6 +23,9 @@ _log = logging.getLogger("quantized.ledger")
 _FORGOTTEN_MS = 3_600_000
 """A process that was paused for less may still come back and take a hold before it says that it is there."""
 _PAGE = 500
+_RETRY_SECONDS = 0.25
+"""After a sign that was not taken; doubled up to half an interval. A whole one more, and an outage after it
+that breaks nobody else's lease would let us look dead."""
 
 
 class LeaseTimes(Struct, frozen=True):
@@ -88,36 +93,41 @@ class LeaseKeeper:
     def __init__(
         self,
         me: Identity,
+        tenure: Tenure,
         ledger: GroupCommitLedger,
         leases: Leases,
         runs: Callable[[int], bool],
-        times: LeaseTimes | None = None,
+        times: LeaseTimes,
     ) -> None:
-        """`runs`: whether a process of our machine is there."""
+        """`tenure` is told of each renewal. `runs`: whether a process of our machine is there."""
         self._me = me
-        self._times = times or LeaseTimes()
-        self._lease = Lease(me, self._times)
+        self._tenure = tenure
+        self._times = times
+        self._lease = Lease(me, times)
         self._ledger = ledger
         self._leases = leases
         self._runs = runs
-        self._known_dead: set[str] = set()
 
     async def renew(self) -> list[ProcessRow]:
         """Says that we are there; who else is, or was. To be said before the first hold is taken. Raises
         LedgerUnavailable."""
         me = self._me
+        asked = self._tenure.moment()
         processes = await self._leases.renew(me.id, me.host, me.machine, me.pid)
-        self._lease.renewed(next(process.seen_at for process in processes if process.id == me.id))
+        now = next(process.seen_at for process in processes if process.id == me.id)
+        self._lease.renewed(now)
+        self._tenure.renewed(asked, now)
         return processes
 
     async def tick(self) -> int:
         """Renews, and releases the holds of those who have not. How many those were. Raises
         LedgerUnavailable."""
         processes = await self.renew()
+        dead = self._lease.dead(processes, self._runs)
+        released = 0
         # It may be a few thousand processes, where none of those on their machine ever ended in order.
-        dead = self._lease.dead(processes, self._runs)[:_PAGE]
-        self._tell(dead)
-        released = await self._release({process.id: process for process in dead}) if dead else 0
+        for first in range(0, len(dead), _PAGE):
+            released += await self._release({process.id: process for process in dead[first : first + _PAGE]})
         for process in dead:
             if self._lease.is_forgotten(process):
                 await self._leases.forget(process)
@@ -125,26 +135,33 @@ class LeaseKeeper:
 
     async def run(self) -> None:
         """Until cancelled."""
+        interval = self._times.interval / 1000
+        retry = min(_RETRY_SECONDS, interval)
         while True:
             try:
                 await self.tick()
             except LedgerUnavailable as error:
                 _log.error("the lease was not renewed", extra={"cause": error.cause})
-            await asyncio.sleep(self._times.interval / 1000)
+                pause = retry
+                retry = min(2 * retry, interval / 2)
+            else:
+                pause = interval
+                retry = min(_RETRY_SECONDS, interval)
+            await asyncio.sleep(pause)
 
     async def _release(self, dead: dict[str, ProcessRow]) -> int:
         released = 0
+        told: set[str] = set()
         while True:
             holds = await self._leases.open_holds([*dead], _PAGE)
-            released += await release_all(self._ledger, holds, "process died")
-            if len(holds) < _PAGE:
-                return released
-
-    def _tell(self, dead: list[ProcessRow]) -> None:
-        for process in dead:
-            if process.id not in self._known_dead:
+            ended = await release_all(self._ledger, holds, "process died")
+            released += len(ended)
+            # Who left nothing behind is nobody's business, and what was left is ended by one of us.
+            for owner in {hold.owner for hold in ended if hold.owner is not None} - told:
+                told.add(owner)
                 _log.warning(
                     "a process died; its holds are released",
-                    extra={"owner": process.id, "host": process.host, "pid": process.pid},
+                    extra={"owner": owner, "host": dead[owner].host, "pid": dead[owner].pid},
                 )
-        self._known_dead = {process.id for process in dead}
+            if len(holds) < _PAGE:
+                return released

@@ -25,7 +25,7 @@ _log = logging.getLogger("quantized.ledger")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two tries while the database does not take a batch."""
 
-_TRIES_WITH_TURN = 8
+_TRIES_WITH_TURN = 5
 """Of a charge by itself, before it is written without the response that came with it."""
 
 _FORGET_SECONDS = 5.0
@@ -59,9 +59,12 @@ class GroupCommitLedger:
         capacity: int = 10_000,
         batch: int = 512,
         writer: WriterMaker = WriterThread,
+        leased: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`leased`: whether nobody takes this process for dead. Holds that others would release are not taken."""
         self._patience = patience
         self._capacity = capacity
+        self._leased = leased
         self._loop = asyncio.get_running_loop()
         self._line = Line(batch)
         self._under_way: list[Said] = []
@@ -79,6 +82,8 @@ class GroupCommitLedger:
         """Raises also Unauthenticated for a licence that may not be used, LedgerMisuse for an id that has
         ended. Whoever stops waiting (is cancelled) says `release`. It is said again only where it failed: a
         saying that comes too late ends the hold, whoever else was told of it."""
+        if not self._leased():
+            return self._refused("the lease of this process has run out")
         if len(self._line) >= self._capacity:
             return self._refused("too many requests wait for the database")
         return self._say(order)
@@ -197,7 +202,6 @@ class GroupCommitLedger:
         self._failed(batch[len(flushed.results) :], flushed.failure, now)
         self._resting = False
         self._next_flush = self._loop.call_later(self._pause, self._flush)
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
     def _failed(self, batch: list[Said], failure: LedgerUnavailable, now: float) -> None:
         if not (len(batch) == 1 and batch[0].alone):
@@ -205,7 +209,10 @@ class GroupCommitLedger:
         wanted = [said for said in batch if not _dropped(said)]
         if isinstance(failure, Unreached):
             self._line.give_back(wanted)
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             return
+        # It is there, and what it was that it did not take is soon found.
+        self._pause = _FIRST_PAUSE
         if len(batch) == 1:
             _without_turn(batch[0])
         self._line.failed(wanted, now)
@@ -263,7 +270,7 @@ def _without_turn(said: Said) -> None:
         return
     if said.answer.done():
         _log.error("a response could not be stored", extra={"charge": told(verb)})
-        said.verb, said.weight = replace(verb, turn=None), 0
+        said.verb, said.weight, said.failures = replace(verb, turn=None), 0, 0
 
 
 def _heard(answer: asyncio.Future[Any]) -> None:

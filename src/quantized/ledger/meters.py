@@ -13,6 +13,9 @@ from quantized.storage.records import LicenseRow
 
 MINUTE_MS = 60_000
 
+AHEAD_MS = 10_000
+"""A time that lies further in the future was written by a clock that was wrong."""
+
 MOST_OWED = 2**60
 """So that whatever a provider claims to have used, the database's integers of 64 bits take it."""
 
@@ -25,12 +28,19 @@ class Meters(Struct):
 
 
 def meters(row: LicenseRow, limits: Limits, now_ms: int) -> Meters:
-    """As they are now. A clock that is behind the one that wrote them drains nothing."""
-    passed = max(0, now_ms - row.metered_at)
+    """As they are now. A clock that is a little behind the one that wrote them drains nothing; where it cannot
+    be known when they were written, all has drained."""
+    ahead = row.metered_at - now_ms
+    passed = max(0, -ahead) if ahead <= AHEAD_MS else MOST_OWED
     return Meters(
         requests=_drained(row.requests_owed, limits.requests_per_minute, passed),
         tokens=_drained(row.tokens_owed, limits.tokens_per_minute, passed),
     )
+
+
+def metered_at(row: LicenseRow, now_ms: int) -> int:
+    """The time of what is drained now: never earlier than what it was, unless that cannot have been."""
+    return max(row.metered_at, now_ms) if row.metered_at <= now_ms + AHEAD_MS else now_ms
 
 
 def owing(owed: int, count: int) -> int:

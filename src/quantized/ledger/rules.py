@@ -18,7 +18,7 @@ from quantized.core.errors import AllowanceExhausted, Fault, InsufficientCredits
 from quantized.core.limits import Limits, Standing
 from quantized.core.ports import Charge, Hold, HoldOrder, Receipt
 from quantized.ledger.chain import GENESIS, entry_hash, record_hash
-from quantized.ledger.meters import Meters, meters, owing, standing, wait_ms
+from quantized.ledger.meters import Meters, metered_at, meters, owing, standing, wait_ms
 from quantized.storage.records import (
     Account,
     Changes,
@@ -388,7 +388,7 @@ def _let_in(account: LicenseRow, order: HoldOrder, limits: Limits, now_ms: int) 
 def _drain(account: LicenseRow, state: Meters, now_ms: int) -> None:
     account.requests_owed = state.requests or 0
     account.tokens_owed = state.tokens or 0
-    account.metered_at = max(account.metered_at, now_ms)
+    account.metered_at = metered_at(account, now_ms)
 
 
 def _pour(account: LicenseRow, state: Meters, tokens: int, now_ms: int) -> None:

@@ -10,7 +10,8 @@ from msgspec.structs import asdict
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Clock
 from quantized.ledger.ledger import GroupCommitLedger
-from quantized.storage.records import LedgerStore, OpenHold
+from quantized.storage.leases import Leases
+from quantized.storage.records import OpenHold
 
 _log = logging.getLogger("quantized.ledger")
 
@@ -25,24 +26,28 @@ _TOLD: Mapping[Reason, str] = {
 }
 
 
-async def release_all(ledger: GroupCommitLedger, holds: Sequence[OpenHold], reason: Reason) -> int:
-    """Releases what whoever took it can no longer end, and logs each with all that is known of it. How many
-    there were that nobody else had ended. Raises LedgerUnavailable."""
-    ended = await asyncio.gather(*(ledger.expire(hold.id, reason) for hold in holds))
-    for hold, by_us in zip(holds, ended, strict=True):
-        if by_us:
-            known = asdict(hold)
-            known["hold_id"] = known.pop("id")
-            _log.warning(_TOLD[reason], extra=known)
-    return sum(ended)
+async def release_all(ledger: GroupCommitLedger, holds: Sequence[OpenHold], reason: Reason) -> list[OpenHold]:
+    """Releases what whoever took it can no longer end, and logs each with all that is known of it. Those that
+    nobody else had ended. Raises LedgerUnavailable."""
+    by_us = await asyncio.gather(*(ledger.expire(hold.id, reason) for hold in holds))
+    ended = [hold for hold, released in zip(holds, by_us, strict=True) if released]
+    for hold in ended:
+        known = asdict(hold)
+        known["hold_id"] = known.pop("id")
+        _log.warning(_TOLD[reason], extra=known)
+    return ended
 
 
 class Sweeper:
-    """`store` is its own, for reading; the releases go through the ledger like everybody's."""
+    """Our own holds are over by our own clock, which dated them, and by the database's; those of others by
+    the database's, and only once whoever took them has left the list of processes: until then the leases see
+    to them."""
 
-    def __init__(self, ledger: GroupCommitLedger, store: LedgerStore, clock: Clock) -> None:
+    def __init__(self, ledger: GroupCommitLedger, leases: Leases, owner: str | None, clock: Clock) -> None:
+        """`owner` is this process, as its holds name it; `clock` is the one that dates its holds."""
         self._ledger = ledger
-        self._store = store
+        self._leases = leases
+        self._owner = owner
         self._clock = clock
 
     async def sweep(self) -> int:
@@ -53,8 +58,8 @@ class Sweeper:
         """
         released = 0
         while True:
-            expired = await asyncio.to_thread(self._store.expired_holds, self._clock.now_ms(), _PAGE)
-            released += await release_all(self._ledger, expired, "expired")
+            expired = await self._leases.expired_holds(self._owner, self._clock.now_ms(), _PAGE)
+            released += len(await release_all(self._ledger, expired, "expired"))
             if len(expired) < _PAGE:
                 return released
 
