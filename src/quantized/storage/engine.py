@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -17,10 +18,22 @@ def open_engine(
 ) -> Engine:
     """An engine whose `begin()` takes the right to write at once, so that what it read stays true: of all
     transactions of such engines one writes at a time. It waits `busy_seconds` for that, and `answer_seconds`
-    for a server's answer to a statement (None for ever). Up to `kept` connections stay open for the next one.
+    for a server's answer to a statement (None for ever). Up to `kept` connections stay open for the next one;
+    an engine that keeps none is given again to whoever asks for the same, with the statements it has compiled.
 
     Raises DatabaseUnusable for a URL that cannot work; a connection raises it for a database that cannot.
     """
+    if kept:
+        return _engine(url, busy_seconds, answer_seconds, pool_size=kept, max_overflow=-1, pool_pre_ping=True)
+    return _keeping_none(url, busy_seconds, answer_seconds)
+
+
+@lru_cache(maxsize=8)
+def _keeping_none(url: str, busy_seconds: float, answer_seconds: float | None) -> Engine:
+    return _engine(url, busy_seconds, answer_seconds, poolclass=NullPool)
+
+
+def _engine(url: str, busy_seconds: float, answer_seconds: float | None, **pool: Any) -> Engine:
     way = database(url)
 
     def connect() -> Any:
@@ -28,11 +41,7 @@ def open_engine(
 
     # The drivers' own idea of transactions stays off (autocommit): SQLite's would begin them late, and never
     # for DDL or a read.
-    if kept:
-        pool = {"pool_size": kept, "max_overflow": -1, "pool_pre_ping": True}
-        engine = create_engine(way.engine_url, creator=connect, poolclass=QueuePool, **pool)
-    else:
-        engine = create_engine(way.engine_url, creator=connect, poolclass=NullPool)
+    engine = create_engine(way.engine_url, creator=connect, **({"poolclass": QueuePool} | pool))
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
