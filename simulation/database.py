@@ -9,7 +9,7 @@ from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Clock
 from quantized.ledger.rules import Verb
 from quantized.ledger.writer import Flushed, flush
-from quantized.storage.records import Changes, LedgerStore, Needs, OpenHold, Rejected, Rows
+from quantized.storage.records import Changes, LedgerStore, Needs, Rejected, Rows
 from simulation.loop import Process
 from simulation.model import Outcome
 from simulation.plan import Plan
@@ -119,11 +119,6 @@ class SimulatedStore:
         if fate == "death after":
             self._die("after a commit")
         raise LedgerUnavailable(cause="simulated: written, and nobody was told")
-
-    def expired_holds(self, now_ms: int, limit: int) -> list[OpenHold]:
-        if self._weather.fate() != "taken":
-            raise LedgerUnavailable(cause="simulated: not read")
-        return self._store.expired_holds(now_ms, limit)
 
     def close(self) -> None:
         self._store.close()

@@ -35,7 +35,7 @@ class SimulatedLeases:
         await self._answer()
         self._table.rows[id_] = ProcessRow(id_, host, machine, pid, self._table.now_ms())
         self._table.secured()
-        return list(self._table.rows.values())
+        return sorted(self._table.rows.values(), key=lambda row: (row.seen_at, row.id))
 
     async def open_holds(self, owners: Sequence[str], limit: int) -> list[OpenHold]:
         await self._answer()
@@ -44,6 +44,19 @@ class SimulatedLeases:
         rows = self._table.books.connection.execute(
             f"SELECT {columns} FROM hold WHERE state = 'open' AND owner IN ({marks}) LIMIT ?",
             (*owners, limit),
+        ).fetchall()
+        return [OpenHold(*row) for row in rows]
+
+    async def expired_holds(self, owner: str | None, owners_ms: int, limit: int) -> list[OpenHold]:
+        await self._answer()
+        there = list(self._table.rows)
+        marks = ", ".join("?" for _ in there)
+        columns = ", ".join(OpenHold.__struct_fields__)
+        rows = self._table.books.connection.execute(
+            f"SELECT {columns} FROM hold WHERE state = 'open' AND expires_at <= ?"
+            f" AND CASE WHEN owner = ? THEN expires_at <= ? ELSE owner NOT IN ({marks}) END"
+            " ORDER BY expires_at LIMIT ?",
+            (self._table.now_ms(), owner, owners_ms, *there, limit),
         ).fetchall()
         return [OpenHold(*row) for row in rows]
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Charge, HoldOrder
-from quantized.ledger.leases import Identity, LeaseKeeper
+from quantized.ledger.leases import Identity, LeaseKeeper, LeaseTimes
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.rules import Verb
 from quantized.ledger.sweeper import Sweeper
+from quantized.ledger.tenure import Tenure
 from quantized.storage.sqlite_ledger import SqliteLedgerStore
 from simulation.auditor import Auditor, hold_id_of
 from simulation.books import require
@@ -110,17 +111,27 @@ class Gateway:
             return opened
 
         writing = store()
+        times = LeaseTimes()
+        tenure = Tenure(self.clock, times.term)
         self.ledger = GroupCommitLedger(
             writing,
-            self.clock,
+            tenure,
             capacity=world.plan.capacity,
             batch=world.plan.batch,
             writer=lambda _, clock, flushed: SimulatedWriter(writing, clock, flushed, world.weather, world),
+            leased=tenure.lasts,
         )
-        sweeper = Sweeper(self.ledger, store(), self.clock)
         self._leases = SimulatedLeases(world.processes, world.weather)
+        sweeper = Sweeper(self.ledger, self._leases, self.process.name, self.clock)  # type: ignore[arg-type]
         me = Identity(self.process.name, self.machine or "cloud", self.machine, self.pid)
-        keeper = LeaseKeeper(me, self.ledger, self._leases, lambda pid: world.runs(self.machine, pid))  # type: ignore[arg-type]  # all of it that is asked
+        keeper = LeaseKeeper(
+            me,
+            tenure,
+            self.ledger,
+            self._leases,  # type: ignore[arg-type]  # all of it that is asked
+            lambda pid: world.runs(self.machine, pid),
+            times,
+        )
         self._tasks = [
             world.start(self.process, sweeper.run(SWEEP_SECONDS)),
             world.start(self.process, self._serve(keeper)),

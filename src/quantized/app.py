@@ -42,9 +42,10 @@ from quantized.http.openapi import description
 from quantized.http.receptions import ChatReception, ResponsesReception
 from quantized.http.stored_responses import StoredResponses
 from quantized.ledger.first_credits import FirstCredits
-from quantized.ledger.leases import Identity, LeaseKeeper
+from quantized.ledger.leases import Identity, LeaseKeeper, LeaseTimes
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.sweeper import Sweeper
+from quantized.ledger.tenure import Tenure
 from quantized.providers import demo, openrouter
 from quantized.providers.anthropic.provider import AnthropicProvider
 from quantized.providers.bedrock.chain import BotocoreChain
@@ -219,20 +220,20 @@ def _admission(settings: Settings, resources: AsyncExitStack, clock: Clock) -> A
 async def _ledger(
     settings: Settings, resources: AsyncExitStack, clock: Clock, leave_by: Callable[[], float] | None
 ) -> GroupCommitLedger:
-    """With those who end what nobody else ends, each reading on a connection of its own."""
+    """With those who end what nobody else ends, who read on a connection of their own."""
     url = settings.database_url
     me = machine.identity()
     leases = Leases(url)
     resources.callback(leases.close)
     resources.push_async_callback(_leave, leases, me)
-    ledger = GroupCommitLedger(ledger_store(url, owner=me.id), clock)
+    times = LeaseTimes()
+    tenure = Tenure(clock, times.term)
+    ledger = GroupCommitLedger(ledger_store(url, owner=me.id), tenure, leased=tenure.lasts)
     resources.push_async_callback(ledger.close, leave_by)
-    keeper = LeaseKeeper(me, ledger, leases, machine.runs)
+    keeper = LeaseKeeper(me, tenure, ledger, leases, machine.runs, times)
     await keeper.renew()
     _in_background(resources, keeper.run())
-    reading = ledger_store(url)
-    resources.callback(reading.close)
-    _in_background(resources, Sweeper(ledger, reading, clock).run(_SWEEP_SECONDS))
+    _in_background(resources, Sweeper(ledger, leases, me.id, clock).run(_SWEEP_SECONDS))
     return ledger
 
 

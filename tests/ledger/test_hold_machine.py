@@ -32,6 +32,7 @@ from quantized.ledger.credits import grant
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.rules import HoldEnded
 from quantized.ledger.sweeper import Sweeper
+from quantized.storage.leases import Leases
 from quantized.storage.stores import ledger_store
 
 LICENSES = ("small", "large", "unlimited", "shared")
@@ -235,9 +236,9 @@ class Lives(RuleBasedStateMachine):
     @rule(milliseconds=st.integers(1, 30))
     def sweep(self, milliseconds: int) -> None:
         self.clock.now += milliseconds
-        store = ledger_store(self.url)
-        swept = self.runner.run(Sweeper(self.ledger, store, self.clock).sweep())
-        store.close()
+        leases = Leases(self.url)
+        swept = self.runner.run(Sweeper(self.ledger, leases, None, self.clock).sweep())
+        leases.close()
         expired = [taken for taken in self.taken if taken.open and taken.wish.expires_at <= self.clock.now]
         assert swept == len(expired)
         for taken in expired:

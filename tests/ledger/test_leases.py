@@ -8,12 +8,14 @@ from contextlib import AsyncExitStack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_world import add_license, audit, charge, order, query, until
+from ledger_world import NOW, SetClock, add_license, audit, charge, ledger_on, order, query, until
 from plain_sql import plainly
 
 from quantized.clock import SystemClock
+from quantized.core.errors import LedgerUnavailable
 from quantized.ledger.leases import Identity, Lease, LeaseKeeper, LeaseTimes
 from quantized.ledger.ledger import GroupCommitLedger
+from quantized.ledger.tenure import Tenure
 from quantized.storage.leases import Leases, ProcessRow
 from quantized.storage.stores import ledger_store
 
@@ -116,9 +118,10 @@ class Gateway:
         self.me = me
         self.leases = Leases(url)
         resources.callback(self.leases.close)
-        self.ledger = GroupCommitLedger(ledger_store(url, owner=me.id), SystemClock())
+        self.tenure = Tenure(SystemClock(), QUICK.term)
+        self.ledger = GroupCommitLedger(ledger_store(url, owner=me.id), self.tenure)
         resources.push_async_callback(self.ledger.close)
-        self.keeper = LeaseKeeper(me, self.ledger, self.leases, lambda _: runs, QUICK)
+        self.keeper = LeaseKeeper(me, self.tenure, self.ledger, self.leases, lambda _: runs, QUICK)
 
 
 @pytest.fixture
@@ -147,7 +150,7 @@ async def test_the_next_process_on_the_machine_releases_at_once_what_a_dead_one_
         (mine, "open", None, "second"),
     ]
     told = [record.__dict__ for record in caplog.records if record.levelno == logging.WARNING]
-    assert [line.get("pid", line.get("hold_id")) for line in told] == [1, left.id]
+    assert [line.get("pid", line.get("hold_id")) for line in told] == [left.id, 1]
     # Should it have been alive all the same, it is charged what is there, and once.
     assert (await first.ledger.settle(charge(left.id, "l", 5))).charged == 5
     assert (await first.ledger.settle(charge(left.id, "l", 5))).charged == 5
@@ -180,6 +183,105 @@ async def test_more_than_a_page_is_released(url: str, resources: AsyncExitStack)
     second = Gateway(url, Identity("second", "here", "m", 2), resources, runs=False)
     assert await second.keeper.tick() == 1_001
     assert audit(url) == {"l": (2000, 0, 0)}
+
+
+async def test_all_the_dead_are_looked_through_and_each_is_told_of_once(
+    url: str, resources: AsyncExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_license(url, "l", 100)
+    left = Gateway(url, Identity("zz", "there", "m", 1), resources)
+    await left.keeper.renew()
+    await left.ledger.hold(order("l", 10))
+    with plainly(url) as sql:
+        for number in range(600):
+            sql(
+                "INSERT INTO process SELECT ?, host, machine, 7, 0, seen_at FROM process WHERE id = 'zz'",
+                f"d{number}",
+            )
+    for name, released in (("second", 1), ("third", 0)):
+        survivor = Gateway(url, Identity(name, "here", "m", 2), resources, runs=False)
+        assert await survivor.keeper.tick() == released
+    assert audit(url) == {"l": (100, 0, 0)}
+    told = [record.__dict__ for record in caplog.records if "process died" in record.getMessage()]
+    assert [line["owner"] for line in told] == ["zz"]
+
+
+async def test_a_sign_that_was_not_taken_is_given_again_soon(
+    url: str, resources: AsyncExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = Gateway(url, Identity("me", "here", "m", 1), resources)
+    times = LeaseTimes(interval=300_000)
+    keeper = LeaseKeeper(gateway.me, gateway.tenure, gateway.ledger, gateway.leases, lambda _: True, times)
+    with plainly(url) as sql:
+        sql("ALTER TABLE process RENAME TO away")
+        running = asyncio.create_task(keeper.run())
+        await until(lambda: any("lease was not renewed" in record.getMessage() for record in caplog.records))
+        sql("ALTER TABLE away RENAME TO process")
+    await until(lambda: query(url, "SELECT id FROM process") != [])
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_without_a_lease_no_hold_is_taken_and_what_was_taken_is_settled(url: str) -> None:
+    add_license(url, "l", 100)
+    clock = SetClock()
+    tenure = Tenure(clock, 10_000)
+    async with ledger_on(url, clock, leased=tenure.lasts) as ledger:
+        with pytest.raises(LedgerUnavailable):
+            await ledger.hold(order("l", 10))
+        tenure.renewed(tenure.moment(), clock.now)
+        clock.now += 9_999
+        hold = await ledger.hold(order("l", 10))
+        clock.now += 1
+        with pytest.raises(LedgerUnavailable):
+            await ledger.hold(order("l", 10))
+        await ledger.settle(charge(hold.id, "l", 5))
+        tenure.renewed(tenure.moment(), clock.now)
+        await ledger.hold(order("l", 10))
+    assert audit(url) == {"l": (100, 5, 10)}
+
+
+class Clocks:
+    """A machine's two."""
+
+    def __init__(self, wall: int) -> None:
+        self.wall, self.passed = wall, 0.0
+
+    def now_ms(self) -> int:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.passed
+
+
+@pytest.mark.parametrize(("wall", "passed"), [(10_000, 0), (0, 10), (-1, 0)])
+def test_either_clock_can_tell_that_a_lease_is_over(wall: int, passed: int) -> None:
+    clocks = Clocks(NOW)
+    tenure = Tenure(clocks, 10_000)
+    assert not tenure.lasts()
+    tenure.renewed(tenure.moment(), 0)
+    assert tenure.lasts()
+    clocks.wall += wall
+    clocks.passed += passed
+    assert not tenure.lasts()
+
+
+def test_a_clock_that_is_off_is_put_right_and_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    clocks = Clocks(NOW)
+    tenure = Tenure(clocks, 10_000)
+    ahead = 35 * 60_000
+    for passed in (0, 2_000, 4_000):
+        clocks.wall = NOW + passed
+        tenure.renewed(tenure.moment(), NOW + passed - ahead)
+        assert tenure.now_ms() == NOW + passed - ahead
+    assert [record.__dict__["machine_ahead_seconds"] for record in caplog.records] == [2100.0]
+    tenure.renewed(tenure.moment(), clocks.wall + 1_999)
+    assert tenure.now_ms() == clocks.wall
+    # An answer that took its time explains as much.
+    asked = tenure.moment()
+    clocks.wall += 60_000
+    tenure.renewed(asked, asked.wall_ms)
+    assert tenure.now_ms() == clocks.wall
 
 
 async def test_who_leaves_in_order_is_not_missed_and_who_leaves_holds_is(

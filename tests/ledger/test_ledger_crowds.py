@@ -13,7 +13,7 @@ from ledger_world import NOW, SetClock, add_license, audit, charge, ledger_on, o
 from quantized.core.errors import InsufficientCredits
 from quantized.core.ports import Receipt
 from quantized.ledger.sweeper import Sweeper
-from quantized.storage.stores import ledger_store
+from quantized.storage.leases import Leases
 
 SPENDER = str(Path(__file__).with_name("spender.py"))
 OURS = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -82,9 +82,9 @@ async def test_a_killed_process_loses_nothing_and_doubles_nothing(url: str) -> N
     told = await asyncio.to_thread(killed_in_the_middle, url)
     before = audit(url)["l"]
     async with ledger_on(url) as ledger:
-        store = ledger_store(url)
-        swept = await Sweeper(ledger, store, SetClock(NOW + 10**6)).sweep()
-        store.close()
+        leases = Leases(url)
+        swept = await Sweeper(ledger, leases, None, SetClock(NOW + 10**6)).sweep()
+        leases.close()
         for hold_id, receipt in list(told.items())[-5:]:
             assert await ledger.settle(charge(hold_id, "l", 1)) == receipt
     assert len(told) >= 60

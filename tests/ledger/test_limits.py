@@ -13,7 +13,7 @@ from quantized.core.limits import Gauge, Limits, Standing
 from quantized.core.ports import Hold, HoldOrder
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.sweeper import Sweeper
-from quantized.storage.stores import ledger_store
+from quantized.storage.leases import Leases
 
 
 @pytest.fixture
@@ -146,9 +146,9 @@ async def test_what_a_dead_process_left_counts_until_it_is_swept(url: str) -> No
     clock.now = NOW + 60_001
     async with ledger_on(url, clock) as ledger:
         await refused(ledger, limited(limits, 1))
-        sweeping = ledger_store(url)
-        assert await Sweeper(ledger, sweeping, clock).sweep() == 2
-        sweeping.close()
+        leases = Leases(url)
+        assert await Sweeper(ledger, leases, None, clock).sweep() == 2
+        leases.close()
         assert gauges(url) == {
             "held": 0, "open_holds": 0, "requests_owed": 0, "tokens_owed": 0, "metered_at": NOW
         }  # fmt: skip

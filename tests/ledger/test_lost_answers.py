@@ -7,7 +7,7 @@ from ledger_world import SetClock, add_license, audit, charge, order, query, unt
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.ledger.ledger import GroupCommitLedger
-from quantized.storage.records import Changes, LedgerStore, Needs, OpenHold, Rows
+from quantized.storage.records import Changes, LedgerStore, Needs, Rows
 from quantized.storage.stores import ledger_store
 
 
@@ -27,9 +27,6 @@ class Faltering(LedgerStore):
             self.store.transact(needs, decide, now_ms=now_ms, durable=durable)
         if not self.well:
             raise LedgerUnavailable(cause="the connection is lost")
-
-    def expired_holds(self, now_ms: int, limit: int) -> list[OpenHold]:
-        return self.store.expired_holds(now_ms, limit)
 
     def close(self) -> None:
         self.store.close()

@@ -4,7 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantized.core.limits import Gauge, Limits, Standing
-from quantized.ledger.meters import MINUTE_MS, MOST_OWED, meters, owing, standing, wait_ms
+from quantized.ledger.meters import (
+    AHEAD_MS,
+    MINUTE_MS,
+    MOST_OWED,
+    metered_at,
+    meters,
+    owing,
+    standing,
+    wait_ms,
+)
 from quantized.storage.records import LicenseRow
 
 LIMITS = st.integers(1, 2**31 - 1)
@@ -70,6 +79,15 @@ def test_a_full_bucket_a_half_one_and_none() -> None:
 def test_a_clock_that_is_behind_drains_nothing() -> None:
     limits = Limits(requests_per_minute=6)
     assert meters(row(7, 0, 5_000), limits, 1_000).requests == 7
+
+
+def test_a_time_that_cannot_have_been_locks_nobody_out() -> None:
+    limits = Limits(requests_per_minute=6)
+    wrong = row(6 * MINUTE_MS, 0, 35 * MINUTE_MS)
+    assert meters(wrong, limits, 0).requests == 0
+    assert metered_at(wrong, 0) == 0
+    assert metered_at(row(at=AHEAD_MS), 0) == AHEAD_MS
+    assert metered_at(row(at=5), 7) == 7
 
 
 def test_what_a_provider_claims_stays_within_what_a_database_counts() -> None:

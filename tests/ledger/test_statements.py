@@ -9,6 +9,7 @@ from ledger_world import NOW, SetClock, add_license, charge, ledger_on, order
 
 from quantized.ledger.rules import Adjustment, Book
 from quantized.ledger.sweeper import Sweeper
+from quantized.storage.leases import Leases
 from quantized.storage.records import Changes, Needs, Rows
 from quantized.storage.statements import (
     LicenseStatement,
@@ -86,8 +87,8 @@ async def test_what_was_released_for_a_process_and_never_charged_is_listed(url: 
         for hold_id in ("lost", "came_back", "cut"):
             await ledger.hold(order("l", 10, hold_id=hold_id, expires_at=NOW))
         await ledger.release("cut", "cut")
-        with closing(ledger_store(url)) as store:
-            assert await Sweeper(ledger, store, SetClock()).sweep() == 2
+        with closing(Leases(url)) as leases:
+            assert await Sweeper(ledger, leases, None, SetClock()).sweep() == 2
         await ledger.settle(charge("came_back", "l", 3))
     with reading_statements(url) as connection:
         (hold,) = unsettled_holds(connection, 0, None)

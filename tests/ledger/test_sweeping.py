@@ -5,8 +5,10 @@ import pytest
 from database_trouble import moved_away
 from ledger_world import NOW, SetClock, add_license, audit, charge, ledger_on, order, until
 
+from quantized.clock import SystemClock
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.sweeper import Sweeper
+from quantized.storage.leases import Leases
 from quantized.storage.stores import ledger_store
 
 
@@ -24,9 +26,9 @@ async def ledger(url: str, clock: SetClock) -> AsyncIterator[GroupCommitLedger]:
 
 @pytest.fixture
 async def sweeper(url: str, clock: SetClock, ledger: GroupCommitLedger) -> AsyncIterator[Sweeper]:
-    store = ledger_store(url)
-    yield Sweeper(ledger, store, clock)
-    store.close()
+    leases = Leases(url)
+    yield Sweeper(ledger, leases, None, clock)
+    leases.close()
 
 
 async def test_only_what_is_over_is_released_and_each_is_told_with_all_that_is_known(
@@ -47,6 +49,34 @@ async def test_only_what_is_over_is_released_and_each_is_told_with_all_that_is_k
     assert {**line, **known} == line
     assert line["model"] == "quantized/demo"
     assert line["request_id"].startswith("req-")
+
+
+async def test_by_a_wrong_clock_nobody_elses_hold_is_over(
+    url: str, clock: SetClock, ledger: GroupCommitLedger
+) -> None:
+    """Neither by a sweeper's that is ahead, nor by one that is behind, of whoever took the hold."""
+    add_license(url, "theirs", 100)
+    now = SystemClock().now_ms()
+    ahead = SetClock(now + 35 * 60_000)
+    leases = Leases(url)
+    await leases.renew("other", "there", None, 1)
+    store = ledger_store(url, owner="other")
+    other = GroupCommitLedger(store, clock)
+    await other.hold(order("theirs", 10, expires_at=now + 60_000))
+    await other.hold(order("theirs", 20, expires_at=now - 60_000))
+    mine = Sweeper(ledger, leases, None, ahead)
+    assert await mine.sweep() == 0
+    # Whoever is not even among the processes any more has nobody else to end its holds.
+    (row,) = await leases.renew("other", "there", None, 1)
+    await leases.forget(row)
+    assert await mine.sweep() == 1
+    assert audit(url)["theirs"] == (100, 0, 10)
+    # One's own is over by both clocks: by the one that dated it, and by the one that nobody here can set.
+    await ledger.hold(order("l", 30, expires_at=now + 60_000))
+    assert await mine.sweep() == 0
+    assert await Sweeper(ledger, leases, None, clock).sweep() == 0
+    await other.close()
+    leases.close()
 
 
 async def test_more_than_a_page_of_them_is_swept_at_once(

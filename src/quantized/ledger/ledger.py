@@ -61,7 +61,8 @@ class GroupCommitLedger:
         writer: WriterMaker = WriterThread,
         leased: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`leased`: whether nobody takes this process for dead. Holds that others would release are not taken."""
+        """`leased`: whether nobody can have taken this process for dead. Else no hold is taken: others would
+        release it."""
         self._patience = patience
         self._capacity = capacity
         self._leased = leased

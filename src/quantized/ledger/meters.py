@@ -28,8 +28,8 @@ class Meters(Struct):
 
 
 def meters(row: LicenseRow, limits: Limits, now_ms: int) -> Meters:
-    """As they are now. A clock that is a little behind the one that wrote them drains nothing; where it cannot
-    be known when they were written, all has drained."""
+    """As they are now. A clock that is a little behind the one that wrote them drains nothing; where it
+    cannot be known when they were written, all has drained."""
     ahead = row.metered_at - now_ms
     passed = max(0, -ahead) if ahead <= AHEAD_MS else MOST_OWED
     return Meters(

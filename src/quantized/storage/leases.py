@@ -34,7 +34,15 @@ class Leases:
             "INSERT INTO process (id, host, machine, pid, started_at, seen_at)"  # noqa: S608  an expression of ours
             f" VALUES (?, ?, ?, ?, {now}, {now}) ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at"
         )
-        self._list = statement("SELECT id, host, machine, pid, seen_at FROM process")
+        self._list = statement("SELECT id, host, machine, pid, seen_at FROM process ORDER BY seen_at, id")
+        self._expired = statement(
+            f"SELECT {', '.join(OpenHold.__struct_fields__)} FROM hold"  # noqa: S608  names of ours
+            # As a subquery it is asked once, and can be looked up in the index.
+            f" WHERE state = 'open' AND expires_at <= (SELECT {now})"
+            " AND CASE WHEN coalesce(owner, '') = ? THEN expires_at <= ?"
+            " ELSE NOT EXISTS (SELECT 1 FROM process WHERE process.id = hold.owner) END"
+            " ORDER BY expires_at LIMIT ?"
+        )
         self._forget = statement("DELETE FROM process WHERE id = ? AND seen_at = ?")
         self._leave = statement(
             "DELETE FROM process WHERE id = ?"
@@ -42,7 +50,8 @@ class Leases:
         )
 
     async def renew(self, id_: str, host: str, machine: str | None, pid: int) -> list[ProcessRow]:
-        """Says that this process is there, and returns all that have said so, this one with its new time."""
+        """Says that this process is there, and returns all that have said so, this one with its new time;
+        those who said it longest ago first."""
 
         def renewed(connection: Any) -> list[tuple[Any, ...]]:
             connection.execute(self._renew, (id_, host, machine, pid))
@@ -60,6 +69,14 @@ class Leases:
         )
         rows = await self._thread.ask(
             lambda connection: connection.execute(statement, (*owners, limit)).fetchall()
+        )
+        return [OpenHold(*row) for row in rows]
+
+    async def expired_holds(self, owner: str | None, owners_ms: int, limit: int) -> list[OpenHold]:
+        """Open holds whose time is over by the database's clock, the oldest first: those of `owner` if it is
+        also over at `owners_ms`, and those of whom no sign is left."""
+        rows = await self._thread.ask(
+            lambda connection: connection.execute(self._expired, (owner or "", owners_ms, limit)).fetchall()
         )
         return [OpenHold(*row) for row in rows]
 

@@ -32,7 +32,6 @@ from quantized.storage.records import (
     HoldState,
     LicenseRow,
     Needs,
-    OpenHold,
     Rejected,
     Rows,
     Unreached,
@@ -108,11 +107,6 @@ _ENTRIES = Statement(
     " (SELECT * FROM ledger_entry WHERE id = ANY ($1::text[]) UNION ALL"
     " SELECT * FROM ledger_entry WHERE kind = 'refund' AND hold_id = ANY ($2::text[])) AS entry".encode(),
 )
-_EXPIRED = Statement(
-    b"expired",
-    f"SELECT json_agg(expired) FROM (SELECT {', '.join(OpenHold.__struct_fields__)} FROM hold"  # noqa: S608
-    " WHERE state = 'open' AND expires_at <= $1 ORDER BY expires_at LIMIT $2) AS expired".encode(),
-)
 _TIME = Statement(b"time", b"SELECT set_config('statement_timeout', $1, true)")
 _STATUS = Statement(b"status", b"SELECT pg_xact_status($1::xid8)")
 
@@ -178,7 +172,6 @@ _holds = msgspec.json.Decoder(list[HoldRow])
 _entries = msgspec.json.Decoder(list[EntryRow])
 _users = msgspec.json.Decoder(list[UserRow])
 _ids = msgspec.json.Decoder(list[str])
-_open_holds = msgspec.json.Decoder(list[OpenHold])
 
 
 class _Locked(LedgerUnavailable):
@@ -230,11 +223,6 @@ class PostgresLedgerStore:
                 # this never will be taken.
                 failure = Rejected(str(error))
         raise failure
-
-    def expired_holds(self, now_ms: int, limit: int) -> list[OpenHold]:
-        step = Step(_EXPIRED, (b"%d" % now_ms, b"%d" % limit))
-        (result,) = self._attempt(lambda pipeline: pipeline.run([step]))
-        return _found(result, _open_holds)
 
     def close(self) -> None:
         if self._pipeline is not None:

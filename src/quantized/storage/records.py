@@ -219,7 +219,4 @@ class LedgerStore(Protocol):
         nothing was written by these three.
         """
 
-    def expired_holds(self, now_ms: int, limit: int) -> list[OpenHold]:
-        """Open holds whose time is over, the oldest first. Raises LedgerUnavailable."""
-
     def close(self) -> None: ...

@@ -20,7 +20,6 @@ from quantized.storage.records import (
     HoldRow,
     LicenseRow,
     Needs,
-    OpenHold,
     Rejected,
     Rows,
     Unreached,
@@ -66,10 +65,6 @@ _SELECT_ENTRIES = f"SELECT {', '.join(ENTRY_COLUMNS)} FROM ledger_entry WHERE id
 _SELECT_REFUNDS = (
     f"SELECT {', '.join(ENTRY_COLUMNS)} FROM ledger_entry"  # noqa: S608  names of ours
     " WHERE kind = 'refund' AND hold_id IN "
-)
-_SELECT_EXPIRED = (
-    f"SELECT {', '.join(OpenHold.__struct_fields__)} FROM hold"  # noqa: S608  names of ours
-    " WHERE state = 'open' AND expires_at <= ? ORDER BY expires_at LIMIT ?"
 )
 _END_HOLDS = "UPDATE hold SET state = ?, reason = ?, ended_at = ? WHERE state = 'open' AND id IN "
 # Most batches are about one licence, and one is twice as fast without the join.
@@ -123,12 +118,6 @@ class SqliteLedgerStore:
                 busy_seconds=self._busy_seconds,
             )
         )
-
-    def expired_holds(self, now_ms: int, limit: int) -> list[OpenHold]:
-        rows = self._attempt(
-            lambda connection: connection.execute(_SELECT_EXPIRED, (now_ms, limit)).fetchall()
-        )
-        return [OpenHold(*row) for row in rows]
 
     def close(self) -> None:
         if self._connection is not None:
