@@ -98,7 +98,7 @@ class Applying:
         for what, active in (("returned", True), ("removed", False)):
             ids = [change.after.license_id for change in changes if change.what == what]
             rows.allow_licenses(ids, active=active)
-        self._book(changes)
+        self._book(changes, {row.id: _unused(row) for row in licenses})
         return Difference(tuple(changes), difference.unchanged)
 
     def _license(self, person: Person, type_: LicenseType) -> License:
@@ -116,12 +116,14 @@ class Applying:
             held=0,
         )
 
-    def _book(self, changes: list[Change]) -> None:
-        """What the roster gives and takes, licence by licence."""
+    def _book(self, changes: list[Change], new: Mapping[str, LicenseRow]) -> None:
+        """What the roster gives and takes, licence by licence. `new` are those that nobody else sees yet."""
         bookings = [booking for change in changes if (booking := self._booking(change)) is not None]
         if not bookings:
             return
-        book = Book(self._locked({booking.license_id for booking in bookings}), self._acting.now)
+        known = {booking.license_id for booking in bookings} - new.keys()
+        accounts = self._locked(known)
+        book = Book(replace(accounts, licenses={**accounts.licenses, **new}), self._acting.now)
         for booking in bookings:
             try:
                 book.adjust(booking)
@@ -215,6 +217,13 @@ class Applying:
 
 def _becoming(change: Change, after: Person) -> Change:
     return Change(change.what, change.line, change.before, after)
+
+
+def _unused(license_: License) -> LicenseRow:
+    """As it is before anything was booked."""
+    return LicenseRow(
+        license_.id, license_.unlimited, license_.active, granted=0, used=0, held=0, entries=0, head=""
+    )
 
 
 def _more(change: Change) -> int:

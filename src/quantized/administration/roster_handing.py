@@ -1,6 +1,7 @@
 """Keys, and links that show a key once, for the people of a roster."""
 
 import secrets
+from collections.abc import Set
 
 from quantized.administration.acting import Acting
 from quantized.administration.roster_records import CLAIM_PATH, Handed
@@ -15,15 +16,15 @@ _DAY_MS = 86_400_000
 
 
 def hand_out(
-    acting: Acting, roster: Roster, people: list[Person], what: HandOut, link_days: int
+    acting: Acting, roster: Roster, people: list[Person], new: Set[str], what: HandOut, link_days: int
 ) -> list[Handed]:
-    """A link or a key for each."""
+    """A link or a key for each. Those who are `new` on the roster have none yet."""
     match what:
         case "nothing":
             return []
         case "links" | "keys":
             # Nobody has two ways to a key.
-            names = [person.person for person in people]
+            names = [person.person for person in people if person.person not in new]
             acting.session.rosters.withdraw_links(roster.id, names, acting.now)
             return hand_link(acting, people, link_days) if what == "links" else _hand_keys(acting, people)
 

@@ -72,7 +72,9 @@ def import_roster(acting: Acting, verb: v.ImportRoster | v.PlanRoster) -> Done[r
     else:
         acting.session.rosters.touch(roster.id, acting.now)
     difference = applying.apply(difference)
-    served = hand_out(acting, roster, _unserved(acting, roster, verb), verb.hand_out, verb.link_days)
+    new = {change.after.person for change in difference.of("added")}
+    unserved = _unserved(acting, roster, verb)
+    served = hand_out(acting, roster, unserved, new, verb.hand_out, verb.link_days)
     record = _record(acting, acting.find(ROSTER, roster.id))
     answer = _answer(record, difference, served, file.ignored, dry_run=False)
     return Done(answer, "roster", roster.id, roster.institution_id, told, answer.without_secret())

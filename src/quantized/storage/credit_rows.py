@@ -7,8 +7,9 @@ that no request waits for.
 from typing import Any
 
 from msgspec.structs import asdict
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, select, update
 
+from quantized.storage.many import Values, insert_many, update_many
 from quantized.storage.records import (
     ENTRY_COLUMNS,
     Changes,
@@ -28,11 +29,6 @@ _USERS = select(*(user_allowance.c[name] for name in UserRow.__struct_fields__))
 _BOOKED = (
     "granted", "used", "held", "entries", "head", "open_holds", "requests_owed", "tokens_owed", "metered_at",
 )  # fmt: skip
-_SET_LICENSE = (
-    update(license_table)
-    .where(license_table.c.id == bindparam("_id"))
-    .values({name: bindparam(f"_{name}") for name in _BOOKED})
-)
 
 
 def charged_request(connection: Connection, license_id: str, name: str) -> tuple[str, str] | None:
@@ -60,16 +56,17 @@ def read_rows(connection: Connection, needs: Needs) -> Rows:
     )
     licenses = {row.id: _license(row) for row in connection.execute(statement)}
     # After the lock: what another transaction booked before it is seen.
-    entries = connection.execute(
-        _ENTRIES.where(
-            ledger_entry.c.id.in_(needs.entry_ids)
-            | ((ledger_entry.c.kind == "refund") & ledger_entry.c.hold_id.in_(needs.refunds_of))
-        )
-    )
-    found = [EntryRow(*row) for row in entries]
+    found = _entries(connection, needs) if needs.entry_ids or needs.refunds_of else []
     wanted = {*needs.users, *((row.license_id, row.user_id) for row in holds.values() if row.user_id)}
     users = {key: row for key in wanted if (row := read_user(connection, *key)) is not None}
     return Rows(licenses, holds, {entry.id: entry for entry in found if entry.id is not None}, users)
+
+
+def _entries(connection: Connection, needs: Needs) -> list[EntryRow]:
+    entry = ledger_entry.c
+    refunds = (entry.kind == "refund") & entry.hold_id.in_(needs.refunds_of)
+    wanted = entry.id.in_(needs.entry_ids) | refunds
+    return [EntryRow(*row) for row in connection.execute(_ENTRIES.where(wanted))]
 
 
 def read_user(connection: Connection, license_id: str, user_id: str) -> UserRow | None:
@@ -81,11 +78,9 @@ def read_user(connection: Connection, license_id: str, user_id: str) -> UserRow 
 
 def write_changes(connection: Connection, changes: Changes) -> None:
     """Licences, entries and users: a booking has nothing else."""
-    if changes.entries:
-        connection.execute(insert(ledger_entry), [asdict(entry) for entry in changes.entries])
-    if changes.licenses:
-        # In one go: a roster has hundreds.
-        connection.execute(_SET_LICENSE, [_license_values(row) for row in changes.licenses.values()])
+    insert_many(connection, ledger_entry, [asdict(entry) for entry in changes.entries])
+    booked = [_license_values(row) for row in changes.licenses.values()]
+    update_many(connection, license_table, ("id",), booked)
     for user in changes.users.values():
         connection.execute(
             update(user_allowance)
@@ -94,9 +89,9 @@ def write_changes(connection: Connection, changes: Changes) -> None:
         )
 
 
-def _license_values(row: LicenseRow) -> dict[str, Any]:
-    values = {f"_{name}": getattr(row, name) for name in _BOOKED}
-    return {**values, "_id": row.id, "_head": bytes.fromhex(row.head) or None}
+def _license_values(row: LicenseRow) -> Values:
+    values = {name: getattr(row, name) for name in _BOOKED}
+    return {**values, "id": row.id, "head": bytes.fromhex(row.head) or None}
 
 
 def page_of_entries(connection: Connection, license_id: str, after: int, limit: int) -> list[EntryRow]:

@@ -8,12 +8,13 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import Connection, Row, Table, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from quantized.storage import schema
 from quantized.storage.directory_faults import AlreadyExists
 from quantized.storage.directory_rows import Key, License
+from quantized.storage.many import insert_many, update_many
 
 _AT_ONCE = 500
 """Ids in one statement: every database's bound of variables is above it."""
@@ -131,22 +132,21 @@ class RosterRows:
         return found.get(True, 0), found.get(False, 0)
 
     def add_people(self, people: Sequence[Person]) -> None:
-        self._insert(schema.roster_person, people)
+        insert_many(self._connection, schema.roster_person, [asdict(person) for person in people])
 
     def set_people(self, people: Sequence[Person]) -> None:
-        if not people:
-            return
-        table = schema.roster_person
-        changing = ("name", "email", "micro_credits", "expires_at", "active", "updated_at")
-        statement = (
-            update(table)
-            .where(table.c.roster_id == bindparam("_roster_id"), table.c.person == bindparam("_person"))
-            .values({name: bindparam(f"_{name}") for name in changing})
+        changing = (
+            "roster_id",
+            "person",
+            "name",
+            "email",
+            "micro_credits",
+            "expires_at",
+            "active",
+            "updated_at",
         )
-        fields = ("roster_id", "person", *changing)
-        self._connection.execute(
-            statement, [{f"_{name}": getattr(person, name) for name in fields} for person in people]
-        )
+        values = [{name: getattr(person, name) for name in changing} for person in people]
+        update_many(self._connection, schema.roster_person, ("roster_id", "person"), values)
 
     # Their licences
 
@@ -163,23 +163,18 @@ class RosterRows:
 
     def add_licenses(self, licenses: Sequence[License]) -> None:
         """Raises AlreadyExists where a signed token has just made one of them."""
-        if not licenses:
-            return
         values = [asdict(row) for row in licenses]
         for each in values:
             del each["institution_id"]
         try:
-            self._connection.execute(insert(schema.license), values)
+            insert_many(self._connection, schema.license, values)
         except IntegrityError as error:
             raise AlreadyExists("there is already a licence of one of these people; import again") from error
 
     def name_licenses(self, names: Mapping[str, str]) -> None:
         """By their ids. Whoever calls has locked the rows."""
-        if names:
-            table = schema.license
-            statement = update(table).where(table.c.id == bindparam("_id")).values(name=bindparam("_name"))
-            values = [{"_id": id_, "_name": name} for id_, name in names.items()]
-            self._connection.execute(statement, values)
+        values = [{"id": id_, "name": name} for id_, name in names.items()]
+        update_many(self._connection, schema.license, ("id",), values)
 
     def allow_licenses(self, ids: Collection[str], *, active: bool) -> None:
         """Whoever calls has locked the rows."""
@@ -201,25 +196,20 @@ class RosterRows:
             for user, cap in caps.items()
             if user not in known
         ]
-        if new:
-            self._connection.execute(insert(table), new)
-        old = [{"_user": user, "_cap": cap} for user, cap in caps.items() if user in known]
-        if old:
-            changing = (
-                update(table)
-                .where(table.c.license_id == license_id, table.c.user_id == bindparam("_user"))
-                .values(cap=bindparam("_cap"))
-            )
-            self._connection.execute(changing, old)
+        insert_many(self._connection, table, new)
+        old = [
+            {"license_id": license_id, "user_id": user, "cap": cap}
+            for user, cap in caps.items()
+            if user in known
+        ]
+        update_many(self._connection, table, ("license_id", "user_id"), old)
 
     # Their keys
 
     def add_keys(self, keys: Sequence[tuple[Key, bytes]]) -> None:
         """With their digests."""
-        if keys:
-            self._connection.execute(
-                insert(schema.api_key), [{**asdict(key), "digest": digest} for key, digest in keys]
-            )
+        values = [{**asdict(key), "digest": digest} for key, digest in keys]
+        insert_many(self._connection, schema.api_key, values)
 
     def stop_all_keys(self, license_id: str) -> None:
         table = schema.api_key
@@ -239,26 +229,12 @@ class RosterRows:
 
     def set_expiries(self, people: Sequence[Person]) -> None:
         """Of all keys that they have and that were not stopped. Signed tokens say when they end."""
-        if not people:
-            return
-        table = schema.api_key
-        statement = (
-            update(table)
-            .where(
-                table.c.license_id == bindparam("_license"),
-                table.c.user_id == bindparam("_user"),
-                table.c.active,
-                table.c.kind == "key",
-            )
-            .values(expires_at=bindparam("_expires"))
-        )
-        self._connection.execute(
-            statement,
-            [
-                {"_license": person.license_id, "_user": person.person, "_expires": person.expires_at}
-                for person in people
-            ],
-        )
+        values = [
+            {"license_id": person.license_id, "user_id": person.person, "expires_at": person.expires_at}
+            for person in people
+        ]
+        theirs = "api_key.active AND api_key.kind = 'key'"
+        update_many(self._connection, schema.api_key, ("license_id", "user_id"), values, where=theirs)
 
     def standing(self, roster_id: str, now: int) -> Standing:
         person, key, link = schema.roster_person.c, schema.api_key.c, schema.claim_link.c
@@ -288,10 +264,8 @@ class RosterRows:
 
     def add_links(self, links: Sequence[tuple[ClaimLink, bytes]]) -> None:
         """With the digests of their secrets."""
-        if links:
-            self._connection.execute(
-                insert(schema.claim_link), [{**asdict(link), "digest": digest} for link, digest in links]
-            )
+        values = [{**asdict(link), "digest": digest} for link, digest in links]
+        insert_many(self._connection, schema.claim_link, values)
 
     def withdraw_links(self, roster_id: str, people: Collection[str], now: int) -> None:
         table = schema.claim_link
@@ -316,10 +290,6 @@ class RosterRows:
         self._connection.execute(
             update(table).where(table.c.id == link_id).values(claimed_at=now, key_id=key_id)
         )
-
-    def _insert(self, table: Table, rows: Sequence[Struct]) -> None:
-        if rows:
-            self._connection.execute(insert(table), [asdict(row) for row in rows])
 
 
 def _groups(ids: Collection[str]) -> list[list[str]]:
