@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from json import loads
 from typing import Any
 
 from msgspec import Struct, inspect, json
@@ -33,9 +34,7 @@ class Reading:
         found: dict[str, object] = {}
         for name, text in query:
             if name in found:
-                raise InvalidValue(
-                    f"'{name[:64]}' is given more than once.", param=name[:64], code="repeated"
-                )
+                raise _repeated(name)
             found[name] = self._value(name, text)
         return self.from_body(in_path, json.encode(found))
 
@@ -44,7 +43,11 @@ class Reading:
         for name, reference in in_path.items():
             if not _PATH_REFERENCE.fullmatch(reference):
                 raise NotThere(name.replace("_", " "), reference.encode("ascii", "replace").decode())
-        return self.endpoint.said(in_path, self._decoder.decode(body.strip() or b"{}"))
+        body = body.strip() or b"{}"
+        rest = self._decoder.decode(body)
+        # Of what fits, so that whatever else is wrong is told first; the decoder takes the last one.
+        loads(body, object_pairs_hook=_once)
+        return self.endpoint.said(in_path, rest)
 
     def _value(self, name: str, text: str) -> object:
         """As JSON would say it, where the field is no text."""
@@ -62,6 +65,19 @@ class Reading:
         if not isinstance(info, inspect.StructType):
             raise TypeError("a verb is a struct")
         return {field.encode_name: _bare(field.type) for field in info.fields}
+
+
+def _once(members: list[tuple[str, object]]) -> None:
+    """Raises InvalidValue for the name of a member that an object has twice."""
+    seen: set[str] = set()
+    for name, _ in members:
+        if name in seen:
+            raise _repeated(name)
+        seen.add(name)
+
+
+def _repeated(name: str) -> InvalidValue:
+    return InvalidValue(f"'{name[:64]}' is given more than once.", param=name[:64], code="repeated")
 
 
 def _bare(node: inspect.Type) -> inspect.Type:

@@ -1,6 +1,6 @@
 """What a verb is given to act with, and what it hands back for the audit log."""
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -17,12 +17,14 @@ R = TypeVar("R")
 
 
 class Acting(Struct, frozen=True):
-    """One verb's transaction; `now` in Unix milliseconds. `public_url` is where people reach the gateway."""
+    """One verb's transaction; `now` in Unix milliseconds. `public_url` is where people reach the gateway. Of
+    an id, `beginning` characters are enough where no other begins so; None: nothing but the whole."""
 
     session: Session
     actor: Actor
     now: int
     public_url: str = ""
+    beginning: int | None = None
 
     @property
     def scope(self) -> str | None:
@@ -30,7 +32,7 @@ class Acting(Struct, frozen=True):
 
     def find(self, kind: Kind[F], reference: str) -> F:
         """Raises NotFound, Ambiguous."""
-        return self.session.find(kind, reference, self.scope)
+        return self.session.find(kind, reference, self.scope, self.beginning)
 
     def narrowed(self, institution: str | None) -> str | None:
         """The scope, or the one institution of it that is asked for."""
@@ -58,7 +60,8 @@ class Acting(Struct, frozen=True):
 
 class Done(Struct, Generic[A], frozen=True):
     """`answer` for who asked, and for the audit log what it was done to (`target` of the id `target_id`,
-    which is `institution_id`'s) and how that was before and is after. None: it was not there."""
+    which is `institution_id`'s) and how that was before and is after. None: it was not there. `also` is what
+    was done to other things by the same act. What was `repeated` was done before, and not again now."""
 
     answer: A
     target: str
@@ -67,6 +70,8 @@ class Done(Struct, Generic[A], frozen=True):
     before: Record | None
     after: Record | None
     reason: str | None = None
+    also: tuple["Done[Any]", ...] = ()
+    repeated: bool = False
 
 
 def page(rows: list[R], next_cursor: str | None) -> Page[R]:

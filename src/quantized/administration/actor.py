@@ -6,6 +6,7 @@ from msgspec import Struct
 
 Role = Literal["operator", "institution_admin", "auditor"]
 ROLES: tuple[Role, ...] = get_args(Role)
+TERMINAL = "command line"
 
 
 class Actor(Struct, frozen=True):
@@ -38,4 +39,4 @@ class Claimant(Struct, frozen=True):
 
 def command_line(user: str, host: str, signs: str | None = None) -> Actor:
     """Whoever can open the database may do everything to it."""
-    return Actor(f"{user}@{host}", user, "operator", "command line", signs=signs)
+    return Actor(f"{user}@{host}", user, "operator", TERMINAL, signs=signs)

@@ -22,7 +22,7 @@ from quantized.administration import (
 from quantized.administration import roster_verbs as rv
 from quantized.administration import verbs as v
 from quantized.administration.acting import Acting, Done
-from quantized.administration.actor import Actor, Claimant, Role
+from quantized.administration.actor import TERMINAL, Actor, Claimant, Role
 from quantized.administration.endpoints import BY_VERB, OPERATORS
 from quantized.administration.faults import (
     Ambiguous,
@@ -46,6 +46,8 @@ from quantized.storage.desk_rows import AuditRow, StoredAnswer
 R = TypeVar("R")
 
 _AUDIT_PAGE = 1_000
+_TO_READ = 4
+_TO_WRITE = 8
 
 Act = Callable[[Acting, Any], Any]
 
@@ -113,13 +115,16 @@ class Say:
         """Raises as `Administration.do`; the transaction is of no use then."""
         endpoint = BY_VERB[type(verb)]
         _require(self._actor, endpoint.roles)
-        acting = Acting(self._session, self._actor, self.now, self._public_url)
+        beginning = _beginning(self._actor, reads=endpoint.method == "GET")
+        acting = Acting(self._session, self._actor, self.now, self._public_url, beginning)
         if (write := _WRITES.get(type(verb))) is None:
             read: R = _READS[type(verb)](acting, verb)
             return read
         done = write(acting, verb)
-        last = self._session.last_audit()
-        self._session.append_audit(audit.entry(self._actor, endpoint.name, done, self.now, last))
+        if not done.repeated:
+            for each in (*done.also, done):
+                last = self._session.last_audit()
+                self._session.append_audit(audit.entry(self._actor, endpoint.name, each, self.now, last))
         answer: R = done.answer
         return answer
 
@@ -211,6 +216,13 @@ def _require(actor: Actor, roles: frozenset[Role]) -> None:
         raise Forbidden("An auditor reads, and changes nothing.")
     who = "an operator" if roles == OPERATORS else "an administrator"
     raise Forbidden(f"Only {who} does this.")
+
+
+def _beginning(actor: Actor, *, reads: bool) -> int | None:
+    """How much of an id says which. A program has the whole; a person who types sees what is changed."""
+    if reads:
+        return _TO_READ
+    return _TO_WRITE if actor.origin == TERMINAL else None
 
 
 def _whole_log(session: Session) -> Iterator[AuditRow]:

@@ -3,6 +3,7 @@
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TypeVar
+from unicodedata import category
 
 import msgspec
 
@@ -35,6 +36,6 @@ def _within_database(position: object) -> None:
     """Raises Unfit for what no row of ours could be at, and a database would not take."""
     for part in position if isinstance(position, tuple) else (position,):
         too_large = isinstance(part, int) and not 0 <= part < 2**63
-        unprintable = isinstance(part, str) and not part.isprintable()
-        if too_large or unprintable:
+        controls = isinstance(part, str) and any(category(character) == "Cc" for character in part)
+        if too_large or controls:
             raise Unfit("cursor", "take it from a page as it is, in next_cursor")

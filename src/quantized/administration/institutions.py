@@ -1,5 +1,7 @@
 """Institutions and the public keys that their tokens are signed with."""
 
+from msgspec.structs import replace
+
 from quantized.administration import cursors, views
 from quantized.administration import verbs as v
 from quantized.administration.acting import Acting, Done, page, said
@@ -91,5 +93,7 @@ def update_public_key(acting: Acting, verb: v.UpdatePublicKey) -> Done[PublicKey
     changes = said(active=verb.active, expires_at=verb.expires_at)
     if isinstance(verb.expires_at, str):
         changes["expires_at"] = in_future(verb.expires_at, acting.now, "expires_at")
+    if replace(old, **changes).works(acting.now) and not old.works(acting.now):
+        acting.session.require_room(old.institution_id, acting.now)
     new = views.public_key(acting.session.set(PUBLIC_KEY, old.id, **changes))
     return Done(new, "public key", old.id, old.institution_id, views.public_key(old), new)

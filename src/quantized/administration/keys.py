@@ -1,5 +1,7 @@
 """API keys of licences, and the keys of administrators."""
 
+from typing import Any
+
 from msgspec.structs import asdict, replace
 
 from quantized.administration import verbs as v
@@ -13,10 +15,10 @@ from quantized.administration.records import (
     NewKeyRecord,
     Page,
 )
-from quantized.administration.words import in_future
+from quantized.administration.words import LONGEST_GRACE, in_future, iso_time
 from quantized.auth import admin_key, api_key
 from quantized.core.ids import mint_id
-from quantized.storage.desk import ADMIN_KEY, INSTITUTION, KEY, LICENSE
+from quantized.storage.desk import ADMIN_KEY, INSTITUTION, KEY, LICENSE, Kind
 from quantized.storage.desk_rows import AdminKey
 from quantized.storage.directory_rows import Key
 
@@ -60,7 +62,12 @@ def update_key(acting: Acting, verb: v.UpdateKey) -> Done[KeyRecord]:
 def rotate_key(acting: Acting, verb: v.RotateKey) -> Done[NewKeyRecord]:
     old = acting.find(KEY, verb.key)
     owner = acting.find(LICENSE, old.license_id)
-    _require_working(old, acting.now)
+    if old.kind == "token":
+        raise Conflict(
+            f"Key {old.id} stands for a signed token, which its institution replaces by signing another.",
+            code="signed_token",
+        )
+    _require_rotatable(acting, KEY, old)
     secret = api_key.mint_key()
     new = replace(
         old,
@@ -70,9 +77,10 @@ def rotate_key(acting: Acting, verb: v.RotateKey) -> Done[NewKeyRecord]:
         rotated_from=old.id,
     )
     record = views.key(acting.session.add_key(new, api_key.digest(secret)))
-    acting.session.set(KEY, old.id, **_ending(old, acting.now, verb.grace_seconds))
+    ended = acting.session.set(KEY, old.id, **_ending(old, acting.now, verb.grace_seconds))
     answer = NewKeyRecord(**asdict(record), api_key=secret)
-    return Done(answer, "key", new.id, owner.institution_id, views.key(old), record)
+    of_old = Done(record, "key", old.id, owner.institution_id, views.key(old), views.key(ended))
+    return Done(answer, "key", new.id, owner.institution_id, views.key(old), record, also=(of_old,))
 
 
 def list_admin_keys(acting: Acting, verb: v.ListAdminKeys) -> Page[AdminKeyRecord]:
@@ -119,7 +127,8 @@ def rotate_admin_key(acting: Acting, verb: v.RotateAdminKey) -> Done[NewAdminKey
     old = acting.find(ADMIN_KEY, verb.admin_key)
     if acting.actor.role != "operator" and acting.actor.id != old.id:
         raise Forbidden("Only an operator rotates another's admin key.")
-    _require_working(old, acting.now)
+    _require_rotatable(acting, ADMIN_KEY, old)
+    _require_no_other(acting, old)
     secret = admin_key.mint_admin_key()
     new = replace(
         old,
@@ -130,21 +139,44 @@ def rotate_admin_key(acting: Acting, verb: v.RotateAdminKey) -> Done[NewAdminKey
         rotated_from=old.id,
     )
     record = views.admin_key(acting.session.add_admin_key(new, api_key.digest(secret)))
-    acting.session.set(ADMIN_KEY, old.id, **_ending(old, acting.now, verb.grace_seconds))
+    ended = acting.session.set(ADMIN_KEY, old.id, **_ending(old, acting.now, verb.grace_seconds))
     answer = NewAdminKeyRecord(**asdict(record), admin_key=secret)
-    return Done(answer, "admin key", new.id, old.institution_id, views.admin_key(old), record)
+    before = views.admin_key(old)
+    of_old = Done(record, "admin key", old.id, old.institution_id, before, views.admin_key(ended))
+    return Done(answer, "admin key", new.id, old.institution_id, before, record, also=(of_old,))
 
 
-def _require_working(old: Key | AdminKey, now: int) -> None:
-    if not old.works(now):
+def _require_rotatable(acting: Acting, kind: Kind[Any], old: Key | AdminKey) -> None:
+    """Raises Conflict where the key does not work, or another has come in its place already."""
+    if not old.works(acting.now):
         raise Conflict(
             f"Key {old.id} is deactivated or has expired; create another instead of rotating it.",
             code="key_not_working",
         )
+    if acting.session.has_successor(kind, old.id):
+        raise Conflict(
+            f"Another key has come in the place of {old.id} already; rotate that one.", code="already_rotated"
+        )
+
+
+def _require_no_other(acting: Acting, old: AdminKey) -> None:
+    """Raises Conflict while the key in whose place this one came works on: by rotating, nobody has more than
+    two admin keys."""
+    if old.rotated_from is None:
+        return
+    before = acting.find(ADMIN_KEY, old.rotated_from)
+    if before.works(acting.now):
+        until = "" if before.expires_at is None else f" until {iso_time(before.expires_at)}"
+        raise Conflict(
+            f"Key {before.id}, in whose place this one came, works on{until}; it has to end first.",
+            code="predecessor_works",
+        )
 
 
 def _ending(old: Key | AdminKey, now: int, grace_seconds: int) -> dict[str, object]:
-    """What becomes of a key in whose place another has come."""
+    """What becomes of a key in whose place another has come. Raises Unfit."""
+    if grace_seconds > LONGEST_GRACE:
+        raise Unfit("grace_seconds", f"a replaced key works on for {LONGEST_GRACE} seconds at most")
     if grace_seconds == 0:
         return {"active": False}
     until = now + grace_seconds * 1_000

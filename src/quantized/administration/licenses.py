@@ -78,20 +78,20 @@ def update_license(acting: Acting, verb: v.UpdateLicense) -> Done[LicenseRecord]
 
 def grant_credits(acting: Acting, verb: v.GrantCredits) -> Done[CreditsRecord]:
     account = acting.find(LICENSE, verb.license)
-    entry_id = verb.id or mint_id("grant", acting.now)
+    entry_id = _entry_id(acting, account, verb.id, "grant")
     booking = Adjustment(entry_id, account.id, "grant", verb.micro_credits, verb.reason, _booker(acting))
-    _adjust(acting, booking)
-    return _booked(acting, account, entry_id, verb.reason)
+    anew = _adjust(acting, booking)
+    return _booked(acting, account, booking, anew=anew)
 
 
 def adjust_credits(acting: Acting, verb: v.AdjustCredits) -> Done[CreditsRecord]:
     account = acting.find(LICENSE, verb.license)
     if verb.micro_credits == 0:
         raise Unfit("micro_credits", "0 would change nothing")
-    entry_id = verb.id or mint_id("adjustment", acting.now)
+    entry_id = _entry_id(acting, account, verb.id, "adjustment")
     booking = Adjustment(entry_id, account.id, "adjustment", verb.micro_credits, verb.reason, _booker(acting))
-    _adjust(acting, booking)
-    return _booked(acting, account, entry_id, verb.reason)
+    anew = _adjust(acting, booking)
+    return _booked(acting, account, booking, anew=anew)
 
 
 def refund_credits(acting: Acting, verb: v.RefundCredits) -> Done[CreditsRecord]:
@@ -100,7 +100,7 @@ def refund_credits(acting: Acting, verb: v.RefundCredits) -> Done[CreditsRecord]
     if charged is None:
         raise NotThere("charge of this licence for the request", verb.request, param="request")
     hold_id, request_id = charged
-    entry_id = verb.id or mint_id("refund", acting.now)
+    entry_id = _entry_id(acting, account, verb.id, "refund")
     booking = Refund(entry_id, hold_id, request_id, verb.micro_credits, verb.reason, _booker(acting))
     needs = Needs(hold_ids=[hold_id], license_ids=[account.id], entry_ids=[entry_id], refunds_of=[hold_id])
     book = Book(acting.session.ledger_rows(needs), acting.now)
@@ -109,7 +109,8 @@ def refund_credits(acting: Acting, verb: v.RefundCredits) -> Done[CreditsRecord]
     except LedgerMisuse as misuse:
         raise _conflict(misuse) from misuse
     acting.session.write_ledger(book.changes)
-    return _booked(acting, account, entry_id, verb.reason, given.amount)
+    anew = bool(book.changes.entries)
+    return _booked(acting, account, booking, anew=anew, refunded=given.amount)
 
 
 def list_entries(acting: Acting, verb: v.ListEntries) -> Page[EntryRecord]:
@@ -121,7 +122,18 @@ def list_entries(acting: Acting, verb: v.ListEntries) -> Page[EntryRecord]:
     return page([views.entry(row) for row in shown], following)
 
 
-def _adjust(acting: Acting, booking: Adjustment) -> None:
+def _entry_id(acting: Acting, account: License, said: str | None, kind: str) -> str:
+    """An id that somebody chose is the licence's, whoever else chose it. What was booked by it before ids
+    were the licence's own counts on."""
+    if said is None:
+        return mint_id(kind, acting.now)
+    needs = Needs(license_ids=[account.id], entry_ids=[said])
+    known = acting.session.ledger_rows(needs).entries.get(said)
+    return said if known is not None and known.license_id == account.id else f"{account.id}/{said}"
+
+
+def _adjust(acting: Acting, booking: Adjustment) -> bool:
+    """Whether it was booked now; False where it was before."""
     needs = Needs(license_ids=[booking.license_id], entry_ids=[booking.id])
     book = Book(acting.session.ledger_rows(needs), acting.now)
     try:
@@ -135,6 +147,7 @@ def _adjust(acting: Acting, booking: Adjustment) -> None:
     except LedgerMisuse as misuse:
         raise _conflict(misuse) from misuse
     acting.session.write_ledger(book.changes)
+    return bool(book.changes.entries)
 
 
 def _conflict(misuse: LedgerMisuse) -> Conflict:
@@ -148,8 +161,17 @@ def _booker(acting: Acting) -> str:
 
 
 def _booked(
-    acting: Acting, before: License, entry_id: str, reason: str, refunded: int | None = None
+    acting: Acting, before: License, booking: Adjustment | Refund, *, anew: bool, refunded: int | None = None
 ) -> Done[CreditsRecord]:
     after = views.license_(acting.find(LICENSE, before.id))
-    answer = CreditsRecord(entry_id=entry_id, refunded_micro_credits=refunded, license=after)
-    return Done(answer, "licence", before.id, before.institution_id, views.license_(before), after, reason)
+    entry_id = views.entry_id(before.id, booking.id)
+    return Done(
+        CreditsRecord(entry_id=entry_id, refunded_micro_credits=refunded, license=after),
+        "licence",
+        before.id,
+        before.institution_id,
+        views.license_(before),
+        after,
+        booking.reason,
+        repeated=not anew,
+    )

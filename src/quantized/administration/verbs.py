@@ -177,7 +177,7 @@ class UpdateLicenseType(Verb[LicenseTypeRecord], frozen=True, kw_only=True):
 class ListLicenses(Listing[LicenseRecord], frozen=True, kw_only=True):
     institution: w.Reference | None = None
     license_type: w.Reference | None = None
-    unique_id: w.UniqueId | None = None
+    unique_id: w.Name | None = None
     active: bool | None = None
 
 
@@ -241,7 +241,7 @@ class CreateKey(Verb[NewKeyRecord], frozen=True, kw_only=True):
     license: w.Reference
     name: w.Name = "key"
     expires_at: w.Moment | None = None
-    user_id: w.UniqueId | None = None
+    user_id: w.Name | None = None
 
 
 class UpdateKey(Verb[KeyRecord], frozen=True, kw_only=True):
@@ -307,7 +307,7 @@ class ReadUsage(Verb[Page[UsageRecord]], frozen=True, kw_only=True):
     license: w.Reference | None = None
     key: w.Reference | None = None
     model: w.ModelPattern | None = None
-    user_id: w.UniqueId | None = None
+    user_id: w.Name | None = None
     since: w.MomentOrDay | None = None
     until: w.MomentOrDay | None = None
 
@@ -319,7 +319,7 @@ class ListRequests(Listing[RequestRecord], frozen=True, kw_only=True):
     license: w.Reference | None = None
     key: w.Reference | None = None
     model: w.ModelPattern | None = None
-    user_id: w.UniqueId | None = None
+    user_id: w.Name | None = None
     since: w.MomentOrDay | None = None
     until: w.MomentOrDay | None = None
 
@@ -331,9 +331,9 @@ class ListAudit(Listing[AuditRecord], frozen=True, kw_only=True):
     """The newest first."""
 
     institution: w.Reference | None = None
-    actor: w.UniqueId | None = None
+    actor: w.Name | None = None
     action: w.UniqueId | None = None
-    target: w.UniqueId | None = None
+    target: w.Name | None = None
     since: w.MomentOrDay | None = None
     until: w.MomentOrDay | None = None
 

@@ -121,11 +121,16 @@ def admin_key(row: AdminKey) -> r.AdminKeyRecord:
     )
 
 
+def entry_id(license_id: str, id_: str) -> str:
+    """As whoever booked it chose it."""
+    return id_.removeprefix(f"{license_id}/")
+
+
 def entry(row: EntryRow) -> r.EntryRecord:
     return r.EntryRecord(
         license_id=row.license_id,
         seq=row.seq,
-        entry_id=row.id,
+        entry_id=None if row.id is None else entry_id(row.license_id, row.id),
         kind=row.kind,
         debit=row.debit,
         credit=row.credit,

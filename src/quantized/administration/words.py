@@ -16,7 +16,7 @@ Reference = Annotated[
     Meta(
         pattern=rf"^[!-~]{{1,200}}{_END}",
         description="An id, or an alias: of a licence its unique id, of a key the shown prefix, of a licence "
-        "type also `institution/alias`. The beginning of an id is enough where only one begins so.",
+        "type also `institution/alias`. To read, the beginning of an id is enough where only one begins so.",
     ),
 ]
 PathReference = Annotated[
@@ -61,10 +61,11 @@ Allowance = Annotated[
 Limit = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 PageSize = Annotated[int, Meta(ge=1, le=200)]
 Cursor = Annotated[
-    str, Meta(pattern=rf"^[A-Za-z0-9_-]{{1,400}}{_END}", description="`next_cursor` of a page.")
+    str, Meta(pattern=rf"^[A-Za-z0-9_-]{{1,1500}}{_END}", description="`next_cursor` of a page.")
 ]
+LONGEST_GRACE = 30 * 86_400
 GraceSeconds = Annotated[
-    int, Meta(ge=0, le=31_536_000, description="For how long the old one works on; 0 stops it at once.")
+    int, Meta(ge=0, le=LONGEST_GRACE, description="For how long the old one works on; 0 stops it at once.")
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

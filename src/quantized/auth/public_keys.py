@@ -26,6 +26,7 @@ _DER = bytes.fromhex("302a300506032b6570032100")
 """What stands before an Ed25519 key's 32 bytes, in DER."""
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----")
 _RAW = re.compile(r"[A-Za-z0-9+/_-]{43}=?")
+_KID = re.compile(r"[!-~]{1,200}")
 
 
 class UnfitKey(ValueError):
@@ -77,8 +78,10 @@ def _from_jwk(text: str) -> tuple[bytes, str | None]:
     if jwk.get("use", "sig") != "sig":
         raise UnfitKey('the JWK is not for signatures: its "use" is not "sig"')
     x, kid = jwk.get("x"), jwk.get("kid")
-    if not isinstance(x, str) or not (kid is None or isinstance(kid, str)):
-        raise UnfitKey('the JWK\'s "x" and "kid" must be texts')
+    if not isinstance(x, str):
+        raise UnfitKey('the JWK\'s "x" must be a text')
+    if kid is not None and not (isinstance(kid, str) and _KID.fullmatch(kid)):
+        raise UnfitKey('the JWK\'s "kid" must be 1 to 200 printable ASCII characters without spaces')
     return _from_base64(x), kid
 
 

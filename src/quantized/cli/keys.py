@@ -6,7 +6,7 @@ from msgspec.structs import asdict
 from quantized.administration import verbs
 from quantized.administration.records import NewKeyRecord
 from quantized.cli.acting import act, every
-from quantized.cli.arguments import MOMENT, NAME, SPAN, UNIQUE_ID, Moment
+from quantized.cli.arguments import MOMENT, NAME, SPAN, Moment
 from quantized.cli.output import iso_time, show, show_all
 from quantized.cli.records import DatabaseGroup
 from quantized.cli.shell import Shell, json_option, pass_shell
@@ -21,7 +21,7 @@ def key() -> None:
 @click.argument("license_", metavar="LICENSE")
 @click.option("--name", type=NAME, default="key", help="What people call it.")
 @click.option("--expires", type=MOMENT, help="When it stops: a date, a time, or a length of time from now.")
-@click.option("--user-id", type=UNIQUE_ID, help="Whom its calls are recorded for.")
+@click.option("--user-id", type=NAME, help="Whom its calls are recorded for.")
 @json_option
 @pass_shell
 def create(

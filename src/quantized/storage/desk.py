@@ -43,7 +43,6 @@ from quantized.storage.roster_rows import Roster, RosterRows, read_roster, roste
 
 F = TypeVar("F")
 
-_SHORTEST_PREFIX = 4
 _MOST_CANDIDATES = 5
 _ANSWER_SECONDS = 15.0
 _ANSWER_MS = 24 * 3_600_000
@@ -122,20 +121,21 @@ class Session:
         finally:
             inside.rollback()
 
-    def find(self, kind: Kind[F], reference: str, scope: str | None) -> F:
-        """By its id, else by its alias, else by how its id begins. A licence type also by
-        `institution/alias`."""
+    def find(self, kind: Kind[F], reference: str, scope: str | None, beginning: int | None = None) -> F:
+        """By its id, else by its alias, else by how its id begins, where `beginning` characters or more are
+        said. A licence type also by `institution/alias`."""
         statement = kind.within(scope)
         name = reference
         if kind.what == LICENSE_TYPE.what and "/" in reference:
             institution, _, name = reference.partition("/")
             try:
-                statement = statement.where(_owner == self.find(INSTITUTION, institution, scope).id)
+                owner = self.find(INSTITUTION, institution, scope, beginning)
+                statement = statement.where(_owner == owner.id)
             except NotFound as error:
                 raise NotFound(kind.what, reference) from error
         identity = kind.table.c.id
         conditions = [identity == name, kind.alias == name]
-        if len(name) >= _SHORTEST_PREFIX:
+        if beginning is not None and len(name) >= beginning:
             conditions.append(func.substr(identity, 1, len(name)) == name)
         for condition in conditions:
             found = self._read(kind, statement.where(condition).order_by(identity).limit(_MOST_CANDIDATES))
@@ -170,11 +170,20 @@ class Session:
         (row,) = self._read(kind, kind.statement.where(kind.table.c.id == id_))
         return row
 
+    def has_successor(self, kind: Kind[Any], id_: str) -> bool:
+        """Whether another key came in the place of this one."""
+        statement = select(kind.table.c.id).where(kind.table.c.rotated_from == id_).limit(1)
+        return self._connection.execute(statement).first() is not None
+
     def add_institution(self, alias: str, name: str, now: int) -> Institution:
         return rows.insert_institution(self._connection, alias, name, now)
 
     def add_public_key(self, row: PublicKey) -> PublicKey:
         return rows.insert_public_key(self._connection, row)
+
+    def require_room(self, institution_id: str, now: int) -> None:
+        """Raises AlreadyExists where the institution has as many public keys in use as can be."""
+        rows.require_room(self._connection, institution_id, now)
 
     def add_license_type(self, row: LicenseType) -> LicenseType:
         return rows.insert_license_type(self._connection, row)

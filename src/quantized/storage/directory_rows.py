@@ -41,6 +41,9 @@ class PublicKey(Struct, frozen=True):
     created_at: int
     expires_at: int | None
 
+    def works(self, now: int) -> bool:
+        return self.active and (self.expires_at is None or now < self.expires_at)
+
 
 class LicenseType(Struct, frozen=True):
     """`default_credits` (micro-credits) and `unlimited` are what its licences begin with. `retention_days` as
@@ -92,7 +95,7 @@ class License(Struct, frozen=True):
 
 
 class Key(Struct, frozen=True):
-    """A key without its secret, which is nowhere."""
+    """A key without its secret, which is nowhere. `kind` as in `storage.schema.api_key`."""
 
     id: str
     license_id: str
@@ -103,6 +106,7 @@ class Key(Struct, frozen=True):
     user_id: str | None
     created_at: int
     rotated_from: str | None
+    kind: str = "key"
 
     def works(self, now: int) -> bool:
         """Whether the key itself is accepted; its licence has a say, too."""
@@ -190,6 +194,7 @@ def read_key(row: Row[Any]) -> Key:
         user_id=row.user_id,
         created_at=row.created_at,
         rotated_from=row.rotated_from,
+        kind=row.kind,
     )
 
 
@@ -260,17 +265,25 @@ def insert_public_key(connection: Connection, row: PublicKey) -> PublicKey:
     of_institution = public_keys.where(table.institution_id == row.institution_id)
     for same in read_all(connection, of_institution.where(table.pem == row.pem), read_public_key):
         raise AlreadyExists(f"the institution has this public key already: {same.id}")
-    in_use = of_institution.where(
-        table.active, or_(table.expires_at.is_(None), table.expires_at > row.created_at)
+    require_room(connection, row.institution_id, row.created_at)
+    what = f"a public key {row.kid!r} of this institution"
+    _insert(connection, schema.public_key, what, msgspec.structs.asdict(row))
+    return row
+
+
+def require_room(connection: Connection, institution_id: str, now: int) -> None:
+    """Raises AlreadyExists where the institution has as many public keys in use as can be."""
+    table = schema.public_key.c
+    in_use = public_keys.where(
+        table.institution_id == institution_id,
+        table.active,
+        or_(table.expires_at.is_(None), table.expires_at > now),
     )
     if len(read_all(connection, in_use, read_public_key)) >= MOST_PUBLIC_KEYS:
         raise AlreadyExists(
             f"the institution has {MOST_PUBLIC_KEYS} public keys in use, and no more are tried; "
             "deactivate one first"
         )
-    what = f"a public key {row.kid!r} of this institution"
-    _insert(connection, schema.public_key, what, msgspec.structs.asdict(row))
-    return row
 
 
 def insert_license_type(connection: Connection, row: LicenseType) -> LicenseType:
