@@ -221,6 +221,15 @@ async def test_a_hundred_tokens_of_one_course_at_once_are_one_licence(
     assert keys(database_url) == 100
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_first_use_waits_for_no_administrator(database_url: str, gateways: Gateways) -> None:
+    """A long act, a roster's for example; SQLite has one writer at a time, whatever it writes."""
+    with open_engine(database_url).begin() as act:
+        act.exec_driver_sql("UPDATE license_type SET name = 'Renamed'")
+        await gateways().caller(sign(campus(unique_id="bio")))
+    assert licences(database_url) == [("bio", False, CREDITS, 1)]
+
+
 async def test_what_was_cut_off_between_licence_and_credits_is_brought_to_its_end(
     database_url: str, directory: Directory, gateways: Gateways
 ) -> None:

@@ -45,6 +45,8 @@ class Database(Protocol):
     begin_writing: Sequence[str]
     """Statements that begin a transaction before which all others of their kind have ended, and which holds
     off the next, so that what it reads stays true."""
+    begin_adding: Sequence[str]
+    """Statements that begin a transaction of rows that constraints alone keep apart from others'."""
     before_altering: Sequence[str]
     """Statements after which such a transaction may alter tables that others are working with."""
     now: str

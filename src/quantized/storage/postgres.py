@@ -86,6 +86,7 @@ class PostgresDatabase:
         "BEGIN ISOLATION LEVEL READ COMMITTED",
         f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})",
     )
+    begin_adding: Sequence[str] = ("BEGIN ISOLATION LEVEL READ COMMITTED",)
     # Whoever wants a table waits behind whoever waits to alter it: no longer than requests can wait.
     before_altering: Sequence[str] = (
         "SET LOCAL lock_timeout = '1s'",

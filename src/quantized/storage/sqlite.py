@@ -76,6 +76,7 @@ class SqliteDatabase:
     engine_url = "sqlite://"
     begin_reading: Sequence[str] = ("BEGIN DEFERRED",)
     begin_writing: Sequence[str] = ("BEGIN IMMEDIATE",)
+    begin_adding: Sequence[str] = begin_writing
     before_altering: Sequence[str] = ()
     now = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)

@@ -35,7 +35,7 @@ _BY_UNIQUE_ID = "SELECT id FROM license WHERE license_type_id = ? AND unique_id 
 _BY_ID = "SELECT id FROM license WHERE id = ?"
 _MAKE_LICENSE = (
     "INSERT INTO license (id, license_type_id, unique_id, name, unlimited, created_at)"
-    " VALUES (?, ?, ?, ?, ?, ?)"
+    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id"
 )
 _MAKE_FIRST_CREDITS = "INSERT INTO first_credits (license_id, amount) VALUES (?, ?)"
 _PENDING = (
@@ -45,6 +45,7 @@ _PENDING = (
 _MAKE_KEY = (
     "INSERT INTO api_key (id, license_id, digest, prefix, name, expires_at, user_id, salt, created_at, kind,"
     " public_key_id, jti, models) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'token', ?, ?, ?)"
+    " ON CONFLICT DO NOTHING"
 )
 
 
@@ -152,9 +153,10 @@ class _Statements:
         self._run(text, values)
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """One transaction, that ends with the block; what fails in it ends the connection with it."""
-        for statement in self._language.begin_writing:
+    def adding(self) -> Iterator[None]:
+        """One transaction, that ends with the block; what fails in it ends the connection with it. It waits
+        for no administrator: of two that add the same, constraints say which is late."""
+        for statement in self._language.begin_adding:
             self._connection.execute(statement)
         yield
         self._connection.execute("COMMIT")
@@ -184,7 +186,7 @@ def _terms(row: tuple[str, int | None, int, int | None, int]) -> TokenTerms:
 def _admit(database: _Statements, use: FirstUse) -> PendingCredits | None:
     models = None if use.models is None else msgspec.json.encode(use.models).decode()
     shown = f"token-{use.digest.hex()[:12]}"
-    with database.writing():
+    with database.adding():
         if database.row(_KNOWN, use.digest) is not None:
             return None
         license_id = _license(database, use)
@@ -212,7 +214,12 @@ def _license(database: _Statements, use: FirstUse) -> str:
     if found is not None:
         return str(found[0])
     name = use.unique_id or "signed token"
-    database.do(_MAKE_LICENSE, license_id, use.license_type_id, use.unique_id, name, use.unlimited, use.now)
+    made = database.row(
+        _MAKE_LICENSE, license_id, use.license_type_id, use.unique_id, name, use.unlimited, use.now
+    )
+    if made is None:
+        # Another process has just made it, or an administrator.
+        return _license(database, use)
     if use.credits and not use.unlimited:
         database.do(_MAKE_FIRST_CREDITS, license_id, use.credits)
     return license_id
