@@ -36,6 +36,10 @@ MARKUP = values.scaled(
 RETENTION_DAYS = values.integer(0, 36_500)
 """0 is for ever."""
 
+_LARGEST_TEXT = 2**27
+"""Bytes. What was asked and answered is stored in several forms, together less than the gigabyte that a
+database takes at once."""
+
 WORKERS = values.integer_or("auto", 1, 256)
 
 # Every scalar setting by section ("" is the top of the file), and with it every variable.
@@ -68,10 +72,10 @@ SCALARS: Mapping[str, Mapping[str, Kind]] = {
         "total": values.seconds(_DAY),
     },
     "limits": {
-        "body_bytes": values.integer(1_024, 2**30),
+        "body_bytes": values.integer(1_024, _LARGEST_TEXT),
         "body_seconds": values.seconds(3_600),
         "body_depth": values.integer(8, 512),
-        "answer_bytes": values.integer(1_024, 2**30),
+        "answer_bytes": values.integer(1_024, _LARGEST_TEXT),
     },
     "outgoing": {
         # Quiet: it may hold a password.

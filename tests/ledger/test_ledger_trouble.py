@@ -17,7 +17,7 @@ from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Charge, Receipt
 from quantized.core.turns import StoredItem, StoredTurn, Turn
 from quantized.ledger.ledger import GroupCommitLedger
-from quantized.storage.records import Changes, LedgerStore, Needs, OpenHold, Rows
+from quantized.storage.records import Changes, LedgerStore, Needs, Rows
 from quantized.storage.stores import ledger_store
 
 STORED = "SELECT id FROM response"
@@ -122,9 +122,6 @@ class CountingStore(LedgerStore):
             self.times -= 1
             raise self.failing
         self.store.transact(needs, decide, now_ms=now_ms, durable=durable)
-
-    def expired_holds(self, now_ms: int, limit: int) -> list[OpenHold]:
-        return self.store.expired_holds(now_ms, limit)
 
     def close(self) -> None:
         self.store.close()
