@@ -25,6 +25,7 @@ MANIFESTS = {
     path.stem.removesuffix(".example"): yaml.safe_load(path.read_text())
     for path in (DEPLOY / "kubernetes").glob("*.yaml")
 }
+EXAMPLE = (DEPLOY / "compose/example.env").read_text()
 NGINX = (DEPLOY / "compose/nginx.conf").read_text()
 SETTLING = 10
 """Seconds that a stop may take beyond shutdown_seconds, as the supervisor has it."""
@@ -46,16 +47,27 @@ def environments() -> Iterator[tuple[str, Mapping[str, str]]]:
 @pytest.mark.parametrize(("name", "environ"), [*environments()])
 def test_the_environment_is_one_that_the_program_starts_with(name: str, environ: Mapping[str, str]) -> None:
     assert {key for key in environ if key.startswith("QUANTIZED_")} <= KNOWN
-    assert set(environ) - KNOWN <= set(KEY_VARIABLES.values())
+    assert set(environ) - KNOWN <= {*KEY_VARIABLES.values(), "AWS_REGION"}
     # Nothing stands in for the key that the default provider needs.
-    keys = {} if name != "image" else {"OPENROUTER_API_KEY": "x"}
+    keys = {"OPENROUTER_API_KEY": "x"} if name != "kubernetes" else {}
     settings = load(environ | keys)
     assert settings.host == "0.0.0.0"
     assert settings.port == 8080
 
 
 def settings_of(name: str) -> Settings:
-    return load(dict(environments())[name])
+    return load(dict(environments())[name] | {"OPENROUTER_API_KEY": "x"})
+
+
+@pytest.mark.parametrize("provider", KEY_VARIABLES)
+def test_whichever_providers_key_is_in_dot_env_reaches_the_gateways(provider: str) -> None:
+    given = dict(line.split("=") for line in EXAMPLE.splitlines() if not line.startswith("#"))
+    names = set(re.findall(r"\$\{(\w+):", (DEPLOY / "compose/compose.yaml").read_text()))
+    assert given.keys() == names
+    assert KEY_VARIABLES[provider] in names
+    environ = dict(environments())["gateway-a"] | {KEY_VARIABLES[provider]: "x", "AWS_REGION": "eu-central-1"}
+    settings = load(environ | {"QUANTIZED_DEFAULT_PROVIDER": provider})
+    assert settings.providers.keys() == {provider}
 
 
 def test_the_image_has_all_that_it_is_made_of_and_nothing_else() -> None:
@@ -162,7 +174,9 @@ def test_nginx_waits_as_long_as_the_gateway_does_and_reuses_no_closing_connectio
 def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
     configuration = tmp_path / "nginx.conf"
     # Hosts that only compose knows.
-    configuration.write_text(re.sub(r"gateway-[ab]:", "127.0.0.1:", NGINX).replace("/tmp/", f"{tmp_path}/"))
+    text = re.sub(r"gateway-[ab]:", "127.0.0.1:", NGINX).replace("/tmp/", f"{tmp_path}/")
+    # What only a newer one knows.
+    configuration.write_text(text.replace(" resolve;", ";"))
     done = subprocess.run(
         ["nginx", "-t", "-e", "stderr", "-p", tmp_path, "-c", configuration],
         capture_output=True,

@@ -53,6 +53,8 @@ def proxy(two: list[GatewayProcess], tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("nginx")
     port = free_port()
     text = CONFIGURATION.read_text().replace("/tmp/", f"{folder}/").replace("listen 8080", f"listen {port}")
+    # What only a newer nginx knows, and a network that only Docker has.
+    text = re.sub(r"\n *resolver .*", "", text).replace(" resolve;", ";")
     for name, gateway in zip(("gateway-a:8080", "gateway-b:8080"), two, strict=True):
         text = text.replace(name, f"127.0.0.1:{gateway.port}")
     # A master that is root would give its workers to a user who may not enter the temporary folder.
@@ -95,6 +97,19 @@ async def test_streams_leave_as_they_come_and_both_gateways_serve(
     assert two[0].settled(licence, 21).licence["used"] == 21 * 114
 
 
+async def test_what_nginx_says_itself_it_says_as_the_api_does(two: list[GatewayProcess], proxy: str) -> None:
+    licence = two[0].licence()
+    async with httpx.AsyncClient(base_url=proxy, timeout=20, headers=licence.headers) as client:
+        told = []
+        for size in (32 * 2**20 + 1, 33 * 2**20 + 1):
+            answer = await client.post("/v1/chat/completions", content=b" " * size)
+            assert (answer.status_code, answer.headers["content-type"]) == (413, "application/json")
+            told.append(answer.json()["error"])
+    by_gateway, by_nginx = told
+    assert by_gateway.pop("message").startswith(by_nginx.pop("message"))
+    assert by_gateway == by_nginx
+
+
 async def test_while_one_gateway_is_stopped_nobody_is_refused_and_nothing_is_asked_twice(
     two: list[GatewayProcess], proxy: str, hostile: Hostile
 ) -> None:
@@ -119,3 +134,15 @@ async def test_while_one_gateway_is_stopped_nobody_is_refused_and_nothing_is_ask
     assert len(hostile.seen(licence.marker)) == len(answers)
     books = two[0].settled(licence, len(answers))
     assert books.licence["used"] == len(answers) * 114
+
+
+async def test_where_no_gateway_is_there_it_is_a_503_of_the_apis(
+    two: list[GatewayProcess], proxy: str
+) -> None:
+    """The last: nobody starts them again."""
+    for gateway in two:
+        if gateway.process is not None and gateway.process.poll() is None:
+            await asyncio.to_thread(gateway.stop)
+    answer = await asyncio.to_thread(httpx.post, f"{proxy}/v1/chat/completions", json={})
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "service_unavailable"
