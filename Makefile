@@ -5,14 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
+# Tests start Python a few hundred times: what it has compiled is kept, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: serve test check format bench ledger-growth simulate chaos lock clean
 
 serve: $(VENV)/runtime.stamp
 	@$(BIN)/quantized init
 	@exec $(BIN)/quantized serve
 
+# worksteal: tests that share what they start stay together as long as there is work for everybody.
 test: $(VENV)/dev.stamp
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0: measured, whatever came of it; 1: a wrong answer or a wrong charge; 2: cannot be run here."""
     options = _options(arguments)
     signal.signal(signal.SIGTERM, _leave)
+    # Also where whoever started this in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     began = time.monotonic()
     chosen = [row for row in rows() if not options.only or row.key in options.only]
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cli_harness import Run
+from in_time import unhurried
 from plain_sql import rows
 
 from quantized.cli.output import credits_text, iso_time
@@ -46,7 +47,7 @@ def test_help_is_there_at_once(folder: Path) -> None:
         begun = time.perf_counter()
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
         spent.append(time.perf_counter() - begun)
-    assert min(spent) < 0.6
+    assert min(spent) < unhurried(0.6)
 
     loaded = subprocess.run(
         [sys.executable, "-c", "import sys, quantized.cli.main, quantized.cli.serve; print(*sys.modules)"],

@@ -40,12 +40,6 @@ def eventually(condition: Callable[[], object], what: str = "", seconds: float =
     return found
 
 
-def unhurried(seconds: float) -> float:
-    """`seconds`, and the longer the more the machine has to do than it has processors: what others compute
-    takes caches and disks from a process also while it runs."""
-    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-
-
 class Licence(NamedTuple):
     id: str
     key: str

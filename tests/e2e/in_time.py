@@ -1,8 +1,15 @@
 """What is promised within a time, measured on machines that others use, too."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+def unhurried(seconds: float) -> float:
+    """`seconds`, and the longer the more the machine has to do than it has processors: what others compute
+    takes caches and disks from a process also while it runs."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 class Try:

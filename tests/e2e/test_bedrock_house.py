@@ -17,8 +17,9 @@ from bedrock_server import BedrockServer
 from bedrock_server_credentials import BEDROCK_KEY, STATIC, Identity
 from bedrock_server_models import ACCOUNT, PROFILE
 from credential_service import CredentialService
-from gateway_process import GatewayProcess, Licence, eventually, unhurried
+from gateway_process import GatewayProcess, Licence, eventually
 from hostile import Hostile
+from in_time import unhurried
 from openai import APIStatusError
 from plain_http import HTTP
 from sdk_talk import WEATHER, Talk, cost, described, rates, result, sent, talking, user

@@ -6,9 +6,10 @@ import signal
 import httpx
 import pytest
 from chat_client import Connect, ask, post, request_bytes, told
-from gateway_process import GatewayProcess, Licence, eventually, unhurried
+from gateway_process import GatewayProcess, Licence, eventually
 from hostile import UPSTREAM_KEY, Hostile
 from hostile_behaviours import ANSWER
+from in_time import unhurried
 from plain_http import HTTP
 
 

@@ -9,7 +9,6 @@ from quantized.settings_schema import WORKERS
 from quantized.settings_values import Mistakes
 from quantized.storage.migrate import HEAD, is_current
 from quantized.storage.migrate import migrate as migrate_database
-from quantized.supervisor import CannotStart, cores, supervise
 
 
 def _workers(_: click.Context, __: click.Parameter, text: str | None) -> int | str | None:
@@ -35,6 +34,9 @@ def serve(shell: Shell, workers: int | str | None) -> None:
 
     The first signal lets requests end, a second one ends them at once; all are settled.
     """
+    # Brings asyncio, which no help text and no `migrate` has any use for.
+    from quantized.supervisor import CannotStart, cores, supervise  # noqa: PLC0415
+
     settings = shell.settings(need_keys=True)
     database_url(shell.here)
     wanted = settings.workers if workers is None else workers

@@ -19,7 +19,7 @@ def open_engine(
     """An engine whose `begin()` takes the right to write at once, so that what it read stays true: of all
     transactions of such engines one writes at a time. It waits `busy_seconds` for that, and `answer_seconds`
     for a server's answer to a statement (None for ever). Up to `kept` connections stay open for the next one;
-    an engine that keeps none is given again to whoever asks for the same, with the statements it has compiled.
+    one that keeps none is given to whoever asks for the same again, with the statements it has compiled.
 
     Raises DatabaseUnusable for a URL that cannot work; a connection raises it for a database that cannot.
     """
