@@ -63,21 +63,33 @@ async def test_requests_of_all_lengths_streamed_and_not(
         await asyncio.to_thread(eventually, lambda: refused(gateway), "nobody listens")
         done = await asyncio.gather(*(task for *_, task in asked), return_exceptions=True)
     assert await asyncio.to_thread(gateway.process.wait, 10) == 0
-    told = 0
+    told = cut = 0
     for (model, stream, _), answer in zip(asked, done, strict=True):
         if model == "pauses" and stream:
             assert isinstance(answer, httpx.Response)
             assert answer.text.endswith("data: [DONE]\n\n")
             told += 1
-        elif isinstance(answer, httpx.Response):
-            # Of those that were cut none has an end, and none that had no beginning says that all is well.
-            assert "[DONE]" not in answer.text
-            assert stream or answer.status_code == 503, (model, answer.text)
+            continue
+        assert isinstance(answer, httpx.Response)
+        if model == "ticks" and stream:
+            # What had begun says how it ended, and what that cost.
+            (error,) = [event for event in events(answer.text) if "error" in event]
+            assert error["error"]["code"] == "service_unavailable"
+            assert error["usage"]["credits_used"] > 0
+            cut += error["usage"]["credits_used"]
+        else:
+            assert answer.status_code == 503, (model, answer.text)
     books = gateway.settled(licence, len(asked))
-    outcomes = [usage["outcome"] for usage in books.usage]
-    assert outcomes.count("completed") == told == 3
-    assert set(outcomes) <= {"completed", "cut"}
+    outcomes = sorted(usage["outcome"] for usage in books.usage)
+    assert outcomes == ["completed"] * told + ["cut"] * 3
+    assert books.licence["used"] == told * 114 + cut
+    assert [hold["state"] for hold in books.holds].count("released") == len(asked) - 6
+    assert told == 3
     assert processes(gateway) == []
+
+
+def events(text: str) -> list[Any]:
+    return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
 
 
 async def test_a_connection_that_is_kept_says_that_it_ends_and_takes_no_more(

@@ -23,6 +23,10 @@ CLIENT_LEFT = "the client left"
 """The message of a cancellation that says so; any other means that we are stopping."""
 
 
+def client_left(stop: asyncio.CancelledError) -> bool:
+    return stop.args == (CLIENT_LEFT,)
+
+
 class Account:
     """Holds, settles or releases for one request. The first end that is said is the one that counts here;
     the ledger sees to it that it is the only one anywhere."""
@@ -82,9 +86,15 @@ class Account:
     async def settle(
         self, outcome: Outcome, usage: Usage, estimated: bool, cost: int | None, turn: StoredTurn | None
     ) -> Bill:
-        """Charges what was used, and stores the turn with it; `cost` as in `core.events.Finished`. Raises
-        LedgerUnavailable."""
-        receipt = await self._charge(outcome, usage, estimated, cost, turn)
+        """Charges what was used, and stores the turn with it; `cost` as in `core.events.Finished`. When we
+        stop it is waited for all the same: the answer is there. Raises LedgerUnavailable."""
+        try:
+            receipt = await self._charge(outcome, usage, estimated, cost, turn)
+        except asyncio.CancelledError as stop:
+            if client_left(stop):
+                raise
+            # Said again it has the receipt of the first time.
+            receipt = await self._charge(outcome, usage, estimated, cost, turn)
         self._journal.credits_used = receipt.charged
         self._journal.overrun = receipt.overrun
         if receipt.overrun:

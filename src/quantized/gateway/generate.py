@@ -7,6 +7,7 @@ task; the ledger takes a verb at the moment it is said, so a cancelled request s
 """
 
 import asyncio
+import logging
 from functools import partial
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ from quantized.core.events import Failed
 from quantized.core.fold import Answer, fold
 from quantized.core.limits import Standing
 from quantized.core.ports import Caller, Clock, Hold, Ledger
-from quantized.gateway.account import Account
+from quantized.gateway.account import Account, client_left
 from quantized.gateway.dispatch import Begin, Dispatch
 from quantized.gateway.journal import Journal
 from quantized.gateway.metering import Meter, measured, quote
@@ -34,6 +35,8 @@ from quantized.surfaces.surface import Dialogue
 from quantized.upstream.call import Patience, UpstreamResponse
 
 T = TypeVar("T")
+
+_log = logging.getLogger("quantized.gateway")
 
 
 class Gateway(Struct, frozen=True):
@@ -53,7 +56,8 @@ class Gateway(Struct, frozen=True):
 class Generation:
     """One request of one caller: `answer`, or `start` and then the stream's `pump`, once.
 
-    Cancelling whoever awaits them closes the upstream connection and settles what was used.
+    Cancelling whoever awaits them closes the upstream connection and settles what was used. With CLIENT_LEFT
+    it ends them at once; else, where part of the answer has been told, once its end has been told as well.
     """
 
     def __init__(
@@ -114,9 +118,7 @@ class Generation:
         try:
             return await dispatch.begin(await self._encode(hold), read)
         except asyncio.CancelledError as stop:
-            # Of a request that the provider may be working on, at least the input counts.
-            usage, _ = measured(self._request, self._quote, Meter(), None)
-            self._account.abandon(stop, usage if dispatch.under_way else None)
+            self._abandon(stop, dispatch.under_way)
             raise
         except BaseException as error:
             await self._account.release(type(error).__name__)
@@ -124,6 +126,20 @@ class Generation:
                 # The provider knows the model by its own name, the caller by the one that was asked for.
                 raise ModelNotFound(self._request.model, cause=error.cause) from error
             raise
+
+    def _abandon(self, stop: asyncio.CancelledError, under_way: bool) -> None:
+        """Nothing of an answer has been told. Whoever left pays for what the provider may be working on, at
+        least for the input; where it is us who stop, it is our loss."""
+        if under_way and client_left(stop):
+            usage, _ = measured(self._request, self._quote, Meter(), None)
+            self._account.abandon(stop, usage)
+            return
+        if under_way:
+            _log.warning(
+                "what the provider was asked is given up by the stop, and charged to nobody",
+                extra={"request_id": self._journal.request_id, "provider": self._journal.provider},
+            )
+        self._account.abandon(stop, None)
 
     async def _encode(self, hold: Hold) -> UpstreamCall:
         provider, images = self._to.provider, self._gateway.images

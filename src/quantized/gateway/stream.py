@@ -5,12 +5,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from quantized.core.errors import AnswerAbandoned, Fault, LedgerUnavailable
+from quantized.core.errors import AnswerAbandoned, Fault, LedgerUnavailable, Unavailable
 from quantized.core.events import Failed, Finished, FinishReason
 from quantized.core.ports import Outcome
 from quantized.core.turns import StoredTurn
 from quantized.core.usage import Bill, Usage
-from quantized.gateway.account import Account
+from quantized.gateway.account import Account, client_left
 from quantized.gateway.dispatch import unavailable
 from quantized.gateway.journal import Journal
 from quantized.gateway.metering import Quote, measured
@@ -57,9 +57,15 @@ class Stream:
 
     async def pump(self, push: Push) -> bytes:
         """Pushes every frame but the last ones, which are returned once the charge they tell is durable.
-        A failure on the way is told inside the stream, never raised."""
+        A failure on the way, and that we stop, is told inside the stream, never raised."""
         try:
-            await self._flow(push)
+            try:
+                await self._flow(push)
+            except asyncio.CancelledError as stop:
+                if client_left(stop):
+                    raise
+                self._response.abort()
+                return self._translation.break_off(Unavailable(cause="we stop")) + await self._end()
             self._response.let_go(_DRAIN_SECONDS)
             return await self._end()
         except BaseException as error:
