@@ -117,6 +117,15 @@ def test_who_was_in_each_others_way_tries_again_and_not_for_ever(
     assert audit(url) == {"l": (100, 0, 7 if taken else 0)}
 
 
+def test_what_responses_say_is_not_squeezed_when_it_is_written(url: str) -> None:
+    with plainly(url) as sql:
+        kept = sql(
+            "SELECT attname, attstorage::text FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid"
+            " WHERE typname = 'bytea' AND attrelid IN ('response'::regclass, 'response_reasoning'::regclass)"
+        )
+    assert sorted(kept) == [(name, "e") for name in ("answer", "context", "input", "reasoning")]
+
+
 def test_a_server_that_may_forget_commits_is_told_not_to(url: str) -> None:
     add_license(url, "l", 100)
     with plainly(url) as sql:
