@@ -17,21 +17,25 @@ ACTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("institution", "create"): ("campus",),
     ("institution", "update"): ("uni", "--name", "New"),
     ("institution", "key", "add"): ("uni", PUBLIC_KEY, "--kid", "k1"),
+    ("institution", "key", "update"): ("k1", "--expires", "30d"),
     ("institution", "key", "deactivate"): ("k1",),
     ("institution", "key", "activate"): ("k1",),
     ("license-type", "create"): ("uni", "other"),
     ("license-type", "update"): ("uni/std", "--rate", "quantized/demo", "input", "2"),
     ("license", "create"): ("uni/std", "--unique-id", "chem"),
+    ("license", "update"): ("bio", "--name", "Biology"),
     ("license", "grant"): ("bio", "3"),
     ("license", "adjust"): ("bio", "1", "--take", "--reason", "slip"),
     ("license", "deactivate"): ("bio",),
     ("license", "activate"): ("bio",),
     ("key", "create"): ("bio",),
+    ("key", "update"): ("KEY", "--name", "Ann's"),
     ("key", "deactivate"): ("KEY",),
     ("key", "activate"): ("KEY",),
     ("key", "rotate"): ("KEY",),
     ("jwt", "revoke"): ("uni", "token-1"),
     ("admin-key", "create"): ("--name", "n"),
+    ("admin-key", "update"): ("ADMIN", "--name", "Bob"),
     ("admin-key", "deactivate"): ("ADMIN",),
     ("admin-key", "activate"): ("ADMIN",),
     ("admin-key", "rotate"): ("ADMIN",),
@@ -84,6 +88,16 @@ def test_each_act_leaves_one_entry_that_names_who_typed(run: Run, database: str)
     assert run("audit-log", "verify").out == "The audit log is as it was written.\n"
     some = run("audit-log", "list", "--action", "grantCredits", "--since", "1h", "--json").json
     assert [row["after"]["granted_micro_credits"] for row in some] == [8_000_000]
+
+
+def test_a_log_of_which_not_all_is_shown_says_so(run: Run, database: str) -> None:
+    for alias in ("one", "two", "three"):
+        run("institution", "create", alias)
+    some = run("audit-log", "list", "--limit", "2", "--json")
+    assert (len(some.json), "more than these 2" in some.err) == (2, True)
+    for words in (("--limit", "3"), ("--all", "--limit", "1")):
+        whole = run("audit-log", "list", *words, "--json")
+        assert (len(whole.json), whole.err) == (3, "")
 
 
 def test_a_log_that_was_altered_is_told(run: Run, database: str) -> None:

@@ -181,6 +181,8 @@ def test_filters(run: Run, spent: tuple[Spent, ...]) -> None:
     assert requests("--since", "1d") == []
     assert requests("--until", "1d") == requests()
     assert requests("--license", "a", "--model", "@evil/model") == []
+    assert requests("--user", "=SUM(A1)") == requests()
+    assert requests("--user", "somebody") == []
     assert run("usage", "--license", "nobody").status == 1
     assert run("usage", "--since", "yesterday").status == 2
     assert run("usage", "--by", "year").status == 2

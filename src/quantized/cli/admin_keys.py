@@ -56,6 +56,33 @@ def list_(shell: Shell, institution: str | None, as_json: bool) -> None:
     show_all([asdict(row) for row in rows], columns, as_json=as_json, empty=empty)
 
 
+@admin_key.command("show")
+@click.argument("key", metavar="KEY")
+@json_option
+@pass_shell
+def show_(shell: Shell, key: str, as_json: bool) -> None:
+    """One admin key, without its secret."""
+    show(asdict(act(shell, verbs.ShowAdminKey(admin_key=key))), as_json=as_json)
+
+
+@admin_key.command()
+@json_option
+@pass_shell
+def whoami(shell: Shell, as_json: bool) -> None:
+    """Who acts: with --url, whose admin key it is and what it may do."""
+    show(asdict(act(shell, verbs.ShowSelf())), as_json=as_json)
+
+
+@admin_key.command()
+@click.argument("key", metavar="KEY")
+@click.option("--name", type=NAME, required=True, help="Whose it is from now on.")
+@json_option
+@pass_shell
+def update(shell: Shell, key: str, name: str, as_json: bool) -> None:
+    """Rename an admin key; entries in the audit log keep the old name."""
+    show(asdict(act(shell, verbs.UpdateAdminKey(admin_key=key, name=name))), as_json=as_json)
+
+
 @admin_key.command()
 @click.argument("key", metavar="KEY")
 @json_option

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import click
 from msgspec import Struct
@@ -76,6 +76,17 @@ class MomentType(click.ParamType[Moment]):
         return moment
 
 
+class ExpiryType(click.ParamType[Moment | Literal["none"]]):
+    """A moment, or the word `none`."""
+
+    name = "moment"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Moment | Literal["none"]:
+        return "none" if value == "none" else MOMENT.convert(value, param, ctx)
+
+
 def parse_span(value: str) -> int | None:
     match = _SPAN.fullmatch(value)
     return int(match[1]) * _UNITS[match[2]] if match else None
@@ -143,3 +154,4 @@ FACTOR = Judged("factor", MARKUP)
 MODEL_PATTERN = Judged("pattern", text("a model's name, or a pattern of names", MODEL_ID.pattern))
 SPAN = Span()
 MOMENT = MomentType()
+EXPIRY = ExpiryType()

@@ -38,11 +38,13 @@ def create(
 
 @key.command("list")
 @click.option("--license", "license_", metavar="LICENSE", help="Only this licence's.")
+@click.option("--institution", help="Only this institution's.")
 @json_option
 @pass_shell
-def list_(shell: Shell, license_: str | None, as_json: bool) -> None:
+def list_(shell: Shell, license_: str | None, institution: str | None, as_json: bool) -> None:
     """All keys, without their secrets."""
-    records = [asdict(row) for row in every(shell, verbs.ListKeys(license=license_))]
+    rows = every(shell, verbs.ListKeys(license=license_, institution=institution))
+    records = [asdict(row) for row in rows]
     columns = ("prefix", "name", "active", "expires_at", "license_id", "key_id")
     empty = "There is no key; make one with: quantized key create LICENSE"
     show_all(records, columns, as_json=as_json, empty=empty)
@@ -55,6 +57,16 @@ def list_(shell: Shell, license_: str | None, as_json: bool) -> None:
 def show_(shell: Shell, key_: str, as_json: bool) -> None:
     """One key, without its secret."""
     show(asdict(act(shell, verbs.ShowKey(key=key_))), as_json=as_json)
+
+
+@key.command()
+@click.argument("key_", metavar="KEY")
+@click.option("--name", type=NAME, required=True, help="Its new name.")
+@json_option
+@pass_shell
+def update(shell: Shell, key_: str, name: str, as_json: bool) -> None:
+    """Rename a key."""
+    show(asdict(act(shell, verbs.UpdateKey(key=key_, name=name))), as_json=as_json)
 
 
 @key.command()

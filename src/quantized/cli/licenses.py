@@ -11,7 +11,7 @@ from quantized.administration.records import CreditsRecord
 from quantized.cli.acting import act, every
 from quantized.cli.allowances import allowance
 from quantized.cli.arguments import CREDITS, NAME, UNIQUE_ID, USER_ALLOWANCE
-from quantized.cli.output import show, show_all
+from quantized.cli.output import Record, show, show_all
 from quantized.cli.records import DatabaseGroup, database_url
 from quantized.cli.shell import Shell, json_option, pass_shell
 from quantized.storage.books import find_charge
@@ -93,6 +93,33 @@ def list_(shell: Shell, institution: str | None, type_: str | None, as_json: boo
 def show_(shell: Shell, license_: str, as_json: bool) -> None:
     """One licence."""
     show(asdict(act(shell, verbs.ShowLicense(license=license_))), as_json=as_json)
+
+
+@license.command()
+@click.argument("license_", metavar="LICENSE")
+@click.option("--name", type=NAME, required=True, help="Its new name.")
+@json_option
+@pass_shell
+def update(shell: Shell, license_: str, name: str, as_json: bool) -> None:
+    """Rename a licence. What its users may use of it is `license allowance default`."""
+    show(asdict(act(shell, verbs.UpdateLicense(license=license_, name=name))), as_json=as_json)
+
+
+@license.command()
+@click.argument("license_", metavar="LICENSE")
+@json_option
+@pass_shell
+def entries(shell: Shell, license_: str, as_json: bool) -> None:
+    """A licence's ledger, entry by entry, the oldest first."""
+    rows = every(shell, verbs.ListEntries(license=license_))
+    records: list[Record] = [asdict(row) for row in rows]
+    if not as_json:
+        records = [{**record, "amount_micro_credits": record["micro_credits"]} for record in records]
+    columns = (
+        "seq", "created_at", "kind", "debit", "credit", "amount_micro_credits",
+        "balance_after_micro_credits", "reason", "actor",
+    )  # fmt: skip
+    show_all(records, columns, as_json=as_json, empty="Nothing was booked.")
 
 
 def _amount_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -2,15 +2,15 @@
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import click
-from msgspec import UNSET
 from msgspec.structs import asdict
 
 from quantized.administration import verbs
 from quantized.auth.public_keys import LONGEST, UnfitKey, read_public_key
 from quantized.cli.acting import act, every
-from quantized.cli.arguments import MOMENT, UNIQUE_ID, Moment
+from quantized.cli.arguments import EXPIRY, MOMENT, UNIQUE_ID, Moment
 from quantized.cli.output import iso_time, show, show_all
 from quantized.cli.records import DatabaseGroup
 from quantized.cli.shell import Shell, json_option, pass_shell
@@ -64,6 +64,32 @@ def list_(shell: Shell, institution: str | None, as_json: bool) -> None:
     show_all(records, columns, as_json=as_json, empty=empty)
 
 
+@key.command("show")
+@click.argument("public_key", metavar="KEY")
+@json_option
+@pass_shell
+def show_(shell: Shell, public_key: str, as_json: bool) -> None:
+    """One public key, named by its id or kid."""
+    show(asdict(act(shell, verbs.ShowPublicKey(public_key=public_key))), as_json=as_json)
+
+
+@key.command()
+@click.argument("public_key", metavar="KEY")
+@click.option(
+    "--expires",
+    type=EXPIRY,
+    required=True,
+    help="When it stops: a date, a time, a length of time from now, or 'none'.",
+)
+@json_option
+@pass_shell
+def update(shell: Shell, public_key: str, expires: Moment | Literal["none"], as_json: bool) -> None:
+    """Say when a public key stops."""
+    expires_at = None if expires == "none" else iso_time(expires.ahead(shell.clock.now_ms()))
+    verb = verbs.UpdatePublicKey(public_key=public_key, expires_at=expires_at)
+    show(asdict(act(shell, verb)), as_json=as_json)
+
+
 @key.command()
 @click.argument("public_key", metavar="KEY")
 @json_option
@@ -83,7 +109,7 @@ def activate(shell: Shell, public_key: str, as_json: bool) -> None:
 
 
 def _set_active(shell: Shell, public_key: str, active: bool, *, as_json: bool) -> None:
-    verb = verbs.UpdatePublicKey(public_key=public_key, active=active, expires_at=UNSET)
+    verb = verbs.UpdatePublicKey(public_key=public_key, active=active)
     show(asdict(act(shell, verb)), as_json=as_json)
 
 

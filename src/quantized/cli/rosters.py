@@ -122,6 +122,15 @@ def list_(shell: Shell, institution: str | None, as_json: bool) -> None:
     show_all([asdict(row) for row in rows], columns, as_json=as_json, empty=empty)
 
 
+@roster.command("show")
+@click.argument("roster_", metavar="ROSTER")
+@json_option
+@pass_shell
+def show_(shell: Shell, roster_: str, as_json: bool) -> None:
+    """One roster; `people` lists who is on it."""
+    show(asdict(act(shell, rv.ShowRoster(roster=roster_))), as_json=as_json)
+
+
 @roster.command()
 @click.argument("roster_", metavar="ROSTER")
 @click.option("--removed", is_flag=True, help="Those who were removed instead.")

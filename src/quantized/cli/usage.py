@@ -9,7 +9,7 @@ from quantized.administration import verbs
 from quantized.administration.records import RequestRecord, UsageRecord
 from quantized.administration.verbs import GROUPINGS, Grouping
 from quantized.cli.acting import act, one_by_one
-from quantized.cli.arguments import MOMENT, Moment
+from quantized.cli.arguments import MOMENT, NAME, Moment
 from quantized.cli.output import Record, iso_time, print_csv, show_all
 from quantized.cli.records import DatabaseCommand
 from quantized.cli.shell import Shell, json_option, pass_shell
@@ -56,9 +56,11 @@ _ENTRY_COLUMNS = (
 
 
 @click.command(cls=DatabaseCommand)
+@click.option("--institution", help="Only this institution's.")
 @click.option("--license", "license_", metavar="LICENSE", help="Only this licence's.")
 @click.option("--key", "key_", metavar="KEY", help="Only this key's.")
 @click.option("--model", help="Only this model's.")
+@click.option("--user", type=NAME, help="Only this user's: the user_id of the token or key.")
 @click.option("--since", type=MOMENT, help="From a date, a time, or a length of time ago (7d).")
 @click.option(
     "--until", type=MOMENT, help="Up to a date (all of it), before a time, or a length of time ago."
@@ -75,9 +77,11 @@ _ENTRY_COLUMNS = (
 @pass_shell
 def usage(  # noqa: PLR0913, PLR0917  one for each option
     shell: Shell,
+    institution: str | None,
     license_: str | None,
     key_: str | None,
     model: str | None,
+    user: str | None,
     since: Moment | None,
     until: Moment | None,
     by: Grouping | Literal["request"],
@@ -90,9 +94,11 @@ def usage(  # noqa: PLR0913, PLR0917  one for each option
         raise click.UsageError("--csv and --json exclude each other.")
     now = shell.clock.now_ms()
     wanted: dict[str, Any] = {
+        "institution": institution,
         "license": license_,
         "key": key_,
         "model": model,
+        "user_id": user,
         "since": iso_time(since.back_to_begin(now)) if since else None,
         "until": iso_time(until.back_to_end(now)) if until else None,
     }
