@@ -161,7 +161,7 @@ async def test_a_whole_batch_of_turns_is_stored(url: str, world: World) -> None:
     assert await world.history("n149") == turn("n149", call_id="call-149").messages
 
 
-async def test_a_turn_that_cannot_be_written_takes_no_other_with_it_and_is_told_to_no_log(
+async def test_a_turn_that_cannot_be_written_takes_nothing_with_it_and_is_told_to_no_log(
     url: str, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = replace(said("secret")[0], name="\ud800")
@@ -169,7 +169,8 @@ async def test_a_turn_that_cannot_be_written_takes_no_other_with_it_and_is_told_
     results = await asyncio.gather(world.say(turn("a")), world.say(bad), return_exceptions=True)
     assert isinstance(results[1], LedgerUnavailable)
     assert rows(url, "SELECT id FROM response") == [("resp-a",)]
-    (told,) = [record for record in caplog.records if "rejects a verb" in record.getMessage()]
+    assert sorted(rows(url, "SELECT hold_id FROM usage_record")) == [("hold-resp-a",), ("hold-resp-bad",)]
+    (told,) = [record for record in caplog.records if "could not be stored" in record.getMessage()]
     assert "hold-resp-bad" in str(told.__dict__)
     assert "secret" not in str(told.__dict__)
 
