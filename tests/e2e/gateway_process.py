@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import chdir
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -19,7 +20,11 @@ from hostile_behaviours import BEHAVIOURS
 from plain_sql import plainly
 
 import quantized
+from quantized.administration.actor import command_line
+from quantized.administration.administration import Administration
+from quantized.administration.verbs import CreateKey, CreateLicense
 from quantized.cli.main import cli
+from quantized.clock import SystemClock
 
 SOURCE = Path(quantized.__file__).parents[1]
 """The processes run what the tests have imported, whichever is installed."""
@@ -201,13 +206,22 @@ class GatewayProcess:
         self.process.send_signal(how)
         return self.process.wait(10)
 
-    def licence(self, balance: str | None = "10", *more: str, type_: str = "home/standard") -> Licence:
-        """A licence with a key. `balance` in credits; None: unlimited. `more` goes to the key."""
+    def licence(
+        self, balance: str | None = "10", *, type_: str = "home/standard", user_id: str | None = None
+    ) -> Licence:
+        """A licence with a key, which is of `user_id`. `balance` in credits; None: unlimited. Every other
+        test asks for one: what the command line needs for itself is left out."""
         marker = f"marker-{uuid4().hex}"
-        wanted = ("--unlimited",) if balance is None else ("--credits", balance)
-        row = self.cli("license", "create", type_, "--unique-id", marker, *wanted)
-        key = self.cli("key", "create", row["license_id"], *more)
-        return Licence(row["license_id"], key["api_key"], key["key_id"], marker)
+        begins_with = None if balance is None else int(Decimal(balance) * 1_000_000)
+        desk = Administration(self.database_url, SystemClock())
+        with desk.together(command_line("tests", "localhost")) as say:
+            create = CreateLicense(
+                license_type=type_, unique_id=marker, micro_credits=begins_with, unlimited=balance is None
+            )
+            licence = say(create)
+            key = say(CreateKey(license=licence.license_id, user_id=user_id))
+        assert key.api_key is not None
+        return Licence(licence.license_id, key.api_key, key.key_id, marker)
 
     def books(self, licence: Licence) -> Books:
         def rows(table: str, column: str) -> list[dict[str, Any]]:

@@ -13,11 +13,13 @@ from plain_sql import rows
 STORM = 300
 
 
-def limited(gateway: GatewayProcess, *limits: str, balance: str = "10", key: tuple[str, ...] = ()) -> Licence:
+def limited(
+    gateway: GatewayProcess, *limits: str, balance: str = "10", user_id: str | None = None
+) -> Licence:
     """A licence of a type of its own."""
     alias = f"type-{uuid4().hex}"
     gateway.cli("license-type", "create", "home", alias, *limits)
-    return gateway.licence(balance, *key, type_=f"home/{alias}")
+    return gateway.licence(balance, type_=f"home/{alias}", user_id=user_id)
 
 
 def told(answer: httpx.Response) -> dict[str, str]:
@@ -112,7 +114,7 @@ async def test_a_storm_of_requests_that_are_aborted_leaves_nothing_behind(
     """At every stage: before the hold, while the upstream thinks, in the middle of a stream."""
     licence = limited(
         gateway, "--parallel-requests", "40", "--tokens-per-minute", "1000000", "--user-allowance", "5",
-        key=("--user-id", "ann"),
+        user_id="ann",
     )  # fmt: skip
     slots = asyncio.Semaphore(60)
     models = ("hangs", "half-then-hangs", "only-comments")
@@ -209,8 +211,9 @@ async def test_a_provider_that_is_not_allowed_is_as_if_it_were_not_there(
     assert (await post(client, licence, ask("plain", licence), forced("hostile"))).status_code == 200
     elsewhere = limited(gateway, "--providers", "silent")
     assert (await post(client, elsewhere, ask("plain", elsewhere))).status_code == 404
+    # The default is not among those that are: the first of these takes its place.
     listed = (await client.get("/v1/models", headers=elsewhere.headers)).json()["data"]
-    assert listed == []
+    assert [entry["id"] for entry in listed] == ["silent/model"]
 
 
 async def test_a_model_that_is_not_allowed_is_not_found_and_not_listed(
@@ -226,7 +229,7 @@ async def test_a_model_that_is_not_allowed_is_not_found_and_not_listed(
 async def test_one_student_cannot_empty_the_course(
     gateway: GatewayProcess, client: httpx.AsyncClient
 ) -> None:
-    ann = limited(gateway, "--user-allowance", "0.002", key=("--user-id", "ann"))
+    ann = limited(gateway, "--user-allowance", "0.002", user_id="ann")
     bob = ann._replace(key=gateway.cli("key", "create", ann.id, "--user-id", "bob")["api_key"])
     free = ann._replace(key=gateway.cli("key", "create", ann.id)["api_key"])
     used = 0
