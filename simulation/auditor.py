@@ -43,9 +43,9 @@ class Auditor:
             )
         for license_id in licenses:
             account = self.model.accounts[license_id]
-            modelled = (account.granted, account.used, account.held)
-            found = self.books.sums(license_id)
-            require(found == modelled, "what was said is what was written", license_id, found, modelled)
+            said = (account.granted, account.used, account.held)
+            written = self.books.sums(license_id)
+            require(written == said, "what was said is what was written", license_id, written, said)
 
     def answered(self, verbs: list[Verb], expected: list[Outcome], results: list[Any]) -> None:
         """The ledger took these verbs for this."""

@@ -37,7 +37,7 @@ from quantized.http.connection import ClientConnection, Direct, ServerState
 from quantized.http.direct import Watch
 from quantized.http.edge import Edge
 from quantized.http.generation import GenerationEndpoint
-from quantized.http.messages import Receive, Scope, Send
+from quantized.http.messages import Message, Receive, Scope, Send
 from quantized.http.openapi import description
 from quantized.http.receptions import ChatReception, ResponsesReception
 from quantized.http.stored_responses import StoredResponses
@@ -62,6 +62,7 @@ from quantized.settings import Settings
 from quantized.settings_providers import AnthropicSettings, BedrockSettings, ProviderRow, ProviderSettings
 from quantized.stock import model_sources, stocked_catalog
 from quantized.storage.catalog_rows import CatalogRows
+from quantized.storage.database import DatabaseUnusable
 from quantized.storage.keys import SqlKeyStore
 from quantized.storage.leases import Leases
 from quantized.storage.stores import ledger_store, turn_store
@@ -104,12 +105,19 @@ class Application:
         self._settings = settings
         self._worker = worker
         self._leave_by = leave_by
+        self._cannot_start: str | None = None
         self._lifespan = Starlette(lifespan=self._living)
         self.direct: Mapping[str, Direct] = {}
         self.asgi: AsgiApp = self._lifespan
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        return self._lifespan(scope, receive, send)
+        async def tell(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed" and self._cannot_start:
+                # An operator has use for the cause, and for no traceback.
+                message = {**message, "message": f"cannot start: {self._cannot_start}"}
+            await send(message)
+
+        return self._lifespan(scope, receive, tell)
 
     def connection(self, *, server_state: ServerState, **_: object) -> ClientConnection:
         """For each client that connects, as the server asks for it."""
@@ -118,7 +126,14 @@ class Application:
     @asynccontextmanager
     async def _living(self, _: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as resources:
-            edge = await _open(self._settings, self._worker, resources, self._leave_by)
+            try:
+                edge = await _open(self._settings, self._worker, resources, self._leave_by)
+            except DatabaseUnusable as error:
+                self._cannot_start = str(error)
+                raise
+            except LedgerUnavailable as error:
+                self._cannot_start = error.cause
+                raise
             # Requests that the server cancels still have to say the end of their holds.
             resources.push_async_callback(edge.drained)
             self.direct, self.asgi = edge.direct, edge.asgi
