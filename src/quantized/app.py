@@ -20,6 +20,7 @@ from quantized.admin.routes import AdminRoutes
 from quantized.administration.port import Administering, Claiming
 from quantized.auth.admission import Admission
 from quantized.auth.authenticate import Authenticator
+from quantized.auth.ended_tokens import EndedTokens
 from quantized.catalog.catalog import Catalog
 from quantized.catalog.refresh import Refresher, Way
 from quantized.clock import SystemClock
@@ -84,6 +85,7 @@ _BEHIND_SECONDS = 4.0
 """For how long the ledger may get nothing written, before requests had better go elsewhere."""
 
 _RETENTION_SECONDS = 600.0
+_ENDED_SECONDS = 86_400.0
 _CREDENTIAL_SECONDS = 0.5
 """How much longer start-up waits for credentials than for everything else. Most are there by then; a metadata
 service that does not answer would take much longer, and what it has is taken when it comes."""
@@ -229,6 +231,7 @@ def _admission(settings: Settings, resources: AsyncExitStack, clock: Clock) -> A
     """Of signed tokens, at their first use."""
     tokens = SqlTokenStore(settings.database_url)
     resources.callback(tokens.close)
+    _in_background(resources, EndedTokens(tokens, clock).run(_ENDED_SECONDS))
     return Admission(tokens, FirstCredits(settings.database_url, clock).grant, clock)
 
 

@@ -189,6 +189,16 @@ def test_the_database_refuses_to_change_the_log(gateway: Gateway, change: str) -
         connection.execute(text(change))
 
 
+def test_no_entry_of_the_log_is_replaced(gateway: Gateway) -> None:
+    if not gateway.database_url.startswith("sqlite"):
+        pytest.skip("PostgreSQL knows no REPLACE; its ON CONFLICT is an UPDATE")
+    with (
+        pytest.raises(DBAPIError, match="append-only"),
+        open_engine(gateway.database_url).begin() as connection,
+    ):
+        connection.execute(text("REPLACE INTO audit_entry SELECT * FROM audit_entry"))
+
+
 def tampered(url: str, *statements: str) -> None:
     """As somebody could who owns the database."""
     triggers = (

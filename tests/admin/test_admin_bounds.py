@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from quantized.administration import verbs as v
 from quantized.administration.actor import Actor
 from quantized.administration.faults import NotThere
+from quantized.auth.ended_tokens import EndedTokens
 from quantized.storage.tokens import FirstUse, SqlTokenStore
 
 LONG = "ü\u00a0" + "\U0001f393" * 198
@@ -31,7 +32,7 @@ def refused(gateway: Gateway, method: str, path: str, body: Any = None, **more: 
 
 def first_use(gateway: Gateway, license_type: str, name: str, **more: Any) -> str:
     """The id of the key that a token's first use makes."""
-    key_id = f"key-of-{len(name)}-{CLOCK.now_ms()}"
+    key_id = f"key-{name[:20]}-{CLOCK.now_ms()}"
     values: dict[str, Any] = {"credits": None, "unlimited": False, "models": None, "expires_at": None, **more}
     admitted = FirstUse(
         digest=key_id.encode(),
@@ -218,3 +219,23 @@ def test_what_is_said_twice_is_refused_by_name(gateway: Gateway, body: bytes, pa
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "repeated")
     assert answer.json()["error"]["param"] == param
     assert gateway.log() == before
+
+
+def test_keys_of_tokens_that_ended_long_ago_are_removed_and_what_they_used_stays(gateway: Gateway) -> None:
+    ours, now, day = gateway.world.ours, CLOCK.now_ms(), 86_400_000
+    ends = {"long ago": now - 31 * day, "ended": now - 29 * day, "never": None}
+    keys = {
+        name: first_use(gateway, ours.license_type, name, expires_at=at, unlimited=True)
+        for name, at in ends.items()
+    }
+    licenses = gateway.operate("GET", "/licenses", params={"unique_id": "long ago"})["data"]
+    use(gateway.database_url, licenses[0]["license_id"], keys["long ago"], 500)
+    with closing(SqlTokenStore(gateway.database_url)) as tokens:
+        assert asyncio.run(EndedTokens(tokens, CLOCK).sweep()) == 1
+        assert asyncio.run(EndedTokens(tokens, CLOCK).sweep()) == 0
+    left = {row["key_id"] for row in gateway.operate("GET", "/keys")["data"]}
+    assert left == {ours.key, gateway.world.theirs.key, keys["ended"], keys["never"]}
+    by_key = gateway.operate("GET", "/usage", params={"by": "key"})["data"]
+    removed = [(row["label"], row["charged_micro_credits"]) for row in by_key if row["group"] not in left]
+    assert removed == [("ended token", 500)]
+    assert keys["long ago"] in str(gateway.operate("GET", "/usage/requests")["data"])

@@ -173,18 +173,20 @@ def _totals(by: Grouping) -> Select[Any]:
             user: ColumnElement[Any] = func.coalesce(_columns.user_id, "")
             return select(user.label("group"), *sums).group_by("group").order_by(desc("charged"), "group")
         case "key":
-            return _by_owner(_columns.key_id, api_key, api_key.c.prefix, sums)
+            # Of keys, only signed tokens that ended long ago are removed.
+            called = func.coalesce(api_key.c.prefix, "ended token")
+            return _by_owner(_columns.key_id, api_key, called, sums)
         case "license":
             return _by_owner(_columns.license_id, license_table, license_table.c.unique_id, sums)
 
 
 def _by_owner(
-    group: Column[Any], table: Table, alias: Column[Any], sums: tuple[Label[Any], ...]
+    group: Column[Any], table: Table, alias: ColumnElement[Any], sums: tuple[Label[Any], ...]
 ) -> Select[Any]:
     return (
         select(group.label("group"), alias.label("alias"), table.c.name.label("name"), *sums)
         .outerjoin_from(usage_record, table, table.c.id == group)
-        .group_by(group, alias, table.c.name)
+        .group_by(group, "alias", table.c.name)
         .order_by(desc("charged"), group)
     )
 

@@ -141,6 +141,12 @@ api_key = Table(
     Column("public_key_id", Text),
     Column("jti", Text),
     Column("models", Text),
+    Index(
+        "ix_api_key_rotated_from",
+        "rotated_from",
+        sqlite_where=text("rotated_from IS NOT NULL"),
+        postgresql_where=text("rotated_from IS NOT NULL"),
+    ),
 )
 
 # What a licence that a token made begins with, until the ledger has granted it.

@@ -48,6 +48,12 @@ _MAKE_KEY = (
     " ON CONFLICT DO NOTHING"
 )
 
+_ENDED = (
+    "SELECT k.id FROM api_key AS k WHERE k.kind = 'token' AND k.expires_at <= ? AND k.id > ?"
+    " AND NOT EXISTS (SELECT 1 FROM api_key AS n WHERE n.rotated_from = k.id) ORDER BY k.id LIMIT ?"
+)
+_REMOVE = "DELETE FROM api_key WHERE id = ?"
+
 
 class IssuerKey(Struct, frozen=True):
     id: str
@@ -130,6 +136,21 @@ class SqlTokenStore:
         return await self._database.ask(
             lambda connection: _admit(_Statements(connection, self._language), use)
         )
+
+    async def remove_ended(self, before: int, after: str, limit: int) -> list[str]:
+        """Removes at most `limit` keys of tokens that expired by `before` (Unix milliseconds), by their ids
+        and after one: the ids. What was charged to them stays."""
+
+        def removal(connection: Any) -> list[str]:
+            database = _Statements(connection, self._language)
+            ended = [str(id_) for (id_,) in database.rows(_ENDED, before, after, limit)]
+            if ended:
+                with database.adding():
+                    for id_ in ended:
+                        database.do(_REMOVE, id_)
+            return ended
+
+        return await self._database.ask(removal)
 
     def close(self) -> None:
         self._database.close()

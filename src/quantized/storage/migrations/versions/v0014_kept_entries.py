@@ -1,5 +1,6 @@
-"""SQLite: what is append-only is not replaced either, which fires no trigger of updates or deletes. And the
-keys that came in another's place are found by it."""
+"""SQLite: an entry of the audit log is not replaced either, which fires no trigger of updates or deletes. The
+ledger has no such trigger: requests would pay for it, and its chain shows a replaced entry. And the keys that
+came in another's place are found by it."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,12 +9,6 @@ revision = "0014"
 down_revision = "0013"
 branch_labels = None
 depends_on = None
-
-_KNOWN = {
-    "ledger_entry": "EXISTS (SELECT 1 FROM ledger_entry WHERE license_id = NEW.license_id AND seq = NEW.seq)"
-    " OR EXISTS (SELECT 1 FROM ledger_entry WHERE id = NEW.id AND id IS NOT NULL)",
-    "audit_entry": "EXISTS (SELECT 1 FROM audit_entry WHERE seq = NEW.seq)",
-}
 
 
 def upgrade() -> None:
@@ -26,8 +21,8 @@ def upgrade() -> None:
     )
     if op.get_context().dialect.name == "postgresql":
         return
-    for table, known in _KNOWN.items():
-        op.execute(
-            f"CREATE TRIGGER {table}_refuses_replace BEFORE INSERT ON {table} WHEN {known} "
-            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        )
+    op.execute(
+        "CREATE TRIGGER audit_entry_refuses_replace BEFORE INSERT ON audit_entry"
+        " WHEN EXISTS (SELECT 1 FROM audit_entry WHERE seq = NEW.seq) "
+        "BEGIN SELECT RAISE(ABORT, 'audit_entry is append-only'); END"
+    )
