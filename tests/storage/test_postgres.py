@@ -2,14 +2,14 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
 from database_copies import PostgresDatabases, Templates
+from in_time import tries
 from plain_sql import plainly
 from postgres_server import PostgresServer, postgres_server
 from psycopg.conninfo import conninfo_to_dict
@@ -54,13 +54,6 @@ def keys(url: str) -> Iterator[SqlKeyStore]:
         yield keys
 
 
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
-    begun = time.monotonic()
-    yield
-    assert time.monotonic() - begun < seconds
-
-
 async def answers(keys: SqlKeyStore) -> None:
     """Returns once the store answers again."""
     async with asyncio.timeout(10):
@@ -88,11 +81,13 @@ async def test_while_the_server_is_gone_it_is_said_at_once(server: PostgresServe
         await connected.check()
         server.stop()
         for keys in (connected, fresh, connected):
-            with within(1), pytest.raises(LedgerUnavailable) as fault:
-                await keys.check()
-            assert server.password not in repr(fault.value.cause)
-        with within(PROMISED), pytest.raises(LedgerUnavailable):
-            await CatalogRows(url).load("p")
+            for attempt in tries(1):
+                with attempt.timing(), pytest.raises(LedgerUnavailable) as fault:
+                    await keys.check()
+                assert server.password not in repr(fault.value.cause)
+        for attempt in tries(PROMISED):
+            with attempt.timing(), pytest.raises(LedgerUnavailable):
+                await CatalogRows(url).load("p")
         server.start()
         await connected.check()
         await fresh.check()
@@ -104,12 +99,13 @@ async def test_a_server_that_says_nothing_is_not_waited_for(server: PostgresServ
         await connected.check()
         server.pause()
         try:
-            with within(PROMISED):
-                asked = [keys.check() for keys in (connected, fresh, connected)]
-                said = await asyncio.gather(*asked, return_exceptions=True)
+            for attempt in tries(PROMISED):
+                with attempt.timing():
+                    asked = [keys.check() for keys in (connected, fresh, connected)]
+                    said = await asyncio.gather(*asked, return_exceptions=True)
+                assert [type(fault) for fault in said] == [LedgerUnavailable] * 3
         finally:
             server.resume()
-        assert [type(fault) for fault in said] == [LedgerUnavailable] * 3
         await asyncio.gather(answers(connected), answers(fresh))
 
 
@@ -117,29 +113,32 @@ async def test_a_table_that_somebody_keeps_is_not_waited_for(url: str, keys: Sql
     with plainly(url) as somebody:
         somebody("BEGIN")
         somebody("LOCK license IN ACCESS EXCLUSIVE MODE")
-        with within(PROMISED), pytest.raises(LedgerUnavailable) as fault:
-            await keys.check()
-        assert "lock timeout" in str(fault.value.cause)
+        for attempt in tries(PROMISED):
+            with attempt.timing(), pytest.raises(LedgerUnavailable) as fault:
+                await keys.check()
+            assert "lock timeout" in str(fault.value.cause)
         somebody("ROLLBACK")
     await keys.check()
 
 
 async def test_a_statement_that_takes_too_long_is_ended_by_the_server(url: str) -> None:
     with closing(connect(url, statement_seconds=0.05)) as connection:
-        with within(1), pytest.raises(psycopg.errors.QueryCanceled):
-            connection.execute("SELECT pg_sleep(5)")
+        for attempt in tries(1):
+            with attempt.timing(), pytest.raises(psycopg.errors.QueryCanceled):
+                connection.execute("SELECT pg_sleep(5)")
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_a_connection_that_waited_in_vain_is_closed(server: PostgresServer, url: str) -> None:
-    with closing(connect(url, answer_seconds=0.1)) as connection:
-        server.pause()
-        try:
-            with within(1), pytest.raises(psycopg.OperationalError, match="no answer within"):
-                connection.execute("SELECT 1")
-        finally:
-            server.resume()
-        assert connection.closed
+    for attempt in tries(1):
+        with closing(connect(url, answer_seconds=0.1)) as connection:
+            server.pause()
+            try:
+                with attempt.timing(), pytest.raises(psycopg.OperationalError, match="no answer within"):
+                    connection.execute("SELECT 1")
+            finally:
+                server.resume()
+            assert connection.closed
 
 
 async def test_a_server_that_takes_no_writes_is_as_good_as_gone(server: PostgresServer, url: str) -> None:
@@ -230,8 +229,9 @@ def test_altering_tables_holds_up_nobody_for_long(
         with plainly(url) as reader:
             reader("BEGIN")
             reader("SELECT * FROM license_type")
-            with within(10), pytest.raises(DatabaseUnusable, match="lock timeout"):
-                migrate(url)
+            for attempt in tries(10):
+                with attempt.timing(), pytest.raises(DatabaseUnusable, match="lock timeout"):
+                    migrate(url)
             assert not is_current(url)
             reader("ROLLBACK")
         migrate(url)
