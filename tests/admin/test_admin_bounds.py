@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from quantized.administration import verbs as v
 from quantized.administration.actor import Actor
 from quantized.administration.faults import NotThere
+from quantized.administration.words import iso_time
 from quantized.auth.ended_tokens import EndedTokens
 from quantized.storage.tokens import FirstUse, SqlTokenStore
 
@@ -135,6 +136,13 @@ def test_a_key_has_one_successor_and_both_are_in_the_log(gateway: Gateway, kind:
     (of_old, *_) = gateway.operate("GET", "/audit-log", params={"target": made})["data"]
     assert of_old["before"]["expires_at"] is None
     assert of_old["after"]["expires_at"] is not None
+
+
+def test_a_rotated_key_never_outlives_its_own_expiry(gateway: Gateway) -> None:
+    soon = iso_time(CLOCK.now_ms() + 60_000)
+    made = gateway.operate("POST", "/keys", {"license": "ours-course", "expires_at": soon})["key_id"]
+    assert gateway.operate("POST", f"/keys/{made}/rotations", {"grace_seconds": 3600})["expires_at"] == soon
+    assert gateway.operate("GET", f"/keys/{made}")["expires_at"] == soon
 
 
 def test_an_admin_has_two_keys_at_most_by_rotating(gateway: Gateway) -> None:

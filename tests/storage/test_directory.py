@@ -10,7 +10,7 @@ from quantized.core.limits import Limits
 from quantized.core.ports import Override
 from quantized.storage.database import DatabaseUnusable, database
 from quantized.storage.directory import Directory, FoundingPlan, NewKey
-from quantized.storage.directory_faults import AlreadyExists, Ambiguous, DirectoryFault, NotFound
+from quantized.storage.directory_faults import AlreadyExists, Ambiguous, NotFound
 from quantized.storage.engine import open_engine
 from quantized.storage.reports import UsageFilter, usage_entries, usage_totals
 
@@ -93,23 +93,6 @@ def test_a_beginning_that_two_have(directory: Directory) -> None:
         directory.key("key-")
     assert 2 <= sum(key.id in str(caught.value) for key in keys) < 9
     assert directory.key("sk-3") == keys[3]
-
-
-def test_a_rotated_key_never_outlives_its_own_expiry(directory: Directory) -> None:
-    founding = directory.found(PLAN, 1)
-    assert founding is not None
-    old = directory.create_key(founding.license.id, NewKey(b"1" * 32, "sk-1", "k", expires_at=1_000), 1)
-
-    def replacement(digest: bytes) -> NewKey:
-        return NewKey(digest, "sk-2", "k")
-
-    directory.rotate_key(old.id, lambda _: replacement(b"2" * 32), 500, grace_ms=10_000)
-    assert directory.key(old.id).expires_at == 1_000
-    with pytest.raises(DirectoryFault, match="expired"):
-        directory.rotate_key(old.id, lambda _: replacement(b"3" * 32), 1_000)
-    with pytest.raises(AlreadyExists):
-        directory.create_key(founding.license.id, replacement(b"2" * 32), 2)
-    assert len(directory.keys()) == 2
 
 
 def test_a_database_that_somebody_else_writes(database_url: str) -> None:

@@ -17,7 +17,7 @@ from quantized.core.limits import Limits
 from quantized.core.ports import Override
 from quantized.storage import directory_rows as rows
 from quantized.storage import schema
-from quantized.storage.directory_faults import DirectoryFault, NotFound
+from quantized.storage.directory_faults import NotFound
 from quantized.storage.directory_rows import Institution, Key, License, LicenseType, PublicKey
 from quantized.storage.engine import reading
 from quantized.storage.faults import database_errors
@@ -76,12 +76,6 @@ class Directory:
     def institution(self, reference: str) -> Institution:
         with self._reading() as connection:
             return rows.find_institution(connection, reference)
-
-    def rename_institution(self, reference: str, name: str) -> Institution:
-        with self._writing() as connection:
-            owner = rows.find_institution(connection, reference).id
-            rows.set_columns(connection, schema.institution, owner, name=name)
-            return rows.find_institution(connection, owner)
 
     def add_public_key(
         self, institution: str, pem: str, now: int, *, kid: str | None = None, expires_at: int | None = None
@@ -259,28 +253,6 @@ class Directory:
             rows.set_columns(connection, schema.api_key, owner, active=active)
             return rows.find_key(connection, owner)
 
-    def rotate_key(
-        self, reference: str, replacement: Callable[[Key], NewKey], now: int, *, grace_ms: int = 0
-    ) -> Key:
-        """A new key in the place of an old one, which stops at once or `grace_ms` from now.
-
-        Raises DirectoryFault where the old one does not work any more.
-        """
-        with self._writing() as connection:
-            old = rows.find_key(connection, reference)
-            if not old.works(now):
-                raise DirectoryFault(
-                    f"key {old.id} is deactivated or has expired; create another instead of rotating it"
-                )
-            new = _insert_key(connection, old.license_id, replacement(old), now, rotated_from=old.id)
-            if grace_ms:
-                until = now + grace_ms
-                expires_at = until if old.expires_at is None else min(until, old.expires_at)
-                rows.set_columns(connection, schema.api_key, old.id, expires_at=expires_at)
-            else:
-                rows.set_columns(connection, schema.api_key, old.id, active=False)
-            return new
-
     # The first of everything
 
     def found(self, plan: FoundingPlan, now: int) -> Founding | None:
@@ -329,9 +301,7 @@ def _new_license(parent: LicenseType, unique_id: str | None, name: str, unlimite
     )
 
 
-def _insert_key(
-    connection: Connection, license_id: str, key: NewKey, now: int, rotated_from: str | None = None
-) -> Key:
+def _insert_key(connection: Connection, license_id: str, key: NewKey, now: int) -> Key:
     row = Key(
         id=mint_id("key", now),
         license_id=license_id,
@@ -341,7 +311,7 @@ def _insert_key(
         expires_at=key.expires_at,
         user_id=key.user_id,
         created_at=now,
-        rotated_from=rotated_from,
+        rotated_from=None,
     )
     return rows.insert_key(connection, row, key.digest)
 
