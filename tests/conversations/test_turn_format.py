@@ -52,7 +52,7 @@ turns = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(turn=turns)
 def test_a_turn_comes_back_as_it_went(turn: Turn) -> None:
     answer = form.decode_answer(form.encode_answer(turn))

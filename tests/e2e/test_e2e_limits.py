@@ -211,7 +211,7 @@ async def test_a_provider_that_is_not_allowed_is_as_if_it_were_not_there(
     assert (await post(client, licence, ask("plain", licence), forced("hostile"))).status_code == 200
     elsewhere = limited(gateway, "--providers", "silent")
     assert (await post(client, elsewhere, ask("plain", elsewhere))).status_code == 404
-    # The default is not among those that are: the first of these takes its place.
+    # Those that are allowed stand in for the default, which is not.
     listed = (await client.get("/v1/models", headers=elsewhere.headers)).json()["data"]
     assert [entry["id"] for entry in listed] == ["silent/model"]
 
