@@ -214,7 +214,17 @@ async def test_a_hundred_tokens_of_one_course_at_once_are_one_licence(
 ) -> None:
     both = gateways(), gateways()
     tokens = [sign(campus(unique_id="bio", user_id=f"student-{number}")) for number in range(100)]
-    callers = await asyncio.gather(*(both[number % 2].caller(token) for number, token in enumerate(tokens)))
+
+    async def patient(number: int) -> Caller:
+        """On a busy machine the last of them are told to come back."""
+        while True:
+            try:
+                return await both[number % 2].caller(tokens[number])
+            except LedgerUnavailable:
+                await asyncio.sleep(0.1)
+
+    async with asyncio.timeout(30):
+        callers = await asyncio.gather(*map(patient, range(100)))
     assert len({caller.license_id for caller in callers}) == 1
     assert {caller.user_id for caller in callers} == {f"student-{number}" for number in range(100)}
     assert licences(database_url) == [("bio", False, CREDITS, 1)]

@@ -85,7 +85,7 @@ async def test_nobody_ever_sees_more_spent_and_held_than_there_is(watched: str) 
         watching.over.set()
         await asyncio.to_thread(watching.join)
     assert watching.failure is None
-    assert len(watching.moments) > 3
+    assert len(watching.moments) > 2, "something between the beginning and the end"
     charged = dict(rows(watched, "SELECT hold_id, charged FROM usage_record"))
     assert charged == {hold_id: receipt.charged for hold_id, receipt in receipts.items()}
     spent = {name: (granted, used) for name, (granted, used, held) in audit(watched).items() if held == 0}
