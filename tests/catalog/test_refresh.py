@@ -333,6 +333,10 @@ async def test_a_list_that_another_gateway_has_kept_is_taken_over(server: _Serve
     server.body = _list_of("a/m")
     async with _running(_refresher(server, rows, catalog, interval=60, look=0.02)):
         await _until(lambda: _ids(catalog) == ["a/m"])
+        # It is shown before it is kept, and what it keeps must not come after what the other one does.
+        async with asyncio.timeout(10):
+            while await rows.fetched_at("router") is None:  # noqa: ASYNC110 - a row tells nobody that it is there
+                await asyncio.sleep(0.005)
         (row,) = json.loads(_list_of("b/m", prompt="0.000003"))["data"]
         await rows.replace("router", [("b/m", json.dumps(row).encode())], 1)
         await _until(lambda: _ids(catalog) == ["b/m"])

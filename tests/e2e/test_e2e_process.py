@@ -87,7 +87,9 @@ async def test_a_stop_lets_streams_end_and_settles_the_others(
     assert b"data: [DONE]\n\n" in await ending.rest()
     books = gateway.settled(licence, 5)
     outcomes = sorted(usage["outcome"] for usage in books.usage)
-    assert outcomes == ["completed", "cut", "cut", "cut", "cut"]
+    # Whose answer had not begun ("hangs") is charged nothing.
+    assert outcomes == ["completed", "cut", "cut", "cut"]
+    assert [hold["state"] for hold in books.holds].count("released") == 1
     for seen in hostile.seen(licence.marker):
         assert await asyncio.to_thread(seen.ended.wait, 5)
 
