@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import chdir
@@ -142,6 +143,7 @@ class GatewayProcess:
             **(environ or {}),
         }
         self._lines: list[dict[str, Any]] = []
+        self._reading = threading.Lock()
         self._read = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -251,13 +253,14 @@ class GatewayProcess:
     def log(self) -> list[dict[str, Any]]:
         """All lines that are whole. What was read before is not read again: the log of a gateway that serves
         hundreds of tests is long, and is often waited for."""
-        with self.log_path.open("rb") as file:
+        # Threads of one test may wait for lines at the same time.
+        with self._reading, self.log_path.open("rb") as file:
             file.seek(self._read)
             whole = file.read().rpartition(b"\n")[0]
-        if whole:
-            self._read += len(whole) + 1
-            self._lines += map(json.loads, whole.split(b"\n"))
-        return list(self._lines)
+            if whole:
+                self._read += len(whole) + 1
+                self._lines += map(json.loads, whole.split(b"\n"))
+            return list(self._lines)
 
     def line(self, request_id: str) -> dict[str, Any]:
         """The line that a request leaves in the log."""
