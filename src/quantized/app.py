@@ -166,16 +166,7 @@ async def _open(
         keys, clock, settings.key_cache_seconds, _admission(settings, resources, clock)
     )
     timeouts, limits = settings.timeouts, settings.limits
-    gateway = Gateway(
-        registry=registry,
-        catalog=catalog,
-        ledger=ledger,
-        clock=clock,
-        patience=Patience(timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total),
-        retry=RetryPolicy(settings.retries.attempts, settings.retries.longest_wait),
-        answer_bytes=limits.answer_bytes,
-        images=RemoteImages(ImageFetcher()) if _fetches_images(settings) else None,
-    )
+    gateway = _gateway(settings, registry, catalog, ledger, clock)
     endpoint = partial(
         GenerationEndpoint,
         authenticator=authenticator,
@@ -206,6 +197,22 @@ async def _open(
     request_log = logs.RequestLog(settings.log_level, worker)
     resources.callback(request_log.flush)
     return Edge(hot, cold.app(), clock, request_log.write, settings.cors_origins)
+
+
+def _gateway(
+    settings: Settings, registry: Registry, catalog: Catalog, ledger: GroupCommitLedger, clock: Clock
+) -> Gateway:
+    timeouts, retries = settings.timeouts, settings.retries
+    return Gateway(
+        registry=registry,
+        catalog=catalog,
+        ledger=ledger,
+        clock=clock,
+        patience=Patience(timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total),
+        retry=RetryPolicy(retries.attempts, retries.longest_wait),
+        answer_bytes=settings.limits.answer_bytes,
+        images=RemoteImages(ImageFetcher()) if _fetches_images(settings) else None,
+    )
 
 
 def _admin_routes(settings: Settings, resources: AsyncExitStack, clock: Clock) -> list[Route]:

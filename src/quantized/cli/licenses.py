@@ -155,20 +155,12 @@ def grant(  # noqa: PLR0913, PLR0917  one for each option
 ) -> None:
     """Give a licence credits."""
     amount = _one_amount(credits_, micro)
-    if take:
-        _book(
-            shell,
-            verbs.AdjustCredits(license=license_, micro_credits=-amount, reason=reason, id=entry_id),
-            actor,
-            as_json=as_json,
-        )
-    else:
-        _book(
-            shell,
-            verbs.GrantCredits(license=license_, micro_credits=amount, reason=reason, id=entry_id),
-            actor,
-            as_json=as_json,
-        )
+    verb = (
+        verbs.AdjustCredits(license=license_, micro_credits=-amount, reason=reason, id=entry_id)
+        if take
+        else verbs.GrantCredits(license=license_, micro_credits=amount, reason=reason, id=entry_id)
+    )
+    _book(shell, verb, actor, as_json=as_json)
 
 
 @license.command()
