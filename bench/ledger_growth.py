@@ -148,7 +148,8 @@ def insert_chained(connection: sqlite3.Connection, entries: int) -> None:
 
 
 def insert_by_sql(connection: sqlite3.Connection, entries: int) -> None:
-    numbers = f"WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {entries})"
+    more = f"SELECT i + 1 FROM n WHERE i < {entries}"
+    numbers = f"WITH RECURSIVE n(i) AS (SELECT 2 WHERE {entries} > 1 UNION ALL {more})"
     moment = f"{START} + i * {STEP_MS}"
     digits = f"printf('%012x%018x', {moment}, i)"
     of_hold = {
