@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -64,21 +64,19 @@ class Watcher:
 class Round(NamedTuple):
     """All that happened to holds that were taken since a moment: rows by their columns' names."""
 
-    holds: list[Row]
-    usage: list[Row]
-    charges: list[Row]
+    holds: Sequence[Row]
+    usage: Sequence[Row]
+    charges: Sequence[Row]
 
 
 def since(url: str, moment: int) -> Round:
     """`moment` in Unix milliseconds."""
-    with plainly(url) as sql, sql.one_state():
+    with plainly(url) as sql, sql.one_moment():
         holds = "SELECT id FROM hold WHERE taken_at >= ?"
         return Round(
-            sql.mappings("SELECT * FROM hold WHERE taken_at >= ?", moment),
-            sql.mappings(f"SELECT * FROM usage_record WHERE hold_id IN ({holds})", moment),
-            sql.mappings(
-                f"SELECT * FROM ledger_entry WHERE kind = 'charge' AND hold_id IN ({holds})", moment
-            ),
+            sql.named("SELECT * FROM hold WHERE taken_at >= ?", moment),
+            sql.named(f"SELECT * FROM usage_record WHERE hold_id IN ({holds})", moment),
+            sql.named(f"SELECT * FROM ledger_entry WHERE kind = 'charge' AND hold_id IN ({holds})", moment),
         )
 
 

@@ -1,6 +1,7 @@
 """Clients that ask both gateways, take what comes, ask the other one when one is gone, and note it all."""
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -63,30 +64,30 @@ class Crowd:
 
     async def _client(self, number: int, customer: Customer) -> None:
         chance = random.Random(f"{self._seed}:{number}")
-        tries = 0
+        names = (f"ask-{self._seed}-{number}-{ask}".replace(":", "-") for ask in itertools.count(1))
         async with httpx.AsyncClient(timeout=20, verify=False) as http:
             for _ in range(self._asks):
                 preferred = chance.randrange(2)
                 # A client of the other gateway, or of the same one again: three tries and it gives up.
                 for again in range(3):
-                    tries += 1
-                    addresses = self._addresses()
-                    attempt = Attempt(
-                        f"ask-{self._seed}-{number}-{tries}".replace(":", "-"),
-                        customer,
-                        chance.random() < 0.6,
-                        time.time(),
-                    )
-                    self.attempts.append(attempt)
-                    leaves = chance.randint(0, 8) if chance.random() < 0.08 else None
-                    url = addresses[(preferred + again) % len(addresses)]
-                    await self._ask(http, url, attempt, leaves)
+                    attempt = await self._try(http, chance, next(names), customer, preferred + again)
                     if attempt.ended not in ("cut", "unreachable"):
+                        if attempt.status == 503:
+                            await asyncio.sleep(0.3)
                         break
                     await asyncio.sleep(0.02 if attempt.ended == "cut" else 0.1)
-                if attempt.status == 503:
-                    await asyncio.sleep(0.3)
                 await asyncio.sleep(chance.random() * 0.05)
+
+    async def _try(
+        self, http: httpx.AsyncClient, chance: random.Random, name: str, customer: Customer, whom: int
+    ) -> Attempt:
+        """`whom` counts through the gateways."""
+        addresses = self._addresses()
+        attempt = Attempt(name, customer, chance.random() < 0.6, time.time())
+        self.attempts.append(attempt)
+        leaves = chance.randint(0, 8) if chance.random() < 0.08 else None
+        await self._ask(http, addresses[whom % len(addresses)], attempt, leaves)
+        return attempt
 
     async def _ask(self, http: httpx.AsyncClient, url: str, attempt: Attempt, leaves: int | None) -> None:
         """`leaves`: after so many pieces of a stream, or hundredths of a second without an answer."""

@@ -34,20 +34,6 @@ class Plain:
         yield
         self("COMMIT")
 
-    def mappings(self, statement: str, *values: Value) -> list[dict[str, Any]]:
-        """The rows by the names of their columns."""
-        cursor: Any = self._connection.execute(self._database.statement(statement), values)
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-    @contextmanager
-    def one_state(self) -> Iterator[None]:
-        """All statements in it see the same."""
-        for statement in self._database.begin_reading:
-            self(statement)
-        yield
-        self("COMMIT")
-
     def many(self, statements: str) -> None:
         """Statements that end with a semicolon each, without values and without a semicolon in a text."""
         for statement in filter(None, map(str.strip, statements.split(";"))):

@@ -227,9 +227,9 @@ class GatewayProcess:
 
     def books(self, licence: Licence) -> Books:
         def rows(table: str, column: str) -> list[dict[str, Any]]:
-            return sql.mappings(f"SELECT * FROM {table} WHERE {column} = ?", licence.id)
+            return sql.named(f"SELECT * FROM {table} WHERE {column} = ?", licence.id)
 
-        with plainly(self.database_url) as sql, sql.one_state():
+        with plainly(self.database_url) as sql, sql.one_moment():
             return Books(
                 rows("license", "id")[0],
                 rows("hold", "license_id"),
