@@ -112,7 +112,7 @@ class PostgresServer:
             raise RuntimeError(f"initdb failed:\n{(folder / 'log').read_text()}")
 
     def _spawn(self, program: str, *words: str) -> subprocess.Popen[bytes]:
-        as_user = {} if self._run_as is None else {"user": self._run_as.pw_uid, "group": self._run_as.pw_gid}
+        user = self._run_as
         with (self._data.parent / "log").open("ab") as log:
             return subprocess.Popen(
                 [str(self._programs / "bin" / program), *words],
@@ -120,10 +120,11 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                extra_groups=None if self._run_as is None else [],
+                user=None if user is None else user.pw_uid,
+                group=None if user is None else user.pw_gid,
+                extra_groups=None if user is None else [],
                 env={"PATH": os.environ.get("PATH", os.defpath)},
                 start_new_session=True,
-                **as_user,
             )
 
     def _reachable(self, folder: Path) -> Path:

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
 from click.testing import CliRunner, Result
@@ -27,6 +27,8 @@ from quantized.administration.verbs import CreateKey, CreateLicense
 from quantized.cli.main import cli
 from quantized.clock import SystemClock
 
+T = TypeVar("T")
+
 SOURCE = Path(quantized.__file__).parents[1]
 """The processes run what the tests have imported, whichever is installed."""
 
@@ -37,7 +39,7 @@ _MODEL = "{{ input = {input}.0, output = {output}.0 }}"
 _RATES = _MODEL.format(input=INPUT, output=OUTPUT)
 
 
-def eventually(condition: Callable[[], object], what: str = "", seconds: float = 10) -> Any:
+def eventually(condition: Callable[[], T | None], what: str = "", seconds: float = 10) -> T:
     """What `condition` gives once that is true."""
     until = time.monotonic() + seconds
     while not (found := condition()):
@@ -62,10 +64,10 @@ class Books(NamedTuple):
     """Everything the database holds about one licence, each row as a mapping."""
 
     licence: Mapping[str, Any]
-    holds: list[Mapping[str, Any]]
-    entries: list[Mapping[str, Any]]
-    usage: list[Mapping[str, Any]]
-    responses: list[Mapping[str, Any]]
+    holds: Sequence[Mapping[str, Any]]
+    entries: Sequence[Mapping[str, Any]]
+    usage: Sequence[Mapping[str, Any]]
+    responses: Sequence[Mapping[str, Any]]
 
     @property
     def open_holds(self) -> int:
