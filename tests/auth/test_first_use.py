@@ -4,13 +4,19 @@ books, on both databases. Two gateways are two authenticators with stores of the
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from campus import campus, public_key, sign
 from database_copies import KINDS, PostgresDatabases, Templates
 from plain_sql import rows
 
+from quantized.administration import verbs as v
+from quantized.administration.actor import command_line
+from quantized.administration.administration import Administration
+from quantized.administration.words import iso_time
 from quantized.auth.admission import Admission
 from quantized.auth.authenticate import Authenticator
 from quantized.auth.public_keys import to_pem
@@ -21,7 +27,6 @@ from quantized.core.errors import LedgerUnavailable, Unauthenticated
 from quantized.core.ports import Caller
 from quantized.ledger.credits import grant
 from quantized.ledger.first_credits import FirstCredits
-from quantized.storage.directory import Directory
 from quantized.storage.engine import open_engine
 from quantized.storage.keys import SqlKeyStore
 from quantized.storage.tokens import PendingCredits, SqlTokenStore
@@ -68,27 +73,35 @@ class Gateway:
         return cause
 
 
+Tell = Callable[[v.Verb[Any]], Any]
+
+
+def administrator(url: str) -> Tell:
+    desk, root = Administration(url, SystemClock()), command_line("root", "here")
+    return lambda verb: desk.do(root, verb)
+
+
 def prepare(url: str) -> None:
-    directory = Directory(open_engine(url))
+    tell = administrator(url)
     for institution, seeds in (("uni", (1, 2)), ("school", (3,))):
-        directory.create_institution(institution, institution, NOW)
+        tell(v.CreateInstitution(alias=institution))
         for seed in seeds:
             pem = to_pem(public_key(seed).public_bytes_raw())
-            directory.add_public_key(institution, pem, NOW + seed, kid=f"{institution}-{seed}")
-    directory.create_license_type("uni", "course", "Course", NOW, default_credits=CREDITS)
-    directory.create_license_type("uni", "free", "Free", NOW, unlimited=True, token_allowance=1_000)
-    directory.create_license_type("uni", "empty", "Empty", NOW)
-    directory.create_license_type(
-        "uni",
-        "open",
-        "Open",
-        NOW,
-        default_credits=CREDITS,
-        allowed_models=("openai/*",),
-        token_allowance=2 * CREDITS,
-        token_models=True,
+            tell(v.CreatePublicKey(institution=institution, key=pem, kid=f"{institution}-{seed}"))
+    uni = partial(v.CreateLicenseType, institution="uni")
+    tell(uni(alias="course", default_micro_credits=CREDITS))
+    tell(uni(alias="free", unlimited=True, token_allowance_micro_credits=1_000))
+    tell(uni(alias="empty"))
+    tell(
+        uni(
+            alias="open",
+            default_micro_credits=CREDITS,
+            allowed_models=("openai/*",),
+            token_allowance_micro_credits=2 * CREDITS,
+            token_models=True,
+        )
     )
-    directory.create_license_type("school", "class", "Class", NOW, default_credits=CREDITS)
+    tell(v.CreateLicenseType(institution="school", alias="class", default_micro_credits=CREDITS))
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +120,8 @@ def database_url(request: pytest.FixtureRequest, campuses: Templates, tmp_path: 
 
 
 @pytest.fixture
-def directory(database_url: str) -> Directory:
-    return Directory(open_engine(database_url))
+def tell(database_url: str) -> Tell:
+    return administrator(database_url)
 
 
 Gateways = Callable[..., Gateway]
@@ -138,7 +151,7 @@ def keys(url: str) -> int:
 
 
 async def test_a_first_use_makes_a_licence_with_what_its_type_begins_with_and_a_key(
-    database_url: str, directory: Directory, gateways: Gateways
+    database_url: str, tell: Tell, gateways: Gateways
 ) -> None:
     one, other = gateways(), gateways()
     expires = NOW // 1_000 + 3_600
@@ -147,23 +160,22 @@ async def test_a_first_use_makes_a_licence_with_what_its_type_begins_with_and_a_
     assert caller == await one.caller(token) == await other.caller(token)
     assert licences(database_url) == [("bio", False, CREDITS, 1)]
     assert caller.user_id == "ann"
-    assert caller.institution_id == directory.institution("uni").id
-    assert caller.license_type_id == directory.license_type("uni/course").id
-    row = directory.key(caller.key_id)
-    assert (row.user_id, row.expires_at, row.license_id) == ("ann", expires * 1_000, caller.license_id)
+    assert caller.institution_id == tell(v.ShowInstitution(institution="uni")).institution_id
+    assert caller.license_type_id == tell(v.ShowLicenseType(license_type="uni/course")).license_type_id
+    row = tell(v.ShowKey(key=caller.key_id))
+    assert (row.user_id, row.license_id) == ("ann", caller.license_id)
+    assert row.expires_at == iso_time(expires * 1_000)
     assert row.prefix.startswith("token-")
     kept = rows(database_url, "SELECT salt, jti, models, public_key_id FROM api_key WHERE kind = 'token'")
     assert kept[0][:3] == ("pepper", "t-1", None)
-    assert kept[0][3] == directory.public_keys("uni")[0].id
+    assert kept[0][3] == tell(v.ShowPublicKey(public_key="uni-1")).public_key_id
     entries = rows(database_url, "SELECT kind, amount, actor FROM ledger_entry")
     assert [tuple(entry) for entry in entries] == [("grant", CREDITS, "signed token")]
 
 
-async def test_ids_do_as_well_as_aliases(database_url: str, directory: Directory, gateway: Gateway) -> None:
-    ids = {
-        "institution_id": directory.institution("uni").id,
-        "license_type_id": directory.license_type("uni/course").id,
-    }
+async def test_ids_do_as_well_as_aliases(database_url: str, tell: Tell, gateway: Gateway) -> None:
+    course = tell(v.ShowLicenseType(license_type="uni/course"))
+    ids = {"institution_id": course.institution_id, "license_type_id": course.license_type_id}
     by_id = await gateway.caller(sign({**ids, "unique_id": "bio"}))
     by_alias = await gateway.caller(sign(campus(unique_id="bio")))
     assert by_id.license_id == by_alias.license_id
@@ -172,12 +184,12 @@ async def test_ids_do_as_well_as_aliases(database_url: str, directory: Directory
 
 
 async def test_a_licence_that_is_there_is_taken_as_it_is(
-    database_url: str, directory: Directory, gateway: Gateway
+    database_url: str, tell: Tell, gateway: Gateway
 ) -> None:
-    row = directory.create_license("uni/course", NOW, unique_id="bio")
+    row = tell(v.CreateLicense(license_type="uni/course", unique_id="bio", micro_credits=7))
     caller = await gateway.caller(sign(campus(unique_id="bio")))
-    assert caller.license_id == row.id
-    assert licences(database_url) == [("bio", False, 0, 0)]
+    assert caller.license_id == row.license_id
+    assert licences(database_url) == [("bio", False, 7, 1)]
 
 
 async def test_without_a_unique_id_each_token_is_a_licence_of_its_own(
@@ -241,7 +253,7 @@ async def test_a_first_use_waits_for_no_administrator(database_url: str, gateway
 
 
 async def test_what_was_cut_off_between_licence_and_credits_is_brought_to_its_end(
-    database_url: str, directory: Directory, gateways: Gateways
+    database_url: str, tell: Tell, gateways: Gateways
 ) -> None:
     """With what the licence was to begin with, whatever its type says by now and whatever it was given."""
     one, other = gateways(), gateways()
@@ -253,8 +265,7 @@ async def test_what_was_cut_off_between_licence_and_credits_is_brought_to_its_en
     assert keys(database_url) == 0
     by_hand = rows(database_url, "SELECT id FROM license")[0][0]
     grant(database_url, entry_id="by-hand", license_id=by_hand, amount=7, reason="r", actor="a", now_ms=NOW)
-    directory.update_license_type("uni/course", NOW + 1, lambda row: row)
-    rows(database_url, "UPDATE license_type SET default_credits = 1 WHERE alias = 'course'")
+    tell(v.UpdateLicenseType(license_type="uni/course", default_micro_credits=1))
     later = await other.caller(sign(campus(unique_id="bio", salt="another")))
     one.away = False
     assert (await one.caller(token)).license_id == later.license_id == by_hand
@@ -335,8 +346,8 @@ async def test_whoever_is_refused_leaves_nothing_behind(database_url: str, gatew
     assert keys(database_url) == 0
 
 
-async def test_the_id_of_anothers_type_is_refused_too(directory: Directory, gateway: Gateway) -> None:
-    other = directory.license_type("school/class").id
+async def test_the_id_of_anothers_type_is_refused_too(tell: Tell, gateway: Gateway) -> None:
+    other = tell(v.ShowLicenseType(license_type="school/class")).license_type_id
     assert "no licence type" in await gateway.refusal(sign(campus(license_type_id=other)))
 
 
@@ -356,15 +367,14 @@ async def test_keys_take_over_from_each_other(database_url: str, gateway: Gatewa
 
 
 async def test_a_token_is_revoked_by_its_name_within_its_institution(
-    database_url: str, directory: Directory, gateway: Gateway
+    database_url: str, tell: Tell, gateway: Gateway
 ) -> None:
     used, unused, other = (sign(campus(jti=jti, unique_id="bio", salt=jti)) for jti in ("t-1", "t-2", "t-3"))
     elsewhere = sign({"institution_id": "school", "license_type_id": "class", "jti": "t-1"}, seed=3)
     for token in (used, other, elsewhere):
         await gateway.caller(token)
-    uni = directory.institution("uni").id
     for jti in ("t-1", "t-2"):
-        rows(database_url, f"INSERT INTO revoked_token VALUES ('{uni}', '{jti}', 'lost', 0)")
+        tell(v.RevokeToken(institution="uni", jti=jti))
     assert "is revoked" in await gateway.refusal(used)
     assert "jti 't-2' is revoked" in await gateway.refusal(unused)
     assert "is revoked" in await gateway.refusal(sign(campus(jti="t-1", salt="signed again")))
@@ -372,15 +382,13 @@ async def test_a_token_is_revoked_by_its_name_within_its_institution(
     await gateway.caller(elsewhere)
 
 
-async def test_a_licence_or_key_that_is_deactivated_refuses_its_tokens(
-    directory: Directory, gateway: Gateway
-) -> None:
+async def test_a_licence_or_key_that_is_deactivated_refuses_its_tokens(tell: Tell, gateway: Gateway) -> None:
     token, other = (sign(campus(unique_id="bio", salt=salt)) for salt in ("a", "b"))
     caller = await gateway.caller(token)
-    directory.set_key_active(caller.key_id, False)
+    tell(v.UpdateKey(key=caller.key_id, active=False))
     assert "deactivated" in await gateway.refusal(token)
     await gateway.caller(other)
-    directory.set_license_active(caller.license_id, False)
+    tell(v.UpdateLicense(license=caller.license_id, active=False))
     assert "licence" in await gateway.refusal(other)
     assert "deactivated" in await gateway.refusal(sign(campus(unique_id="bio", salt="c")))
 

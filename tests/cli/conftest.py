@@ -15,8 +15,6 @@ from quantized.administration.administration import Administration
 from quantized.administration.verbs import CreateAdminKey
 from quantized.cli.main import cli
 from quantized.clock import SystemClock
-from quantized.storage.directory import Directory
-from quantized.storage.engine import open_engine
 
 
 @pytest.fixture
@@ -62,11 +60,6 @@ def database(
         with templates.postgres() as url:
             monkeypatch.setenv("QUANTIZED_DATABASE_URL", url)
             yield url
-
-
-@pytest.fixture
-def directory(database: str) -> Directory:
-    return Directory(open_engine(database))
 
 
 @pytest.fixture

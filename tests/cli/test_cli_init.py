@@ -18,7 +18,6 @@ from plain_sql import rows
 from quantized.auth.authenticate import Authenticator
 from quantized.clock import SystemClock
 from quantized.core.errors import Unauthenticated
-from quantized.storage.directory import Directory, FoundingPlan
 from quantized.storage.keys import SqlKeyStore
 
 QUANTIZED = Path(sys.executable).with_name("quantized")
@@ -137,6 +136,11 @@ def test_a_database_that_was_set_up_by_hand_is_left_alone(run: Run) -> None:
     assert found == {"base_url": "http://127.0.0.1:8080/v1"} | dict.fromkeys(found.keys() - {"base_url"})
     assert [row["alias"] for row in run("institution", "list", "--json").json] == ["mine"]
     assert "quantized key create" in run("init").out
+    # Also where some of it is called as ours would be.
+    for words in (("institution", "create", "home"), ("license-type", "create", "home", "standard")):
+        assert run(*words).status == 0
+        assert run("init", "--json").json == found
+    assert run("license", "list", "--json").json == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -162,12 +166,13 @@ def test_two_at_once_agree(
         assert license_of(url, first["api_key"]) == first["license_id"]
 
 
-def test_an_interrupted_first_run_is_finished(run: Run, directory: Directory) -> None:
-    plan = FoundingPlan("home", "Home", "standard", "Standard", "first", "First licence", 5_000_000)
-    founding = directory.found(plan, 1)
-    assert founding is not None
+@pytest.mark.usefixtures("database")
+def test_a_first_run_that_was_stopped_before_it_had_a_key_is_finished(run: Run) -> None:
+    run("institution", "create", "home")
+    run("license-type", "create", "home", "standard", "--credits", "5")
+    made = run("license", "create", "home/standard", "--unique-id", "first", "--json").json
     first = run("init", "--json").json
-    assert first["license_id"] == founding.license.id
+    assert first["license_id"] == made["license_id"]
     assert first["available_micro_credits"] == 5_000_000
 
 

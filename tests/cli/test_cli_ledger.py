@@ -13,7 +13,6 @@ from quantized.clock import SystemClock
 from quantized.core.ports import Charge, HoldOrder
 from quantized.core.usage import Usage
 from quantized.ledger.ledger import GroupCommitLedger
-from quantized.storage.directory import Directory
 from quantized.storage.stores import ledger_store
 
 REQUEST = "req-0123"
@@ -52,14 +51,15 @@ async def spend(database: str, license_id: str, price: int) -> None:
 
 
 @pytest.fixture
-def licence(run: Run, database: str, directory: Directory, now: int) -> str:
+def licence(run: Run, database: str) -> str:
     """A licence `bio` with a million micro-credits, of which a request took 300."""
-    owner = directory.create_institution("uni", "University", now)
-    parent = directory.create_license_type(owner.id, "course", "Course", now)
-    row = directory.create_license(parent.id, now, unique_id="bio")
-    assert run("license", "grant", "bio", "1").status == 0
-    asyncio.run(spend(database, row.id, 300))
-    return row.id
+    run("institution", "create", "uni")
+    run("license-type", "create", "uni", "course")
+    made: str = run("license", "create", "course", "--unique-id", "bio", "--credits", "1", "--json").json[
+        "license_id"
+    ]
+    asyncio.run(spend(database, made, 300))
+    return made
 
 
 def test_a_request_is_refunded_once_by_its_id(run: Run, licence: str) -> None:

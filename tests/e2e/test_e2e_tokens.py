@@ -19,10 +19,11 @@ from database_copies import KINDS, PostgresDatabases
 from gateway_process import GatewayProcess, eventually
 from plain_sql import rows
 
+from quantized.administration.actor import command_line
+from quantized.administration.administration import Administration
+from quantized.administration.verbs import CreateInstitution, CreateLicenseType, CreatePublicKey
 from quantized.auth.public_keys import to_pem
 from quantized.clock import SystemClock
-from quantized.storage.directory import Directory
-from quantized.storage.engine import open_engine
 
 Gateways = Callable[..., GatewayProcess]
 CREDITS = 2_000_000
@@ -65,13 +66,15 @@ def two(
             resources.callback(databases.drop, name)
             environ["QUANTIZED_DATABASE_URL"] = databases.url_of(name)
         gateway = make_gateway("workers = 2", **environ)
-        directory, now, key_ids = Directory(open_engine(gateway.database_url)), SystemClock().now_ms(), {}
-        for institution, type_, seeds in (("uni", "course", (1, 2)), ("school", "class", (3,))):
-            directory.create_institution(institution, institution, now)
-            directory.create_license_type(institution, type_, type_, now, default_credits=CREDITS)
-            for seed in seeds:
-                pem = to_pem(public_key(seed).public_bytes_raw())
-                key_ids[seed] = directory.add_public_key(institution, pem, now, kid=f"k{seed}").id
+        desk, key_ids = Administration(gateway.database_url, SystemClock()), {}
+        with desk.together(command_line("root", "here")) as say:
+            for institution, type_, seeds in (("uni", "course", (1, 2)), ("school", "class", (3,))):
+                say(CreateInstitution(alias=institution))
+                say(CreateLicenseType(institution=institution, alias=type_, default_micro_credits=CREDITS))
+                for seed in seeds:
+                    pem = to_pem(public_key(seed).public_bytes_raw())
+                    made = say(CreatePublicKey(institution=institution, key=pem, kid=f"k{seed}"))
+                    key_ids[seed] = made.public_key_id
         gateway.start()
         yield Campus(gateway, key_ids)
         assert gateway.stop() == 0

@@ -17,8 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from quantized.core.errors import LedgerUnavailable
 from quantized.storage.catalog_rows import CatalogRows
 from quantized.storage.database import DatabaseUnusable, database
-from quantized.storage.directory import Directory
-from quantized.storage.engine import open_engine
+from quantized.storage.desk import Desk
 from quantized.storage.keys import SqlKeyStore
 from quantized.storage.migrate import is_current, migrate
 from quantized.storage.postgres import connect
@@ -148,8 +147,8 @@ async def test_a_server_that_takes_no_writes_is_as_good_as_gone(server: Postgres
         with pytest.raises(LedgerUnavailable) as fault:
             await keys.check()
         assert "read-only" in str(fault.value.cause)
-        with pytest.raises(DatabaseUnusable, match="read-only"):
-            Directory(open_engine(url)).create_institution("uni", "Uni", 1)
+        with pytest.raises(DatabaseUnusable, match="read-only"), Desk(url).writing() as session:
+            session.add_institution("uni", "Uni", 1)
         admin(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
         await keys.check()
 

@@ -40,13 +40,12 @@ from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Clock
 from quantized.storage import directory_faults
 from quantized.storage.database import DatabaseUnusable
-from quantized.storage.desk import Desk, Session
+from quantized.storage.desk import TO_READ, Desk, Session
 from quantized.storage.desk_rows import AuditRow, StoredAnswer
 
 R = TypeVar("R")
 
 _AUDIT_PAGE = 1_000
-_TO_READ = 4
 _TO_WRITE = 8
 
 Act = Callable[[Acting, Any], Any]
@@ -221,7 +220,7 @@ def _require(actor: Actor, roles: frozenset[Role]) -> None:
 def _beginning(actor: Actor, *, reads: bool) -> int | None:
     """How much of an id says which. A program has the whole; a person who types sees what is changed."""
     if reads:
-        return _TO_READ
+        return TO_READ
     return _TO_WRITE if actor.origin == TERMINAL else None
 
 

@@ -8,6 +8,8 @@ import click
 from msgspec import Struct
 
 from quantized.administration import verbs
+from quantized.administration.faults import NotThere
+from quantized.administration.records import LicenseRecord
 from quantized.auth import api_key
 from quantized.cli.acting import Saying, act, together
 from quantized.cli.arguments import CREDITS
@@ -17,21 +19,21 @@ from quantized.cli.records import DatabaseCommand
 from quantized.cli.shell import Shell, json_option, pass_shell, print_json
 from quantized.settings import Settings
 from quantized.storage.database import database
-from quantized.storage.directory import Directory, Founding, FoundingPlan
-from quantized.storage.directory_rows import Key, License
-from quantized.storage.engine import open_engine
+from quantized.storage.desk import Desk
 from quantized.storage.migrate import is_current, migrate
 
+_INSTITUTION = "home"
+_TYPE = "standard"
+_LICENSE = "first"
 _DEMO_MODEL = "quantized/demo"
 
 
 class First(Struct, frozen=True):
-    """What is there to begin with. `secret` and `key` are None where the first licence is deactivated."""
+    """What is there to begin with. `secret` and `key_id` are None where the first licence is deactivated."""
 
-    founding: Founding
-    license: License
-    secret: str | None
-    key: Key | None
+    license: LicenseRecord
+    secret: str | None = None
+    key_id: str | None = None
 
 
 @click.command(cls=DatabaseCommand)
@@ -64,68 +66,50 @@ def init(shell: Shell, credits_: int, as_json: bool) -> None:
 
 def _first(shell: Shell, url: str, kept: FirstKeyFile, amount: int) -> First | None:
     """None where the database was set up by hand, and has no first licence of ours."""
-    directory = Directory(open_engine(url))
-    now = shell.clock.now_ms()
-    plan = FoundingPlan(
-        institution_alias="home",
-        institution_name="Home",
-        license_type_alias="standard",
-        license_type_name="Standard",
-        license_unique_id="first",
-        license_name="First licence",
-        default_credits=amount,
-    )
     with together(shell, url) as say:
         if not say(verbs.ListInstitutions(limit=1)).data:
-            _found(say, plan)
-    founding = directory.found(plan, now)
-    if founding is None:
+            _found(say, amount)
+    row = _founded(shell)
+    if row is None:
         return None
-    if founding.license.granted == 0 and not founding.license.unlimited:
-        # By this id it counts once, also where an earlier run got no further than the licence.
-        verb = verbs.GrantCredits(
-            license=founding.license.id,
-            micro_credits=founding.license_type.default_credits or amount,
-            reason="first credits",
-            id=f"grant-first-{founding.license.id}",
-        )
-        act(shell, verb)
-    row = directory.license(founding.license.id)
     if not row.active:
-        return First(founding, row, None, None)
-    secret, key = _working_key(shell, directory, kept, row)
-    return First(founding, row, secret, key)
+        return First(row)
+    return First(row, *_working_key(shell, url, kept, row))
 
 
-def _found(say: Saying, plan: FoundingPlan) -> None:
-    owner = say(verbs.CreateInstitution(alias=plan.institution_alias, name=plan.institution_name))
+def _found(say: Saying, amount: int) -> None:
+    say(verbs.CreateInstitution(alias=_INSTITUTION, name="Home"))
     type_ = say(
         verbs.CreateLicenseType(
-            institution=owner.institution_id,
-            alias=plan.license_type_alias,
-            name=plan.license_type_name,
-            default_micro_credits=plan.default_credits,
+            institution=_INSTITUTION, alias=_TYPE, name="Standard", default_micro_credits=amount
         )
     )
-    say(
-        verbs.CreateLicense(
-            license_type=type_.license_type_id, unique_id=plan.license_unique_id, name=plan.license_name
-        )
-    )
+    say(verbs.CreateLicense(license_type=type_.license_type_id, unique_id=_LICENSE, name="First licence"))
 
 
-def _working_key(shell: Shell, directory: Directory, kept: FirstKeyFile, row: License) -> tuple[str, Key]:
-    """The kept key if it still opens this licence, otherwise a new one, kept in its place."""
+def _founded(shell: Shell) -> LicenseRecord | None:
+    try:
+        type_ = act(shell, verbs.ShowLicenseType(license_type=f"{_INSTITUTION}/{_TYPE}"))
+    except NotThere:
+        return None
+    wanted = verbs.ListLicenses(license_type=type_.license_type_id, unique_id=_LICENSE)
+    return next(iter(act(shell, wanted).data), None)
+
+
+def _working_key(shell: Shell, url: str, kept: FirstKeyFile, row: LicenseRecord) -> tuple[str, str]:
+    """The kept key if it still opens this licence, otherwise a new one, kept in its place; and its id."""
     secret = kept.read()
-    key = directory.key_by_digest(api_key.digest(secret)) if secret else None
-    if secret and key and key.license_id == row.id and key.works(shell.clock.now_ms()):
-        return secret, key
+    if secret:
+        with Desk(url).reading() as session:
+            key = session.key_by_digest(api_key.digest(secret))
+        if key and key.license_id == row.license_id and key.works(shell.clock.now_ms()):
+            return secret, key.id
     with together(shell) as say:
-        made = say(verbs.CreateKey(license=row.id, name="first key"))
+        made = say(verbs.CreateKey(license=row.license_id, name="first key"))
         minted = made.api_key or ""
         # Kept before it counts: a key that works and that nobody has is worse than one that does not.
         kept.write(minted)
-    return minted, directory.key(made.key_id)
+    return minted, made.key_id
 
 
 def base_url(settings: Settings) -> str:
@@ -134,16 +118,16 @@ def base_url(settings: Settings) -> str:
 
 
 def _record(settings: Settings, path: Path, first: First | None) -> dict[str, object]:
-    founding = first.founding if first else None
+    row = first.license if first else None
     return {
         "base_url": base_url(settings),
         "api_key": first.secret if first else None,
         "key_file": str(path) if first and first.secret else None,
-        "institution_id": founding.institution.id if founding else None,
-        "license_type_id": founding.license_type.id if founding else None,
-        "license_id": founding.license.id if founding else None,
-        "key_id": first.key.id if first and first.key else None,
-        "available_micro_credits": first.license.remaining if first else None,
+        "institution_id": row.institution_id if row else None,
+        "license_type_id": row.license_type_id if row else None,
+        "license_id": row.license_id if row else None,
+        "key_id": first.key_id if first else None,
+        "available_micro_credits": row.available_micro_credits if row else None,
     }
 
 
@@ -152,9 +136,12 @@ def _greeting(settings: Settings, path: Path, first: First | None) -> str:
     if first is None:
         lines += ["", "The database was set up by hand; for a key: quantized key create LICENSE"]
     elif first.secret is None:
-        lines += ["", f"The first licence is deactivated; quantized license activate {first.license.id}"]
+        lines += [
+            "",
+            f"The first licence is deactivated; quantized license activate {first.license.license_id}",
+        ]
     else:
-        remaining = first.license.remaining
+        remaining = first.license.available_micro_credits
         shown = "unlimited" if remaining is None else credits_text(remaining)
         lines += [f"API key   {first.secret}  (kept in {path})", f"Credits   {shown}", "", "Try it:", ""]
         lines.append(_curl(settings, first.secret))

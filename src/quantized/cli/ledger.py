@@ -9,14 +9,14 @@ import click
 from msgspec.structs import asdict
 
 from quantized.cli.arguments import MOMENT, Moment
+from quantized.cli.finding import find
 from quantized.cli.output import Record, credits_text, iso_time, print_csv, printable
 from quantized.cli.records import DatabaseCommand, DatabaseGroup, database_url
 from quantized.cli.shell import Shell, json_option, pass_shell
 from quantized.ledger.findings import Finding, Tally
 from quantized.ledger.verify import Auditor
 from quantized.storage.books import read_books
-from quantized.storage.directory import Directory
-from quantized.storage.engine import open_engine
+from quantized.storage.desk import INSTITUTION, LICENSE
 from quantized.storage.statements import (
     LicenseLine,
     LicenseStatement,
@@ -66,7 +66,7 @@ def verify(shell: Shell, license_: str | None, as_json: bool) -> None:
     Exit status: 0 nothing is wrong, 1 something is, 2 the books could not be read.
     """
     url = database_url(shell)
-    only = Directory(open_engine(url)).license(license_).id if license_ else None
+    only = find(url, LICENSE, license_).id if license_ else None
     with read_books(url, only) as books, _Progress(books.entry_count()) as progress:
         auditor = Auditor(books, progress.advance)
         _tell(auditor.findings(), as_json=as_json)
@@ -105,7 +105,6 @@ def show(
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other.")
     url = database_url(shell)
-    directory = Directory(open_engine(url))
     now = shell.clock.now_ms()
     period = Period(
         since=since.back_to_begin(now) if since else None, until=until.back_to_end(now) if until else None
@@ -114,12 +113,12 @@ def show(
         statement: RoleStatement | LicenseStatement
         fields: tuple[str, ...]
         if account in get_args(Role):
-            owner = directory.institution(institution).id if institution else None
+            owner = find(url, INSTITUTION, institution).id if institution else None
             statement, fields = RoleStatement(connection, cast(Role, account), owner, period), _ROLE_FIELDS
         elif institution is not None:
             raise click.UsageError("--institution is for the accounts institution, revenue and overrun.")
         else:
-            statement = LicenseStatement(connection, directory.license(account).id, period)
+            statement = LicenseStatement(connection, find(url, LICENSE, account).id, period)
             fields = _ENTRY_FIELDS
         records = _statement(statement, fields)
         if as_csv:
@@ -187,7 +186,7 @@ def unsettled(shell: Shell, since: Moment | None, license_: str | None, as_json:
     may have a bill for them. With --json each is a line, with all that is known.
     """
     url = database_url(shell)
-    owner = Directory(open_engine(url)).license(license_).id if license_ else None
+    owner = find(url, LICENSE, license_).id if license_ else None
     begin = since.back_to_begin(shell.clock.now_ms()) if since else 0
     with reading_statements(url) as connection:
         for hold in unsettled_holds(connection, begin, owner):

@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 from quantized.catalog.catalog import Catalog
 from quantized.catalog.model import Offer, Rates
 from quantized.catalog.refresh import Refresher
-from quantized.cli.directory import open_directory
+from quantized.cli.finding import find
 from quantized.cli.output import Record, show_all
 from quantized.cli.records import DatabaseCommand, database_url
 from quantized.cli.shell import Shell, json_option, pass_shell
@@ -17,6 +17,7 @@ from quantized.core.ports import Clock, Terms
 from quantized.settings import Settings
 from quantized.stock import model_sources, stocked_catalog
 from quantized.storage.catalog_rows import CatalogRows
+from quantized.storage.desk import LICENSE, LICENSE_TYPE
 
 _COLUMNS = (
     "model",
@@ -43,7 +44,7 @@ def models(shell: Shell, license_: str | None, provider: str | None, as_json: bo
     """
     settings = shell.settings()
     url = database_url(shell)
-    terms = _terms(shell, license_) if license_ else Terms("catalogue")
+    terms = _terms(url, license_) if license_ else Terms("catalogue")
     catalog = asyncio.run(_catalog(settings, url, shell.clock))
     records = [_record(offer) for offer in catalog.offers(terms, provider)]
     empty = (
@@ -59,9 +60,8 @@ async def _catalog(settings: Settings, url: str, clock: Clock) -> Catalog:
     return catalog
 
 
-def _terms(shell: Shell, license_: str) -> Terms:
-    directory = open_directory(shell)
-    row = directory.license_type(directory.license(license_).license_type_id)
+def _terms(url: str, license_: str) -> Terms:
+    row = find(url, LICENSE_TYPE, find(url, LICENSE, license_).license_type_id)
     return Terms(row.id, row.markup_bp, row.overrides, row.allowed_models)
 
 

@@ -43,6 +43,9 @@ from quantized.storage.roster_rows import Roster, RosterRows, read_roster, roste
 
 F = TypeVar("F")
 
+TO_READ = 4
+"""Characters of an id that are enough to say which, to whoever reads."""
+
 _MOST_CANDIDATES = 5
 _ANSWER_SECONDS = 15.0
 _ANSWER_MS = 24 * 3_600_000
@@ -193,6 +196,10 @@ class Session:
 
     def add_key(self, row: Key, digest: bytes) -> Key:
         return rows.insert_key(self._connection, row, digest)
+
+    def key_by_digest(self, digest: bytes) -> Key | None:
+        row = self._connection.execute(rows.keys.where(schema.api_key.c.digest == digest)).first()
+        return None if row is None else rows.read_key(row)
 
     def add_admin_key(self, row: AdminKey, digest: bytes) -> AdminKey:
         self._connection.execute(insert(schema.admin_key).values(**asdict(row), digest=digest))

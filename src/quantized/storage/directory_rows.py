@@ -1,25 +1,22 @@
-"""The rows of the directory as it hands them out, and how each is found and written.
+"""The rows of the directory as it hands them out, and how each is read and written.
 
 Every function works inside its caller's transaction.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Column, Connection, Row, Select, Table, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Table, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from quantized.core.limits import Limits
 from quantized.core.ports import Override
 from quantized.storage import schema
-from quantized.storage.directory_faults import AlreadyExists, Ambiguous, NotFound
+from quantized.storage.directory_faults import AlreadyExists
 from quantized.storage.tokens import MOST_PUBLIC_KEYS
-
-_SHORTEST_PREFIX = 4
-_MOST_CANDIDATES = 5
 
 
 class Institution(Struct, frozen=True):
@@ -113,8 +110,6 @@ class Key(Struct, frozen=True):
         return self.active and (self.expires_at is None or now < self.expires_at)
 
 
-Found = TypeVar("Found", Institution, PublicKey, LicenseType, License, Key)
-
 institutions = select(schema.institution)
 public_keys = select(schema.public_key)
 license_types = select(schema.license_type)
@@ -198,60 +193,6 @@ def read_key(row: Row[Any]) -> Key:
     )
 
 
-def read_all(
-    connection: Connection, statement: Select[Any], read: Callable[[Row[Any]], Found]
-) -> list[Found]:
-    return [read(row) for row in connection.execute(statement)]
-
-
-def find_institution(connection: Connection, reference: str) -> Institution:
-    alias = schema.institution.c.alias
-    return _find(connection, institutions, read_institution, alias, "institution", reference)
-
-
-def find_license_type(connection: Connection, reference: str) -> LicenseType:
-    """`reference` may also be `institution/alias`: an alias is unique within one institution only."""
-    statement = license_types
-    institution, slash, alias = reference.partition("/")
-    if slash:
-        owner = find_institution(connection, institution)
-        statement = statement.where(schema.license_type.c.institution_id == owner.id)
-    column = schema.license_type.c.alias
-    return _find(connection, statement, read_license_type, column, "licence type", alias or institution)
-
-
-def find_license(connection: Connection, reference: str) -> License:
-    return _find(connection, licenses, read_license, schema.license.c.unique_id, "licence", reference)
-
-
-def find_key(connection: Connection, reference: str) -> Key:
-    return _find(connection, keys, read_key, schema.api_key.c.prefix, "key", reference)
-
-
-def _find(
-    connection: Connection,
-    statement: Select[Any],
-    read: Callable[[Row[Any]], Found],
-    alias: Column[Any],
-    what: str,
-    reference: str,
-) -> Found:
-    """The one row that `reference` means: by its id, else by its alias, else by how its id begins."""
-    id_column = alias.table.c.id
-    conditions = [id_column == reference, alias == reference]
-    if len(reference) >= _SHORTEST_PREFIX:
-        conditions.append(func.substr(id_column, 1, len(reference)) == reference)
-    for condition in conditions:
-        found = read_all(
-            connection, statement.where(condition).order_by(id_column).limit(_MOST_CANDIDATES), read
-        )
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise Ambiguous(what, reference, [row.id for row in found])
-    raise NotFound(what, reference)
-
-
 def insert_institution(connection: Connection, alias: str, name: str, now: int) -> Institution:
     row = Institution(str(uuid4()), alias, name, now)
     _insert(connection, schema.institution, f"an institution {alias!r}", msgspec.structs.asdict(row))
@@ -263,7 +204,8 @@ def insert_public_key(connection: Connection, row: PublicKey) -> PublicKey:
     use."""
     table = schema.public_key.c
     of_institution = public_keys.where(table.institution_id == row.institution_id)
-    for same in read_all(connection, of_institution.where(table.pem == row.pem), read_public_key):
+    same = connection.execute(of_institution.where(table.pem == row.pem)).first()
+    if same is not None:
         raise AlreadyExists(f"the institution has this public key already: {same.id}")
     require_room(connection, row.institution_id, row.created_at)
     what = f"a public key {row.kid!r} of this institution"
@@ -274,12 +216,12 @@ def insert_public_key(connection: Connection, row: PublicKey) -> PublicKey:
 def require_room(connection: Connection, institution_id: str, now: int) -> None:
     """Raises AlreadyExists where the institution has as many public keys in use as can be."""
     table = schema.public_key.c
-    in_use = public_keys.where(
+    in_use = select(func.count()).where(
         table.institution_id == institution_id,
         table.active,
         or_(table.expires_at.is_(None), table.expires_at > now),
     )
-    if len(read_all(connection, in_use, read_public_key)) >= MOST_PUBLIC_KEYS:
+    if connection.execute(in_use).scalar_one() >= MOST_PUBLIC_KEYS:
         raise AlreadyExists(
             f"the institution has {MOST_PUBLIC_KEYS} public keys in use, and no more are tried; "
             "deactivate one first"

@@ -1,6 +1,5 @@
 """What was used: usage records one by one, or added up. Statements that only read."""
 
-from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 from msgspec import Struct
@@ -9,7 +8,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Engine,
     Integer,
     Label,
     Row,
@@ -22,8 +20,6 @@ from sqlalchemy import (
     tuple_,
 )
 
-from quantized.storage.engine import reading
-from quantized.storage.faults import database_errors
 from quantized.storage.schema import api_key, license_type, usage_record
 from quantized.storage.schema import license as license_table
 
@@ -31,7 +27,6 @@ Grouping = Literal["day", "model", "key", "license", "user"]
 GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
 
 _DAY_MS = 86_400_000
-_ROWS_AT_ONCE = 1_000
 
 
 class UsageFilter(Struct, frozen=True):
@@ -120,33 +115,15 @@ _ENTRIES = select(
 ).order_by(_columns.created_at, _columns.hold_id)
 
 
-def usage_totals(engine: Engine, by: Grouping, wanted: UsageFilter) -> list[UsageTotal]:
-    """Sums by group: days in their order, all else by what was charged, the most first.
-
-    Raises DatabaseUnusable.
-    """
-    with database_errors(), reading(engine) as connection:
-        return read_totals(connection, by, wanted)
-
-
 def read_totals(connection: Connection, by: Grouping, wanted: UsageFilter) -> list[UsageTotal]:
-    """`usage_totals` inside its caller's transaction."""
+    """Sums by group: days in their order, all else by what was charged, the most first."""
     return [_total(row) for row in connection.execute(_where(_totals(by), wanted))]
-
-
-def usage_entries(engine: Engine, wanted: UsageFilter) -> Iterator[UsageEntry]:
-    """Each request, the oldest first, read as they are asked for. Raises DatabaseUnusable."""
-    with database_errors(), reading(engine) as connection:
-        after = None
-        while page := read_entries(connection, wanted, after, _ROWS_AT_ONCE):
-            yield from page
-            after = page[-1].created_at, page[-1].hold_id
 
 
 def read_entries(
     connection: Connection, wanted: UsageFilter, after: tuple[int, str] | None, limit: int
 ) -> list[UsageEntry]:
-    """A page of `usage_entries`: those after (time, hold id) of the last one seen."""
+    """Each request, the oldest first: those after (time, hold id) of the last one seen."""
     statement = _where(_ENTRIES, wanted).limit(limit)
     if after is not None:
         statement = statement.where(tuple_(_columns.created_at, _columns.hold_id) > tuple_(*after))
