@@ -283,6 +283,8 @@ def test_models_of_settings_and_database_at_a_licences_rates(run: Run, folder: P
     assert its == {"meta/llama": (1_500_000, 7_000_000)}
     run("license-type", "update", "course", "--models", "openai/*")
     assert set(rates("--license", "bio")) == {"openai/gpt-4.1-mini"}
+    run("license-type", "update", "course", "--models", "*", "--providers", "camp*")
+    assert set(rates("--license", "bio")) == {"meta/llama"}
     assert "meta/llama" in run("models").out
     assert run("models", "--provider", "campus", QUANTIZED_DEMO="false").out.split("\n")[1].split()[2:5] == [
         "1",

@@ -14,6 +14,7 @@ from quantized.cli.output import Record, show_all
 from quantized.cli.records import DatabaseCommand, database_url
 from quantized.cli.shell import Shell, json_option, pass_shell
 from quantized.core.ports import Clock, Terms
+from quantized.gateway.routing import is_allowed
 from quantized.settings import Settings
 from quantized.stock import model_sources, stocked_catalog
 from quantized.storage.catalog_rows import CatalogRows
@@ -46,7 +47,8 @@ def models(shell: Shell, license_: str | None, provider: str | None, as_json: bo
     url = database_url(shell)
     terms = _terms(url, license_) if license_ else Terms("catalogue")
     catalog = asyncio.run(_catalog(settings, url, shell.clock))
-    records = [_record(offer) for offer in catalog.offers(terms, provider)]
+    offers = catalog.offers(terms, provider)
+    records = [_record(offer) for offer in offers if is_allowed(offer.model.provider, terms)]
     empty = (
         "No model can be called; set OPENROUTER_API_KEY or configure a provider, and start the gateway once."
     )
@@ -62,7 +64,7 @@ async def _catalog(settings: Settings, url: str, clock: Clock) -> Catalog:
 
 def _terms(url: str, license_: str) -> Terms:
     row = find(url, LICENSE_TYPE, find(url, LICENSE, license_).license_type_id)
-    return Terms(row.id, row.markup_bp, row.overrides, row.allowed_models)
+    return Terms(row.id, row.markup_bp, row.overrides, row.allowed_models, providers=row.allowed_providers)
 
 
 def _record(offer: Offer) -> Record:

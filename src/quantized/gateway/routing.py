@@ -29,8 +29,8 @@ def asked(registry: Registry, forced: str | None, terms: Terms) -> tuple[Registe
         return (_named(registry, forced, terms),)
     if terms.providers is None:
         return registry.unforced
-    if registry.default is not None and _is_allowed(registry.default.provider.name, terms):
-        return tuple(one for one in registry.unforced if _is_allowed(one.provider.name, terms))
+    if registry.default is not None and is_allowed(registry.default.provider.name, terms):
+        return tuple(one for one in registry.unforced if is_allowed(one.provider.name, terms))
     return _in_their_order(registry, terms.providers)
 
 
@@ -42,14 +42,15 @@ def _in_their_order(registry: Registry, patterns: tuple[str, ...]) -> tuple[Regi
     return tuple(one for one in found if one is not None)
 
 
-def _is_allowed(name: str, terms: Terms) -> bool:
+def is_allowed(name: str, terms: Terms) -> bool:
+    """Whether these terms let the provider be asked."""
     return terms.providers is None or any(fnmatchcase(name, pattern) for pattern in terms.providers)
 
 
 def _named(registry: Registry, name: str, terms: Terms) -> Registered:
     registered = registry.get(name)
-    if registered is None or not _is_allowed(name, terms):
-        possible = [each for each in registry.names if _is_allowed(each, terms)]
+    if registered is None or not is_allowed(name, terms):
+        possible = [each for each in registry.names if is_allowed(each, terms)]
         raise UnknownProvider(
             f"{PROVIDER_HEADER} names no configured provider: found {name[:64]!r}, "
             f"possible values are {', '.join(possible)}",
