@@ -230,18 +230,25 @@ def _json_row(connections: int, *, postgres: bool = False) -> Row:
 
 def rows() -> tuple[Row, ...]:
     """Fresh ones. Memory is the first, while the processes are."""
-    return (
-        Row(
-            "memory",
-            (
-                Line("memory_idle", "memory: idle", "MiB", "ratio"),
-                Line("memory_open", f"memory: {OPEN_STREAMS} open streams", "MiB", "ratio"),
-                Line("memory_stream", "memory: each open stream", "KiB", "ratio"),
-            ),
-            _memory,
-            Load(SLOW, OPEN_STREAMS),
-            rounds=1,
+    return (_memory_row(), *_stream_rows(), *_json_rows(), *_responses_rows())
+
+
+def _memory_row() -> Row:
+    return Row(
+        "memory",
+        (
+            Line("memory_idle", "memory: idle", "MiB", "ratio"),
+            Line("memory_open", f"memory: {OPEN_STREAMS} open streams", "MiB", "ratio"),
+            Line("memory_stream", "memory: each open stream", "KiB", "ratio"),
         ),
+        _memory,
+        Load(SLOW, OPEN_STREAMS),
+        rounds=1,
+    )
+
+
+def _stream_rows() -> tuple[Row, ...]:
+    return (
         Row(
             "first-byte",
             (
@@ -260,54 +267,40 @@ def rows() -> tuple[Row, ...]:
             _processor_time,
             Load(PACED, 100),
         ),
-        Row(
-            "stream",
-            (_cpu("stream", "stream of 100 chunks, 64 connections"),),
-            _processor_time,
-            Load(INSTANT, 64),
-        ),
-        *(_json_row(connections) for connections in (64, 1, 512)),
-        *(_json_row(connections, postgres=True) for connections in (64, 1, 512)),
-        Row(
-            "json-token",
-            (
-                _cpu("json_token", "JSON, 64 connections, signed token"),
-                Line("json_token_to_key", "  of one with a key", "%", "difference", target=110),
-            ),
-            _with_token,
-            Load(INSTANT, 64, stream=False),
-        ),
-        Row(
-            "responses-stream",
-            (_cpu("responses_stream", "responses: stream of 100 chunks, 64 conn."),),
-            _processor_time,
-            Load(INSTANT, 64, api=RESPONSES),
-        ),
-        Row(
-            "bedrock-stream",
-            (_cpu("bedrock_stream", "bedrock: stream of 100 chunks, 64 conn."),),
-            _processor_time,
-            Load(BEDROCK, 64),
-        ),
-        Row(
-            "responses-json",
-            (_cpu("responses_json", "responses: JSON, 64 connections"),),
-            _processor_time,
-            Load(INSTANT, 64, stream=False, api=RESPONSES),
-        ),
-        *(
-            Row(
-                f"responses-{turns}",
-                (_cpu(f"responses_{turns}", f"responses: JSON, after {turns}, 16 conn."),),
-                _continuing(turns),
-                Load(INSTANT, 16, stream=False, api=RESPONSES),
-            )
-            for turns in (1, 10, 100)
-        ),
-        Row(
-            "responses-others",
-            (_cpu("responses_others", f"responses: after 10, {OTHERS:,} others stored"),),
-            _continuing(10, OTHERS),
-            Load(INSTANT, 16, stream=False, api=RESPONSES),
-        ),
+        _busy_row("stream", "stream of 100 chunks, 64 connections", Load(INSTANT, 64)),
+        _busy_row("bedrock-stream", "bedrock: stream of 100 chunks, 64 conn.", Load(BEDROCK, 64)),
     )
+
+
+def _busy_row(key: str, title: str, load: Load) -> Row:
+    """Processor time of each answer, and nothing else."""
+    return Row(key, (_cpu(key.replace("-", "_"), title),), _processor_time, load)
+
+
+def _json_rows() -> Iterator[Row]:
+    for postgres in (False, True):
+        for connections in (64, 1, 512):
+            yield _json_row(connections, postgres=postgres)
+    yield Row(
+        "json-token",
+        (
+            _cpu("json_token", "JSON, 64 connections, signed token"),
+            Line("json_token_to_key", "  of one with a key", "%", "difference", target=110),
+        ),
+        _with_token,
+        Load(INSTANT, 64, stream=False),
+    )
+
+
+def _responses_rows() -> Iterator[Row]:
+    yield _busy_row(
+        "responses-stream", "responses: stream of 100 chunks, 64 conn.", Load(INSTANT, 64, api=RESPONSES)
+    )
+    whole = Load(INSTANT, 64, stream=False, api=RESPONSES)
+    yield _busy_row("responses-json", "responses: JSON, 64 connections", whole)
+    few = replace(whole, connections=16)
+    for turns in (1, 10, 100):
+        line = _cpu(f"responses_{turns}", f"responses: JSON, after {turns}, 16 conn.")
+        yield Row(f"responses-{turns}", (line,), _continuing(turns), few)
+    line = _cpu("responses_others", f"responses: after 10, {OTHERS:,} others stored")
+    yield Row("responses-others", (line,), _continuing(10, OTHERS), few)
