@@ -165,22 +165,8 @@ async def _open(
     authenticator = Authenticator(
         keys, clock, settings.key_cache_seconds, _admission(settings, resources, clock)
     )
-    timeouts, limits = settings.timeouts, settings.limits
     gateway = _gateway(settings, registry, catalog, ledger, clock)
-    endpoint = partial(
-        GenerationEndpoint,
-        authenticator=authenticator,
-        gateway=gateway,
-        watch=Watch(settings.keep_alive_seconds, stall=timeouts.idle, body=limits.body_seconds),
-        body_bytes=limits.body_bytes,
-    )
-    responses = ResponsesReception(
-        ResponsesSurface(limits.body_depth), conversations, settings.responses.retention_days
-    )
-    hot = {
-        CHAT: endpoint(ChatReception(ChatSurface(limits.body_depth))),
-        RESPONSES: endpoint(responses),
-    }
+    hot = _endpoints(settings, authenticator, gateway, conversations)
     cold = ColdRooms(
         authenticator=authenticator,
         catalog=catalog,
@@ -213,6 +199,27 @@ def _gateway(
         answer_bytes=settings.limits.answer_bytes,
         images=RemoteImages(ImageFetcher()) if _fetches_images(settings) else None,
     )
+
+
+def _endpoints(
+    settings: Settings, authenticator: Authenticator, gateway: Gateway, conversations: Conversations
+) -> Mapping[str, GenerationEndpoint]:
+    """What is generated, by its path."""
+    limits = settings.limits
+    endpoint = partial(
+        GenerationEndpoint,
+        authenticator=authenticator,
+        gateway=gateway,
+        watch=Watch(settings.keep_alive_seconds, stall=settings.timeouts.idle, body=limits.body_seconds),
+        body_bytes=limits.body_bytes,
+    )
+    responses = ResponsesReception(
+        ResponsesSurface(limits.body_depth), conversations, settings.responses.retention_days
+    )
+    return {
+        CHAT: endpoint(ChatReception(ChatSurface(limits.body_depth))),
+        RESPONSES: endpoint(responses),
+    }
 
 
 def _admin_routes(settings: Settings, resources: AsyncExitStack, clock: Clock) -> list[Route]:
