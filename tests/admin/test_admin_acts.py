@@ -11,16 +11,17 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
 from quantized.administration import verbs as v
-from quantized.administration.administration import Administration
+from quantized.administration.administration import _WRITES, Administration
 from quantized.administration.endpoints import ENDPOINTS
 from quantized.administration.port import Repeat
 from quantized.administration.words import iso_time
 from quantized.auth.api_key import PREFIX
 from quantized.core.errors import Fault
+from quantized.core.usage import GROUPINGS
 from quantized.storage.database import DatabaseUnusable
 from quantized.storage.engine import open_engine
 
-ACTS = [endpoint for endpoint in ENDPOINTS if endpoint.acts]
+ACTS = [endpoint for endpoint in ENDPOINTS if endpoint.verb in _WRITES]
 
 
 def plain(raw: Any) -> Any:
@@ -307,7 +308,7 @@ def test_usage_is_added_up_within_what_one_may_see(gateway: Gateway) -> None:
     world = gateway.world
     use(gateway.database_url, world.ours.license, world.ours.key, 500, user_id="=cmd()", n=2)
     admin = world.ours.secrets["institution_admin"]
-    for by in v.GROUPINGS:
+    for by in GROUPINGS:
         rows = gateway.say("GET", "/usage", admin, params={"by": by}).json()["data"]
         assert sum(row["charged_micro_credits"] for row in rows) == 1_500, by
         everything = gateway.operate("GET", "/usage", params={"by": by})["data"]

@@ -16,7 +16,7 @@ from msgspec.structs import asdict, replace
 from quantized.catalog import model as model_module
 from quantized.catalog import pricing
 from quantized.catalog.model import Model, Offer, Rates, Tier, complete, dearest, rate
-from quantized.catalog.pricing import UNLIMITED, adjust, affordable_output, derive, price, worst_case
+from quantized.catalog.pricing import UNLIMITED, adjust, affordable_output, derive, price, worst_cases
 from quantized.core.ports import Override, Terms
 from quantized.core.usage import Usage
 from quantized.surfaces.models import render_model
@@ -58,6 +58,12 @@ def _exact(rates: Rates, usage: Usage) -> int:
     total += Fraction(rates.request, 1_000_000)
     total += Fraction(rates.web_search or 0, 1_000_000) * usage.web_searches
     return math.ceil(total)
+
+
+def worst_case(rates: Rates, input_bound: int, output_cap: int, searches: int) -> int:
+    whole, of_one_token = worst_cases(rates, input_bound, output_cap, searches)
+    assert of_one_token == worst_cases(rates, input_bound, 1, searches)[0]
+    return whole
 
 
 def test_a_price_by_hand() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any, Generic, TypeVar
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct, UnsetType
 
 from quantized.administration import cursors
 from quantized.administration.actor import Actor
@@ -84,7 +84,3 @@ def said(**values: object) -> dict[str, object]:
     if not changes:
         raise Unfit(next(iter(values)), f"say what to change: {', '.join(values)}")
     return changes
-
-
-def or_unset(value: object, becomes: object) -> object:
-    return UNSET if isinstance(value, UnsetType) else becomes

@@ -22,10 +22,6 @@ class Actor(Struct, frozen=True):
     request_id: str | None = None
     signs: str | None = None
 
-    @property
-    def writes(self) -> bool:
-        return self.role != "auditor"
-
 
 class Claimant(Struct, frozen=True):
     """Whoever has a one-time link, and so may do nothing but use it. `id` is the link's."""

@@ -45,11 +45,6 @@ class Endpoint(Struct, frozen=True, dict=True):
         return 201 if self.method == "POST" and not self.plans else 200
 
     @property
-    def acts(self) -> bool:
-        """Whether something is done, and is in the audit log then."""
-        return self.method != "GET" and not self.plans
-
-    @property
     def name(self) -> str:
         """What the audit log calls the act, and the description the operation."""
         return self.verb.__name__[0].lower() + self.verb.__name__[1:]

@@ -3,7 +3,7 @@
 What is UNSET stays as it is; None (null) takes a value away where there may be none.
 """
 
-from typing import Annotated, Generic, Literal, TypeVar, get_args
+from typing import Annotated, Generic, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -28,11 +28,9 @@ from quantized.administration.records import (
     RevokedTokenRecord,
     UsageRecord,
 )
+from quantized.core.usage import Grouping
 
 R_co = TypeVar("R_co", covariant=True)
-
-Grouping = Literal["day", "model", "key", "license", "user"]
-GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
 
 
 class Verb(Struct, Generic[R_co], frozen=True, kw_only=True, forbid_unknown_fields=True):

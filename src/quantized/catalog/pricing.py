@@ -38,14 +38,10 @@ def price(rates: Rates, usage: Usage) -> int:
     return -(-total // _MILLION)
 
 
-def worst_case(rates: Rates, input_bound: int, output_cap: int, searches: int) -> int:
-    """Micro-credits that no usage within these totals can exceed: each input token at the dearest input
-    rate, each output token at the dearest output rate, of every tier that the input could reach."""
-    return worst_cases(rates, input_bound, output_cap, searches)[0]
-
-
 def worst_cases(rates: Rates, input_bound: int, output_cap: int, searches: int) -> tuple[int, int]:
-    """The worst case, and that of an answer of one output token."""
+    """Micro-credits that no usage within these totals can exceed, and none with one output token: each input
+    token at the dearest input rate, each output token at the dearest output rate, of every tier that the
+    input could reach."""
     fixed, per_output = _dearest(rates, input_bound, searches)
     return -(-(fixed + per_output * output_cap) // _MILLION), -(-(fixed + per_output) // _MILLION)
 

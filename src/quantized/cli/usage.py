@@ -7,12 +7,12 @@ import click
 
 from quantized.administration import verbs
 from quantized.administration.records import RequestRecord, UsageRecord
-from quantized.administration.verbs import GROUPINGS, Grouping
 from quantized.cli.acting import act, one_by_one
 from quantized.cli.arguments import MOMENT, NAME, Moment
 from quantized.cli.output import Record, iso_time, print_csv, show_all
 from quantized.cli.records import DatabaseCommand
 from quantized.cli.shell import Shell, json_option, pass_shell
+from quantized.core.usage import GROUPINGS, Grouping
 
 _SUMS = ("requests", "input", "output", "charged_micro_credits", "overrun_micro_credits", "estimated")
 _GROUP_FIELDS: Mapping[Grouping, tuple[str, ...]] = {

@@ -1,6 +1,13 @@
 """What an answer consumed, in buckets that never overlap, and what was paid for it."""
 
+from typing import Literal, get_args
+
 from msgspec import Struct
+
+Grouping = Literal["day", "model", "key", "license", "user"]
+"""What the use of many answers is added up by."""
+
+GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
 
 
 class Usage(Struct, frozen=True):

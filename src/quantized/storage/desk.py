@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, delete, func, insert, select, tuple_
 
+from quantized.core.usage import Grouping
 from quantized.storage import allowance_rows, credit_rows, schema
 from quantized.storage import directory_rows as rows
 from quantized.storage.allowance_rows import Allowance
@@ -32,7 +33,6 @@ from quantized.storage.engine import open_engine, reading
 from quantized.storage.faults import database_errors
 from quantized.storage.records import Changes, EntryRow, Needs, Rows
 from quantized.storage.reports import (
-    Grouping,
     UsageEntry,
     UsageFilter,
     UsageTotal,

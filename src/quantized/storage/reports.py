@@ -1,6 +1,6 @@
 """What was used: usage records one by one, or added up. Statements that only read."""
 
-from typing import Any, Literal, get_args
+from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import (
@@ -20,11 +20,9 @@ from sqlalchemy import (
     tuple_,
 )
 
+from quantized.core.usage import Grouping
 from quantized.storage.schema import api_key, license_type, usage_record
 from quantized.storage.schema import license as license_table
-
-Grouping = Literal["day", "model", "key", "license", "user"]
-GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
 
 _DAY_MS = 86_400_000
 
