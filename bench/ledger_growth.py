@@ -27,7 +27,7 @@ from quantized.ledger.chain import GENESIS, entry_hash, record_hash
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.storage.keys import SqlKeyStore
 from quantized.storage.migrate import migrate
-from quantized.storage.records import ENTRY_COLUMNS, USAGE_COLUMNS, Settlement
+from quantized.storage.records import ENTRY_COLUMNS, USAGE_COLUMNS, settled
 from quantized.storage.statements import LicenseStatement, Period, reading_statements
 from quantized.storage.stores import ledger_store
 
@@ -90,7 +90,7 @@ def rows(entries: int) -> Iterator[tuple[tuple[object, ...], tuple[object, ...],
         moment = START + seq * STEP_MS
         charge = charge_of(seq, moment)
         balance = GRANTED - PRICE * (seq - 1)
-        record = Settlement(charge, Receipt(PRICE, 0, balance), moment).record
+        record = settled(charge, Receipt(PRICE, 0, balance), moment).record
         sealed = record_hash(record)
         columns = (
             LICENSE, seq, None, "charge", "license", "revenue", PRICE, balance, charge.hold_id,

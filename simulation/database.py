@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Clock
 from quantized.ledger.rules import Verb
-from quantized.ledger.writer import Flushed, flush
+from quantized.ledger.writer import Flushed, flush, flush_at_once
 from quantized.storage.records import Changes, LedgerStore, Needs, Rejected, Rows
 from simulation.loop import Process
 from simulation.model import Outcome
@@ -44,6 +44,10 @@ class Weather:
                 return fate
             drawn -= chance
         return "taken"
+
+    def lets_at_once(self) -> bool:
+        """Whether a transaction that does not wait finds nothing in its way."""
+        return not self.away and self._random.random() < 0.5
 
     def seconds(self) -> float:
         """How long the next call of the database takes."""
@@ -120,6 +124,19 @@ class SimulatedStore:
             self._die("after a commit")
         raise LedgerUnavailable(cause="simulated: written, and nobody was told")
 
+    def transact_at_once(self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int) -> bool:
+        verbs = next(self._batches)
+        try:
+            written = self._store.transact_at_once(needs, decide, now_ms=now_ms)
+        except (Rejected, LedgerUnavailable):
+            self._witness.tried(self._process, "not written at once", verbs)
+            raise
+        if not written:
+            return False
+        self.expected += self._witness.committed(verbs, durable=False)
+        self._witness.tried(self._process, "written at once", verbs)
+        return True
+
     def close(self) -> None:
         self._store.close()
 
@@ -151,6 +168,16 @@ class SimulatedWriter:
         assert not self._under_way, "two batches at once"
         self._under_way = True
         self._loop.call_later(self._weather.seconds(), self._run, verbs, self._clock.now_ms())
+
+    def write_at_once(self, holds: list[Verb]) -> Flushed | None:
+        if self._stopped is not None or not self._weather.lets_at_once():
+            return None
+        assert not self._under_way, "two batches at once"
+        self._store.begin(holds)
+        flushed = flush_at_once(self._store, holds, self._clock.now_ms())
+        if flushed is not None:
+            self._witness.answered(holds, self._store.expected, flushed.results)
+        return flushed
 
     def stop(self) -> None:
         self._stopped = self._loop.create_future()

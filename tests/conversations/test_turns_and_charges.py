@@ -15,7 +15,7 @@ from plain_sql import plainly, rows
 
 from quantized.conversations.rules import Limits
 from quantized.core.ports import Receipt
-from quantized.storage.records import Settlement
+from quantized.storage.records import settled
 from quantized.storage.sqlite import connect
 from quantized.storage.sqlite_turns import insert_turns
 
@@ -66,9 +66,9 @@ async def test_turns_cost_a_statement_for_many_and_nothing_for_none(
 ) -> None:
     url = conversation_templates.sqlite(tmp_path / "conversations.db")
     async with world_on(url) as world:
-        without = [Settlement(await world.hold(None), Receipt(7, 0, None), NOW) for _ in range(8)]
+        without = [settled(await world.hold(None), Receipt(7, 0, None), NOW) for _ in range(8)]
         stored = [
-            Settlement(
+            settled(
                 await world.hold(turn(f"n{n}", call_id=f"call-{n}" if n < 4 else None)),
                 Receipt(7, 0, None),
                 NOW,

@@ -16,7 +16,7 @@ from quantized.ledger.chain import (
     record_bytes,
 )
 from quantized.ledger.findings import Check
-from quantized.storage.records import Settlement
+from quantized.storage.records import settled
 from quantized.storage.schema import ledger_entry, usage_record
 
 MANUAL = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text()
@@ -50,7 +50,7 @@ def test_the_worked_example_is_made_of_the_ledgers_own_bytes() -> None:
         first_byte_ms=120,
         duration_ms=900,
     )
-    record = Settlement(charge, Receipt(450, 0, 999_550), 1_700_000_000_900).record
+    record = settled(charge, Receipt(450, 0, 999_550), 1_700_000_000_900).record
     said = example()
     assert record_bytes(record) == said["record"]
     sealed = hashlib.sha256(said["record"]).digest()

@@ -7,7 +7,7 @@ from pathlib import Path
 from quantized.storage.migrate import migrate
 from quantized.storage.records import Changes, Needs, Rows
 from quantized.storage.sqlite import connect
-from quantized.storage.sqlite_ledger import transact
+from quantized.storage.sqlite_books import SqliteBooks
 
 FULL, NORMAL = 2, 1
 
@@ -16,12 +16,13 @@ def test_each_transaction_has_the_durability_that_it_asked_for(tmp_path: Path) -
     url = f"sqlite:///{tmp_path}/test.db"
     migrate(url)
     with closing(connect(url)) as connection:
+        books = SqliteBooks(connection, None)
         asked = [True, False, True, True, False, False, True]
-        found = [_synchronous(connection, durable=durable) for durable in asked]
+        found = [_synchronous(connection, books, durable=durable) for durable in asked]
     assert found == [FULL if durable else NORMAL for durable in asked]
 
 
-def _synchronous(connection: sqlite3.Connection, *, durable: bool) -> int:
+def _synchronous(connection: sqlite3.Connection, books: SqliteBooks, *, durable: bool) -> int:
     """What SQLite says, inside a transaction, about how it will commit it."""
     found: list[int] = []
 
@@ -29,5 +30,5 @@ def _synchronous(connection: sqlite3.Connection, *, durable: bool) -> int:
         found.extend(connection.execute("PRAGMA synchronous").fetchone())
         return Changes()
 
-    transact(connection, Needs(), decide, now_ms=0, durable=durable)
+    books.transact(Needs(), decide, now_ms=0, haste="durable" if durable else "plain")
     return found[0]

@@ -31,6 +31,9 @@ _TRIES_WITH_TURN = 5
 _FORGET_SECONDS = 5.0
 """After the last failure, where there is no work."""
 
+_AT_ONCE = 4
+"""Holds that are written without another thread. More are so much work that others should go on beside it."""
+
 _LOOK_SECONDS = 1e-5
 """For each of those who wait, between two looks at whose patience is over."""
 
@@ -173,7 +176,7 @@ class GroupCommitLedger:
         if self._under_way:
             for said in self._under_way:
                 said.tried = True
-            self._writer.write([said.verb for said in self._under_way])
+            self._write([said.verb for said in self._under_way])
             return
         rest = self._line.rest(self._loop.time())
         if rest is not None:
@@ -181,6 +184,14 @@ class GroupCommitLedger:
             self._next_flush = self._loop.call_later(rest, self._flush)
         elif self._drained is not None:
             self._drained.set()
+
+    def _write(self, verbs: list[Verb]) -> None:
+        if len(verbs) <= _AT_ONCE and all(type(verb) is HoldOrder for verb in verbs):
+            flushed = self._writer.write_at_once(verbs)
+            if flushed is not None:
+                self._flushed(flushed)
+                return
+        self._writer.write(verbs)
 
     def _flushed(self, flushed: Flushed) -> None:
         batch, self._under_way = self._under_way, []

@@ -30,6 +30,7 @@ from quantized.storage.records import (
     Rows,
     Settlement,
     UserRow,
+    settled,
 )
 
 LARGEST_AMOUNT = 2**60
@@ -189,7 +190,7 @@ class Book:
         account.used += charged
         receipt = Receipt(charged, charge.price - charged, account.balance)
         hold.charged, hold.overrun, hold.remaining = receipt.charged, receipt.overrun, receipt.remaining
-        settlement = Settlement(charge, receipt, self._now)
+        settlement = settled(charge, receipt, self._now)
         self._enter_charge(account, settlement)
         self.changes.settlements.append(settlement)
         return receipt

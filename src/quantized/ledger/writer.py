@@ -38,6 +38,11 @@ class Writer(Protocol):
     def write(self, verbs: list[Verb]) -> None:
         """Returns at once. What became of the batch is told in the event loop; the next comes after that."""
 
+    def write_at_once(self, holds: list[Verb]) -> Flushed | None:
+        """What became of a batch of holds that waits for nobody; None where it would have to wait, or there
+        is more to say of it: then nothing has become of it, and it can be handed to `write`. Never while a
+        batch is under way."""
+
     def stop(self) -> None:
         """After the batch under way there will be no other."""
 
@@ -49,8 +54,14 @@ WriterMaker = Callable[[LedgerStore, Clock, Callable[[Flushed], None]], Writer]
 """Makes a writer, inside the event loop in which it is to call what it is given."""
 
 
+_HURRY_SECONDS, _REST_SECONDS = 0.005, 1.0
+"""What a hold may take in the event loop, and for how long none is taken there after one that took longer: a
+disk that is slow for one is slow for the next."""
+
+
 class WriterThread:
-    """`Writer` with a thread of its own, because the store blocks."""
+    """`Writer` with a thread of its own, because the store blocks. A hold by itself, which waits for no disk,
+    takes no longer than two threads to wake each other, and so is written where it is said."""
 
     def __init__(self, store: LedgerStore, clock: Clock, flushed: Callable[[Flushed], None]) -> None:
         self._store = store
@@ -58,11 +69,26 @@ class WriterThread:
         self._flushed = flushed
         self._loop = asyncio.get_running_loop()
         self._work: SimpleQueue[list[Verb] | None] = SimpleQueue()
+        self._rests_until = 0.0
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
 
     def write(self, verbs: list[Verb]) -> None:
         self._work.put(verbs)
+
+    def write_at_once(self, holds: list[Verb]) -> Flushed | None:
+        began = self._loop.time()
+        if began < self._rests_until:
+            return None
+        flushed: Flushed | None
+        try:
+            flushed = flush_at_once(self._store, holds, self._clock.now_ms())
+        except Exception as error:  # noqa: BLE001  all of it is told
+            flushed = _broken(error)
+        ended = self._loop.time()
+        if ended - began > _HURRY_SECONDS:
+            self._rests_until = ended + _REST_SECONDS
+        return flushed
 
     def stop(self) -> None:
         self._work.put(None)
@@ -81,8 +107,12 @@ class WriterThread:
             return flush(self._store, batch, self._clock.now_ms())
         except Exception as error:  # noqa: BLE001  all of it is told
             # Without this thread no request would ever be answered again, and nobody would be told why.
-            _log.critical("an error of the program's own in the ledger", exc_info=error)
-            return Flushed([], LedgerUnavailable(cause=f"{type(error).__name__}: {error}"))
+            return _broken(error)
+
+
+def _broken(error: Exception) -> Flushed:
+    _log.critical("an error of the program's own in the ledger", exc_info=error)
+    return Flushed([], LedgerUnavailable(cause=f"{type(error).__name__}: {error}"))
 
 
 def flush(store: LedgerStore, verbs: list[Verb], now_ms: int) -> Flushed:
@@ -124,23 +154,42 @@ def told(verb: Verb) -> object:
     return msgspec.to_builtins(replace(verb, turn=None) if isinstance(verb, Charge) else verb)
 
 
+def flush_at_once(store: LedgerStore, verbs: list[Verb], now_ms: int) -> Flushed | None:
+    """`flush` without durability and without waiting, where that is possible and nothing is wrong."""
+    batch = _Batch(verbs, now_ms)
+    try:
+        written = store.transact_at_once(_needs(verbs), batch.decide, now_ms=now_ms)
+    except (LedgerUnavailable, Rejected):
+        # It is said again in the ordinary way, which tells what it is.
+        return None
+    return Flushed(batch.results) if written else None
+
+
 def _commit(store: LedgerStore, verbs: list[Verb], now_ms: int) -> list[Result | HeldUp]:
-    results: list[Result | HeldUp] = []
-
-    def decide(rows: Rows) -> Changes:
-        book = Book(rows, now_ms)
-        # A store may decide again, on rows read anew: the last time counts.
-        if rows.locked:
-            results[:] = _around(book, rows.locked, verbs)
-        else:
-            results[:] = [apply(book, verb) for verb in verbs]
-        return book.changes
-
+    batch = _Batch(verbs, now_ms)
     # A charge outlives the machine. A hold has to outlive the process, which may have asked a provider by
     # then; a machine that goes down takes the request along, and its hold would only be released again.
     durable = any(type(verb) is Charge for verb in verbs)
-    store.transact(_needs(verbs), decide, now_ms=now_ms, durable=durable)
-    return results
+    store.transact(_needs(verbs), batch.decide, now_ms=now_ms, durable=durable)
+    return batch.results
+
+
+class _Batch:
+    """Verbs, and what they come to by the rows that a store finds for them."""
+
+    def __init__(self, verbs: list[Verb], now_ms: int) -> None:
+        self._verbs = verbs
+        self._now = now_ms
+        self.results: list[Result | HeldUp] = []
+
+    def decide(self, rows: Rows) -> Changes:
+        book = Book(rows, self._now)
+        # A store may decide again, on rows read anew: the last time counts.
+        if rows.locked:
+            self.results = _around(book, rows.locked, self._verbs)
+        else:
+            self.results = [apply(book, verb) for verb in self._verbs]
+        return book.changes
 
 
 def _around(book: Book, locked: frozenset[str], verbs: list[Verb]) -> list[Result | HeldUp]:
@@ -161,15 +210,17 @@ def _around(book: Book, locked: frozenset[str], verbs: list[Verb]) -> list[Resul
 
 def _needs(verbs: list[Verb]) -> Needs:
     hold_ids: dict[str, None] = {}
+    new_hold_ids: list[str] = []
     license_ids: dict[str, None] = {}
     users: dict[UserKey, None] = {}
     for verb in verbs:
-        match verb:
-            case HoldOrder():
-                hold_ids[verb.id] = None
-                license_ids[verb.license_id] = None
-                if verb.user_id is not None:
-                    users[verb.license_id, verb.user_id] = None
-            case Charge() | Release():
-                hold_ids[verb.hold_id] = None
-    return Needs([*hold_ids], [*license_ids], users=[*users], partial=True)
+        if type(verb) is not HoldOrder:
+            hold_ids[verb.hold_id] = None  # type: ignore[union-attr]  # no match: it costs more than the rest
+            continue
+        if verb.id not in hold_ids:
+            hold_ids[verb.id] = None
+            new_hold_ids.append(verb.id)
+        license_ids[verb.license_id] = None
+        if verb.user_id is not None:
+            users[verb.license_id, verb.user_id] = None
+    return Needs([*hold_ids], [*license_ids], users=[*users], partial=True, new_hold_ids=new_hold_ids)

@@ -2,7 +2,7 @@
 
 The sqlite3 module gives up the interpreter's lock for every row that a statement steps over, and in a busy
 process may wait milliseconds to get it back. So a batch writes each table in a few statements of many rows,
-and reads with one that returns a single row of JSON. Sizes are powers of two, so that few shapes of a
+and reads with one that returns a single row of JSON. There are only so many sizes, so that few shapes of a
 statement exist and stay compiled.
 """
 
@@ -16,13 +16,18 @@ Row = Sequence[Value]
 LARGEST = 64
 """Rows in one statement; times the columns of the widest table, well below SQLite's bound of variables."""
 
+_SIZES = (LARGEST, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
+_LARGEST_IN = [max(size for size in _SIZES if size <= max(count, 1)) for count in range(LARGEST + 1)]
 
-def chunks(rows: Sequence[Row]) -> Iterator[tuple[int, list[Value]]]:
-    """The rows in groups of LARGEST, 32, 16, … 1, each as (count, its values one after another)."""
-    start, size = 0, LARGEST
+
+def chunks(rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
+    """The rows in groups of a few sizes, each as (count, its values one after another)."""
+    if len(rows) == 1:
+        yield 1, rows[0]
+        return
+    start = 0
     while start < len(rows):
-        while size > len(rows) - start:
-            size //= 2
+        size = _LARGEST_IN[min(len(rows) - start, LARGEST)]
         yield size, [value for row in rows[start : start + size] for value in row]
         start += size
 

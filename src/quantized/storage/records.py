@@ -130,7 +130,8 @@ class Needs(Struct, frozen=True):
     """Which rows a batch of verbs must see. The licences of the holds come along unasked. `refunds_of` are
     holds' ids, for all refunds of what those were charged. `users` are (licence, user): those of the holds
     come along unasked. Where `partial`, what somebody else has locked for longer may be left out:
-    `Rows.locked` names it then."""
+    `Rows.locked` names it then. `new_hold_ids`: those of `hold_ids` that the batch takes, which only a verb
+    said twice finds in the database."""
 
     hold_ids: list[str] = []
     license_ids: list[str] = []
@@ -138,6 +139,7 @@ class Needs(Struct, frozen=True):
     refunds_of: list[str] = []
     users: list[UserKey] = []
     partial: bool = False
+    new_hold_ids: list[str] = []
 
 
 class Rows(Struct, frozen=True):
@@ -152,20 +154,23 @@ class Rows(Struct, frozen=True):
 
 
 class Settlement(Struct, frozen=True):
+    """`record` is the row of `usage_record`, in the order of USAGE_COLUMNS."""
+
     charge: Charge
     receipt: Receipt
     at: int
+    record: Row
 
-    @property
-    def record(self) -> Row:
-        """The row of `usage_record`, in the order of USAGE_COLUMNS."""
-        c, receipt = self.charge, self.receipt
-        return (
-            c.hold_id, c.request_id, c.license_id, c.key_id, _without_nul(c.user_id), c.surface, c.provider,
-            c.model, _without_nul(c.upstream_id), *astuple(c.usage),
-            c.price, receipt.charged, receipt.overrun, receipt.remaining, c.estimated, c.provider_cost,
-            c.outcome, c.started_at, c.first_byte_ms, c.duration_ms, self.at,
-        )  # fmt: skip
+
+def settled(charge: Charge, receipt: Receipt, at: int) -> Settlement:
+    c = charge
+    record = (
+        c.hold_id, c.request_id, c.license_id, c.key_id, _without_nul(c.user_id), c.surface, c.provider,
+        c.model, _without_nul(c.upstream_id), *astuple(c.usage),
+        c.price, receipt.charged, receipt.overrun, receipt.remaining, c.estimated, c.provider_cost,
+        c.outcome, c.started_at, c.first_byte_ms, c.duration_ms, at,
+    )  # fmt: skip
+    return Settlement(charge, receipt, at, record)
 
 
 def _without_nul(text: str | None) -> str | None:
@@ -218,5 +223,10 @@ class LedgerStore(Protocol):
         when that is not for what it was asked, Rejected when it never will, and whatever `decide` raises;
         nothing was written by these three.
         """
+
+    def transact_at_once(self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int) -> bool:
+        """`transact`, not durable, for whoever must not be kept waiting: by nobody else's transaction and by
+        no disk. False, where that is not possible: nothing was written, though `decide` may have been asked.
+        Raises as `transact`."""
 
     def close(self) -> None: ...

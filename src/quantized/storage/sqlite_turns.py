@@ -47,6 +47,8 @@ SELECT_OWN_CALLS = (
 def insert_turns(connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> None:
     """Inside the transaction that writes the charges, and after them."""
     rows = turn_rows(settlements)
+    if not rows.responses:
+        return
     responses = [(*row, *blobs) for row, blobs in zip(rows.responses, rows.blobs, strict=True)]
     insert_rows(connection, _insert_responses, responses)
     insert_rows(connection, _insert_calls, rows.calls)

@@ -1,0 +1,282 @@
+"""The ledger's tables over one connection to SQLite: a batch's transaction, in a handful of statements."""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeVar
+
+import msgspec
+from msgspec.structs import astuple
+
+from quantized.storage.bulk import chunks, insert_rows, insertion, marks, padded
+from quantized.storage.records import (
+    ENTRY_COLUMNS,
+    USAGE_COLUMNS,
+    Changes,
+    EntryRow,
+    HoldRow,
+    LicenseRow,
+    Needs,
+    Row,
+    Rows,
+    UserRow,
+)
+from quantized.storage.sqlite_turns import insert_turns
+
+T = TypeVar("T")
+
+Haste = Literal["durable", "plain", "at once"]
+"""How a commit is made: synced, so that it outlives the machine; so that it outlives the process; and that
+without ever waiting for the disk, which is left to the next that does."""
+
+_HOLD_COLUMNS = (
+    "id", "license_id", "amount", "state", "taken_at", "expires_at", "request_id", "key_id", "provider",
+    "model", "owner", "tokens", "user_id",
+)  # fmt: skip
+_insert_holds = insertion("hold", _HOLD_COLUMNS)
+_insert_entries = insertion("ledger_entry", ENTRY_COLUMNS)
+_insert_usage = insertion("usage_record", USAGE_COLUMNS)
+
+_PAUSE_SECONDS, _LONG_PAUSE_SECONDS = 0.000_3, 0.005
+"""Between two tries to begin while another process writes. SQLite's own pauses grow to 100 ms, so that of two
+busy processes one waits hundreds of times as long as the other's transactions take. After _LONG_WAIT_SECONDS
+it is somebody else's longer work that we wait for."""
+_LONG_WAIT_SECONDS = 0.02
+
+# Without the sync a commit takes 0.1 ms, with it 1 to 2. A later sync covers what was written before it. The
+# log is folded into the file by a commit that finds it long enough, which takes several milliseconds.
+_MODES: dict[Haste, str] = {
+    "durable": "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000",
+    "plain": "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 1000",
+    "at once": "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0",
+}
+
+_SELECT_LICENSES = (
+    "SELECT json_group_array(json_array(id, unlimited, active, granted, used, held, entries, hex(head),"
+    " open_holds, requests_owed, tokens_owed, metered_at))"
+    " FROM license WHERE id IN "
+)
+_SELECT_HOLDS = (
+    "SELECT json_group_array(json_array("
+    "h.id, h.license_id, h.amount, h.state, u.charged, u.overrun, u.remaining, h.tokens, h.user_id))"
+    " FROM hold AS h LEFT JOIN usage_record AS u ON u.hold_id = h.id WHERE h.id IN "
+)
+_SELECT_ENTRIES = f"SELECT {', '.join(ENTRY_COLUMNS)} FROM ledger_entry WHERE id IN "  # noqa: S608  names of ours
+_SELECT_REFUNDS = (
+    f"SELECT {', '.join(ENTRY_COLUMNS)} FROM ledger_entry"  # noqa: S608  names of ours
+    " WHERE kind = 'refund' AND hold_id IN "
+)
+_END_HOLDS = "UPDATE hold SET state = ?, reason = ?, ended_at = ? WHERE state = 'open' AND id IN "
+# Most batches are about one licence, and one is twice as fast without the join.
+_UPDATE_LICENSE = (
+    "UPDATE license SET granted = ?, used = ?, held = ?, entries = ?, head = ?, open_holds = ?,"
+    " requests_owed = ?, tokens_owed = ?, metered_at = ? WHERE id = ?"
+)
+_UPDATE_LICENSES = (
+    "UPDATE license SET granted = v.column1, used = v.column2, held = v.column3, entries = v.column4,"
+    " head = v.column5, open_holds = v.column6, requests_owed = v.column7, tokens_owed = v.column8,"
+    " metered_at = v.column9 FROM (VALUES (?)) AS v WHERE license.id = v.column10"
+)
+# Few requests count for somebody's allowance, and of one batch for few people's.
+_SELECT_USER = (
+    "SELECT license_id, user_id, cap, used, held FROM user_allowance WHERE license_id = ? AND user_id = ?"
+)
+_WRITE_USER = (
+    "INSERT INTO user_allowance (license_id, user_id, used, held) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (license_id, user_id) DO UPDATE SET used = excluded.used, held = excluded.held"
+)
+
+
+_ESTIMATED_ENTRY = ENTRY_COLUMNS.index("estimated")
+_ESTIMATED_USAGE = USAGE_COLUMNS.index("estimated")
+
+_MOST_KNOWN = 10_000
+"""Rows of a kind; then all are forgotten."""
+
+
+class _Known:
+    """The licences and open holds that the last transactions of this connection left behind: what is in the
+    database for as long as no other connection commits. `version` is SQLite's `data_version` then."""
+
+    def __init__(self) -> None:
+        self.version = -1
+        self.licenses: dict[str, LicenseRow] = {}
+        self.holds: dict[str, HoldRow] = {}
+
+    def forget(self) -> None:
+        self.licenses.clear()
+        self.holds.clear()
+
+    def keep(self, rows: Rows) -> None:
+        if len(self.licenses) > _MOST_KNOWN or len(self.holds) > _MOST_KNOWN:
+            self.forget()
+        self.licenses.update(rows.licenses)
+        for id_, row in rows.holds.items():
+            if row.state == "open":
+                self.holds[id_] = row
+            else:
+                self.holds.pop(id_, None)
+
+
+class SqliteBooks:
+    """What is read or written by several transactions in a row is read once: whoever holds the right to write
+    asks whether anybody else has committed since, and most often nobody has."""
+
+    def __init__(self, connection: sqlite3.Connection, owner: str | None) -> None:
+        """A connection of this object's own, in autocommit mode and with a busy timeout of 0: from here on it
+        waits itself. `owner`: the process that takes holds here."""
+        self._connection = connection
+        self._owner = owner
+        self._known = _Known()
+        self._mode: Haste | None = None
+
+    def transact(
+        self,
+        needs: Needs,
+        decide: Callable[[Rows], Changes],
+        *,
+        now_ms: int,
+        haste: Haste,
+        busy_seconds: float = 0.0,
+    ) -> None:
+        """`storage.records.LedgerStore.transact`, with SQLite's own exceptions. Waits `busy_seconds` for
+        other processes' transactions."""
+        try:
+            self._attempt(needs, decide, now_ms, haste, busy_seconds, trusting=True)
+        except sqlite3.IntegrityError:
+            if not needs.new_hold_ids:
+                raise
+            # One of the new holds may have been there already.
+            self._attempt(needs, decide, now_ms, haste, busy_seconds, trusting=False)
+
+    def _attempt(
+        self,
+        needs: Needs,
+        decide: Callable[[Rows], Changes],
+        now_ms: int,
+        haste: Haste,
+        busy_seconds: float,
+        *,
+        trusting: bool,
+    ) -> None:
+        connection = self._connection
+        self._begin(haste, busy_seconds)
+        try:
+            rows = self._read(needs, trusting=trusting)
+            changes = decide(rows)
+            if trusting and len(changes.holds) < len(needs.new_hold_ids):
+                # What was not taken may have been taken before.
+                rows = self._read(needs, trusting=False)
+                changes = decide(rows)
+            _write(connection, changes, now_ms, self._owner)
+            connection.execute("COMMIT")
+        except BaseException:
+            self._known.forget()
+            # Some failures (a full disk) have already rolled back.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        self._known.keep(rows)
+
+    def _begin(self, haste: Haste, busy_seconds: float) -> None:
+        if haste != self._mode:
+            self._mode = None
+            # A script, because these pragmas act when they are compiled, and a statement is compiled once.
+            self._connection.executescript(_MODES[haste])
+            self._mode = haste
+        waited = 0.0
+        while True:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or waited >= busy_seconds:
+                    raise
+            else:
+                return
+            pause = _PAUSE_SECONDS if waited < _LONG_WAIT_SECONDS else _LONG_PAUSE_SECONDS
+            threading.Event().wait(pause)
+            waited += pause
+
+    def _read(self, needs: Needs, *, trusting: bool) -> Rows:
+        connection, known = self._connection, self._known
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        if version != known.version or not trusting:
+            known.forget()
+            known.version = version
+        new = needs.new_hold_ids if trusting else ()
+        holds = {id_: known.holds[id_] for id_ in needs.hold_ids if id_ in known.holds}
+        unknown = [id_ for id_ in needs.hold_ids if id_ not in holds and id_ not in new]
+        if unknown:
+            holds |= {row.id: row for row in _select(connection, _SELECT_HOLDS, unknown, HoldRow)}
+        entries: list[EntryRow] = []
+        if needs.entry_ids or needs.refunds_of:
+            entries = _select_entries(connection, _SELECT_ENTRIES, needs.entry_ids)
+            entries += _select_entries(connection, _SELECT_REFUNDS, needs.refunds_of)
+        wanted = {*needs.license_ids, *[row.license_id for row in holds.values()]}
+        licenses = {id_: known.licenses[id_] for id_ in wanted if id_ in known.licenses}
+        if missing := wanted - licenses.keys():
+            licenses |= {row.id: row for row in _select(connection, _SELECT_LICENSES, [*missing], LicenseRow)}
+        users = {*needs.users, *[(row.license_id, row.user_id) for row in holds.values() if row.user_id]}
+        found = [connection.execute(_SELECT_USER, user).fetchone() for user in users]
+        return Rows(
+            licenses=licenses,
+            holds=holds,
+            entries={row.id: row for row in entries if row.id is not None},
+            users={(row[0], row[1]): UserRow(*row) for row in found if row is not None},
+        )
+
+
+def _select(connection: sqlite3.Connection, statement: str, ids: Sequence[str], of: type[T]) -> list[T]:
+    found: list[T] = []
+    for group in padded(ids):
+        (text,) = connection.execute(statement + marks(1, len(group)), group).fetchone()
+        found += msgspec.json.decode(text, type=list[of], strict=False)  # type: ignore[valid-type]
+    return found
+
+
+def _select_entries(connection: sqlite3.Connection, statement: str, ids: Sequence[str]) -> list[EntryRow]:
+    # Only operators ask for entries, so that the rows may come one by one; JSON has no bytes.
+    rows = [
+        row for group in padded(ids) for row in connection.execute(statement + marks(1, len(group)), group)
+    ]
+    return msgspec.convert(rows, list[EntryRow], strict=False)
+
+
+def _write(connection: sqlite3.Connection, changes: Changes, now_ms: int, owner: str | None) -> None:
+    insert_rows(connection, _insert_holds, [
+        (
+            o.id, o.license_id, amount, "open", o.taken_at, o.expires_at, o.request_id, o.key_id, o.provider,
+            o.model, owner, o.tokens, o.user_id,
+        )
+        for o, amount in changes.holds
+    ])  # fmt: skip
+    for (state, reason), ids in changes.ended.items():
+        for group in padded(ids):
+            connection.execute(_END_HOLDS + marks(1, len(group)), (state, reason, now_ms, *group))
+    insert_rows(
+        connection, _insert_entries, [_bound(astuple(entry), _ESTIMATED_ENTRY) for entry in changes.entries]
+    )
+    insert_rows(
+        connection,
+        _insert_usage,
+        [_bound(settlement.record, _ESTIMATED_USAGE) for settlement in changes.settlements],
+    )
+    insert_turns(connection, changes.settlements)
+    licenses: list[Row] = [
+        (
+            row.granted, row.used, row.held, row.entries, bytes.fromhex(row.head) or None, row.open_holds,
+            row.requests_owed, row.tokens_owed, row.metered_at, row.id,
+        )
+        for row in changes.licenses.values()
+    ]  # fmt: skip
+    for count, values in chunks(licenses):
+        statement = _UPDATE_LICENSE if count == 1 else _UPDATE_LICENSES.replace("(?)", marks(count, 10))
+        connection.execute(statement, values)
+    for user in changes.users.values():
+        connection.execute(_WRITE_USER, (user.license_id, user.user_id, user.used, user.held))
+
+
+def _bound(row: Row, place: int) -> Row:
+    """With the truth value at `place` as the number that the database keeps: to find that out costs the
+    driver more than all the rest of a row."""
+    return (*row[:place], int(row[place] or 0), *row[place + 1 :])
