@@ -31,8 +31,8 @@ _TRIES_WITH_TURN = 5
 _FORGET_SECONDS = 5.0
 """After the last failure, where there is no work."""
 
-_AT_ONCE = 4
-"""Holds that are written without another thread. More are so much work that others should go on beside it."""
+_FEW = 2
+"""Verbs in a batch, after which the next is expected to be as small."""
 
 _LOOK_SECONDS = 1e-5
 """For each of those who wait, between two looks at whose patience is over."""
@@ -72,6 +72,8 @@ class GroupCommitLedger:
         self._loop = asyncio.get_running_loop()
         self._line = Line(batch)
         self._under_way: list[Said] = []
+        self._lately = 0
+        """How many verbs the last batch had."""
         self._next_flush: asyncio.Handle | None = None
         self._resting = False
         """Whether the next flush is for those who stand aside, and may come earlier."""
@@ -186,12 +188,14 @@ class GroupCommitLedger:
             self._drained.set()
 
     def _write(self, verbs: list[Verb]) -> None:
-        if len(verbs) <= _AT_ONCE and all(type(verb) is HoldOrder for verb in verbs):
-            flushed = self._writer.write_at_once(verbs)
-            if flushed is not None:
-                self._flushed(flushed)
-                return
-        self._writer.write(verbs)
+        # Where there is much to do, holds are cheaper in company.
+        alone = len(verbs) == 1 and self._lately <= _FEW and type(verbs[0]) is HoldOrder
+        self._lately = len(verbs)
+        flushed = self._writer.write_at_once(verbs) if alone else None
+        if flushed is None:
+            self._writer.write(verbs)
+        else:
+            self._flushed(flushed)
 
     def _flushed(self, flushed: Flushed) -> None:
         batch, self._under_way = self._under_way, []

@@ -1,0 +1,136 @@
+"""What the SQLite store remembers of its own last transactions, what it must not take for known, and the
+holds that it writes without letting anybody wait."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from shutil import copy
+from typing import Any
+
+import pytest
+from ledger_world import NOW, SetClock, add_license, audit, charge, order, query, url_of
+from msgspec.structs import replace
+
+from quantized.core.errors import InsufficientCredits, LedgerUnavailable, Unauthenticated
+from quantized.core.ports import Receipt
+from quantized.ledger.credits import grant
+from quantized.ledger.ledger import GroupCommitLedger
+from quantized.ledger.rules import HoldEnded, Release, Verb
+from quantized.ledger.writer import flush, flush_at_once
+from quantized.storage.sqlite import connect
+from quantized.storage.sqlite_ledger import SqliteLedgerStore
+
+
+@pytest.fixture
+def url(template: Path, tmp_path: Path) -> str:
+    """SQLite, whatever database the other tests of the ledger use besides."""
+    copy(template, tmp_path / "test.db")
+    return url_of(tmp_path / "test.db")
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[SqliteLedgerStore]:
+    with closing(SqliteLedgerStore(url, owner="me")) as opened:
+        yield opened
+
+
+def say(store: SqliteLedgerStore, *verbs: Verb) -> list[Any]:
+    flushed = flush(store, [*verbs], NOW)
+    assert flushed.failure is None
+    return flushed.results
+
+
+def test_what_others_commit_between_two_batches_is_seen(url: str, store: SqliteLedgerStore) -> None:
+    add_license(url, "l", 100)
+    say(store, order("l", 60, hold_id="a"))
+    with closing(SqliteLedgerStore(url, owner="other")) as other:
+        say(other, order("l", 30, hold_id="b"))
+        assert say(store, order("l", 60, hold_id="c"))[0].amount == 10
+        say(other, charge("b", "l", 1), Release("a", "by the other"))
+    assert say(store, order("l", 90, hold_id="d"))[0].amount == 89
+    grant(url, entry_id="more", license_id="l", amount=500, reason="", actor="", now_ms=NOW)
+    assert say(store, order("l", 400, hold_id="e"))[0].amount == 400
+    with closing(connect(url)) as connection:
+        connection.execute("UPDATE license SET active = 0")
+    assert isinstance(say(store, order("l", 1))[0], Unauthenticated)
+    assert audit(url) == {"l": (600, 1, 10 + 89 + 400)}
+
+
+def test_a_hold_said_again_is_the_one_that_was_taken(url: str, store: SqliteLedgerStore) -> None:
+    """Whoever has forgotten it, or never knew it, finds it as soon as it would take it anew."""
+    add_license(url, "l", 100)
+    first = say(store, order("l", 70, hold_id="a"))
+    assert say(store, order("l", 70, hold_id="a")) == first
+    with closing(SqliteLedgerStore(url, owner="other")) as other:
+        # There is enough for it to be taken twice; then there is not, and it would be refused.
+        assert say(other, order("l", 20, hold_id="a"), order("l", 5, hold_id="b"))[0].amount == 70
+        say(other, order("l", 25, hold_id="c"))
+    with closing(SqliteLedgerStore(url, owner="third")) as third:
+        again, refused = say(third, order("l", 70, minimum=70, hold_id="a"), order("l", 1, hold_id="d"))
+        assert again.amount == 70
+        assert isinstance(refused, InsufficientCredits)
+    say(store, charge("a", "l", 50))
+    with closing(SqliteLedgerStore(url, owner="fourth")) as fourth:
+        assert isinstance(say(fourth, order("l", 1, hold_id="a"))[0], HoldEnded)
+    assert audit(url) == {"l": (100, 50, 30)}
+
+
+def test_a_charge_said_again_has_its_first_receipt(url: str, store: SqliteLedgerStore) -> None:
+    add_license(url, "l", 100)
+    say(store, order("l", 70, hold_id="a"))
+    (receipt,) = say(store, charge("a", "l", 50))
+    assert receipt == Receipt(50, 0, 50)
+    assert say(store, charge("a", "l", 60)) == [receipt]
+    _, once, twice = say(store, order("l", 9, hold_id="b"), charge("b", "l", 1), charge("b", "l", 2))
+    assert once == twice == Receipt(1, 0, 49)
+    assert audit(url) == {"l": (100, 51, 0)}
+
+
+def test_what_was_rolled_back_is_not_remembered(url: str, store: SqliteLedgerStore) -> None:
+    add_license(url, "l", 100)
+    say(store, order("l", 10, hold_id="a"), order("l", 10, hold_id="b"))
+    never = replace(charge("b", "l", 1), surface=None)
+    # Together they are refused, and then each is said by itself.
+    receipt, refused = say(store, charge("a", "l", 9), never)
+    assert receipt == Receipt(9, 0, 91)
+    assert isinstance(refused, LedgerUnavailable)
+    assert audit(url) == {"l": (100, 9, 10)}
+
+
+def test_a_hold_at_once_waits_neither_for_others_nor_for_the_disk(url: str, store: SqliteLedgerStore) -> None:
+    add_license(url, "l", 100)
+    assert flush_at_once(store, [order("l", 1)], NOW) is None, "opening the database takes its time"
+    say(store, order("l", 1, hold_id="a"))
+    asked: list[str] = []
+    books = store._books
+    assert books is not None
+    books._connection.set_trace_callback(lambda statement: asked.append(statement.strip(" ;")))
+    flushed = flush_at_once(store, [order("l", 2, hold_id="b")], NOW)
+    assert flushed is not None
+    assert flushed.results[0].amount == 2  # type: ignore[union-attr]
+    assert "PRAGMA synchronous = NORMAL" in asked
+    assert "PRAGMA wal_autocheckpoint = 0" in asked
+    say(store, charge("a", "l", 1))
+    assert asked.count("PRAGMA wal_autocheckpoint = 1000") == asked.count("PRAGMA synchronous = FULL") == 1
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert flush_at_once(store, [order("l", 3)], NOW) is None
+        other.execute("ROLLBACK")
+    assert flush_at_once(store, [order("l", 4)], NOW) is not None
+    assert audit(url) == {"l": (100, 1, 6)}
+
+
+async def test_a_hold_by_itself_is_there_when_the_loop_turns(url: str) -> None:
+    add_license(url, "l", 100)
+    ledger = GroupCommitLedger(SqliteLedgerStore(url, owner="me"), SetClock())
+    try:
+        await ledger.hold(order("l", 1))  # opens the database
+        waiting = ledger.hold(order("l", 2, hold_id="here"))
+        # No other thread could have been asked, have written and have told of it within this turn.
+        await asyncio.sleep(0)
+        assert query(url, "SELECT amount FROM hold WHERE id = 'here'") == [{"amount": 2}]
+        assert (await waiting).amount == 2
+    finally:
+        await ledger.close()
