@@ -6,9 +6,9 @@ from random import Random
 from typing import Any, Literal, Protocol
 
 from quantized.core.errors import LedgerUnavailable
-from quantized.core.ports import Clock
-from quantized.ledger.rules import Verb
-from quantized.ledger.writer import Flushed, flush, flush_at_once
+from quantized.core.ports import Clock, HoldOrder
+from quantized.ledger.rules import Result, Verb
+from quantized.ledger.writer import Flushed, commit_at_once, flush
 from quantized.storage.records import Changes, LedgerStore, Needs, Rejected, Rows
 from simulation.loop import Process
 from simulation.model import Outcome
@@ -169,15 +169,15 @@ class SimulatedWriter:
         self._under_way = True
         self._loop.call_later(self._weather.seconds(), self._run, verbs, self._clock.now_ms())
 
-    def write_at_once(self, holds: list[Verb]) -> Flushed | None:
+    def write_at_once(self, order: HoldOrder) -> Result | None:
         if self._stopped is not None or not self._weather.lets_at_once():
             return None
         assert not self._under_way, "two batches at once"
-        self._store.begin(holds)
-        flushed = flush_at_once(self._store, holds, self._clock.now_ms())
-        if flushed is not None:
-            self._witness.answered(holds, self._store.expected, flushed.results)
-        return flushed
+        self._store.begin([order])
+        result = commit_at_once(self._store, order, self._clock.now_ms())
+        if result is not None:
+            self._witness.answered([order], self._store.expected, [result])
+        return result
 
     def stop(self) -> None:
         self._stopped = self._loop.create_future()

@@ -1,7 +1,6 @@
 """What the SQLite store remembers of its own last transactions, what it must not take for known, and the
 holds that it writes without letting anybody wait."""
 
-import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,11 +13,11 @@ from ledger_world import NOW, SetClock, add_license, audit, charge, order, query
 from msgspec.structs import replace
 
 from quantized.core.errors import InsufficientCredits, LedgerUnavailable, Unauthenticated
-from quantized.core.ports import Receipt
+from quantized.core.ports import Hold, Receipt
 from quantized.ledger.credits import grant
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.rules import HoldEnded, Release, Verb
-from quantized.ledger.writer import flush, flush_at_once
+from quantized.ledger.writer import commit_at_once, flush
 from quantized.storage.sqlite import connect
 from quantized.storage.sqlite_ledger import SqliteLedgerStore
 
@@ -101,35 +100,33 @@ def test_what_was_rolled_back_is_not_remembered(url: str, store: SqliteLedgerSto
 
 def test_a_hold_at_once_waits_neither_for_others_nor_for_the_disk(url: str, store: SqliteLedgerStore) -> None:
     add_license(url, "l", 100)
-    assert flush_at_once(store, [order("l", 1)], NOW) is None, "opening the database takes its time"
+    assert commit_at_once(store, order("l", 1), NOW) is None, "opening the database takes its time"
     say(store, order("l", 1, hold_id="a"))
     asked: list[str] = []
     books = store._books
     assert books is not None
     books._connection.set_trace_callback(lambda statement: asked.append(statement.strip(" ;")))
-    flushed = flush_at_once(store, [order("l", 2, hold_id="b")], NOW)
-    assert flushed is not None
-    assert flushed.results[0].amount == 2  # type: ignore[union-attr]
+    hold = commit_at_once(store, order("l", 2, hold_id="b"), NOW)
+    assert isinstance(hold, Hold)
+    assert hold.amount == 2
     assert "PRAGMA synchronous = NORMAL" in asked
     assert "PRAGMA wal_autocheckpoint = 0" in asked
     say(store, charge("a", "l", 1))
     assert asked.count("PRAGMA wal_autocheckpoint = 1000") == asked.count("PRAGMA synchronous = FULL") == 1
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert flush_at_once(store, [order("l", 3)], NOW) is None
+        assert commit_at_once(store, order("l", 3), NOW) is None
         other.execute("ROLLBACK")
-    assert flush_at_once(store, [order("l", 4)], NOW) is not None
+    assert commit_at_once(store, order("l", 4), NOW) is not None
     assert audit(url) == {"l": (100, 1, 6)}
 
 
-async def test_a_hold_by_itself_is_there_when_the_loop_turns(url: str) -> None:
+async def test_a_hold_by_itself_is_there_before_anybody_waits_for_it(url: str) -> None:
     add_license(url, "l", 100)
     ledger = GroupCommitLedger(SqliteLedgerStore(url, owner="me"), SetClock())
     try:
         await ledger.hold(order("l", 1))  # opens the database
         waiting = ledger.hold(order("l", 2, hold_id="here"))
-        # No other thread could have been asked, have written and have told of it within this turn.
-        await asyncio.sleep(0)
         assert query(url, "SELECT amount FROM hold WHERE id = 'here'") == [{"amount": 2}]
         assert (await waiting).amount == 2
     finally:

@@ -180,13 +180,16 @@ class Generation:
         relays = provider.capabilities.language == self._dialogue.language and not hides
         decoder = provider.decoder(self._request)
         translation = Translation(decoder, renderer, self._identity(), relays=relays)
-        beginning = b""
+        # Mostly the first frame comes with the head. No timer is set for what there is no waiting for.
+        data = response.arrived()
+        beginning = translation.feed(data) if data else b""
         try:
             # Bytes that tell nothing (comments) keep a connection alive, but are not a first byte.
-            async with asyncio.timeout_at(since + gateway.patience.first_byte):
-                while not translation.begun:
-                    data = await response.next()
-                    beginning += translation.feed(data) if data else translation.close()
+            if not translation.begun:
+                async with asyncio.timeout_at(since + gateway.patience.first_byte):
+                    while not translation.begun:
+                        data = await response.next()
+                        beginning += translation.feed(data) if data else translation.close()
         except TimeoutError as error:
             raise ProviderUnavailable(cause="first_byte: nothing but comments in time") from error
         if translation.started is None and isinstance(translation.terminal, Failed):

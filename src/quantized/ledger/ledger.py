@@ -92,6 +92,14 @@ class GroupCommitLedger:
             return self._refused("the lease of this process has run out")
         if len(self._line) >= self._capacity:
             return self._refused("too many requests wait for the database")
+        # Where there is much to do, holds are cheaper in company.
+        if self._lately <= _FEW and not self._under_way and not self._line and self._drained is None:
+            result = self._writer.write_at_once(order)
+            if result is not None:
+                self._lately, self._since = 1, None
+                answer: asyncio.Future[Hold] = self._loop.create_future()
+                _tell(answer, result)
+                return answer
         return self._say(order)
 
     def settle(self, charge: Charge) -> Awaitable[Receipt]:
@@ -178,7 +186,8 @@ class GroupCommitLedger:
         if self._under_way:
             for said in self._under_way:
                 said.tried = True
-            self._write([said.verb for said in self._under_way])
+            self._lately = len(self._under_way)
+            self._writer.write([said.verb for said in self._under_way])
             return
         rest = self._line.rest(self._loop.time())
         if rest is not None:
@@ -186,16 +195,6 @@ class GroupCommitLedger:
             self._next_flush = self._loop.call_later(rest, self._flush)
         elif self._drained is not None:
             self._drained.set()
-
-    def _write(self, verbs: list[Verb]) -> None:
-        # Where there is much to do, holds are cheaper in company.
-        alone = len(verbs) == 1 and self._lately <= _FEW and type(verbs[0]) is HoldOrder
-        self._lately = len(verbs)
-        flushed = self._writer.write_at_once(verbs) if alone else None
-        if flushed is None:
-            self._writer.write(verbs)
-        else:
-            self._flushed(flushed)
 
     def _flushed(self, flushed: Flushed) -> None:
         batch, self._under_way = self._under_way, []
@@ -300,9 +299,12 @@ def _answer(said: Said, result: Result) -> None:
         # Its hold was refused or dropped after whoever asked for it had stopped waiting.
         _log.info("released a hold that was never taken", extra={"hold_id": said.verb.hold_id})
         result = False
-    if said.answer.done():
-        return
+    if not said.answer.done():
+        _tell(said.answer, result)
+
+
+def _tell(answer: asyncio.Future[Any], result: Result) -> None:
     if isinstance(result, Exception):
-        said.answer.set_exception(result)
+        answer.set_exception(result)
     else:
-        said.answer.set_result(result)
+        answer.set_result(result)

@@ -38,10 +38,10 @@ class Writer(Protocol):
     def write(self, verbs: list[Verb]) -> None:
         """Returns at once. What became of the batch is told in the event loop; the next comes after that."""
 
-    def write_at_once(self, holds: list[Verb]) -> Flushed | None:
-        """What became of a batch of holds that waits for nobody; None where it would have to wait, or there
-        is more to say of it: then nothing has become of it, and it can be handed to `write`. Never while a
-        batch is under way."""
+    def write_at_once(self, order: HoldOrder) -> Result | None:
+        """What a hold came to that waits for nobody; None where it would have to wait, or there is more to
+        say of it: then nothing has become of it, and it can be handed to `write`. Never while a batch is
+        under way."""
 
     def stop(self) -> None:
         """After the batch under way there will be no other."""
@@ -76,19 +76,15 @@ class WriterThread:
     def write(self, verbs: list[Verb]) -> None:
         self._work.put(verbs)
 
-    def write_at_once(self, holds: list[Verb]) -> Flushed | None:
+    def write_at_once(self, order: HoldOrder) -> Result | None:
         began = self._loop.time()
         if began < self._rests_until:
             return None
-        flushed: Flushed | None
-        try:
-            flushed = flush_at_once(self._store, holds, self._clock.now_ms())
-        except Exception as error:  # noqa: BLE001  all of it is told
-            flushed = _broken(error)
+        result = commit_at_once(self._store, order, self._clock.now_ms())
         ended = self._loop.time()
         if ended - began > _HURRY_SECONDS:
             self._rests_until = ended + _REST_SECONDS
-        return flushed
+        return result
 
     def stop(self) -> None:
         self._work.put(None)
@@ -107,12 +103,8 @@ class WriterThread:
             return flush(self._store, batch, self._clock.now_ms())
         except Exception as error:  # noqa: BLE001  all of it is told
             # Without this thread no request would ever be answered again, and nobody would be told why.
-            return _broken(error)
-
-
-def _broken(error: Exception) -> Flushed:
-    _log.critical("an error of the program's own in the ledger", exc_info=error)
-    return Flushed([], LedgerUnavailable(cause=f"{type(error).__name__}: {error}"))
+            _log.critical("an error of the program's own in the ledger", exc_info=error)
+            return Flushed([], LedgerUnavailable(cause=f"{type(error).__name__}: {error}"))
 
 
 def flush(store: LedgerStore, verbs: list[Verb], now_ms: int) -> Flushed:
@@ -154,42 +146,40 @@ def told(verb: Verb) -> object:
     return msgspec.to_builtins(replace(verb, turn=None) if isinstance(verb, Charge) else verb)
 
 
-def flush_at_once(store: LedgerStore, verbs: list[Verb], now_ms: int) -> Flushed | None:
-    """`flush` without durability and without waiting, where that is possible and nothing is wrong."""
-    batch = _Batch(verbs, now_ms)
+def commit_at_once(store: LedgerStore, order: HoldOrder, now_ms: int) -> Result | None:
+    """What the hold comes to in a transaction of its own that waits for nobody and is not durable. None where
+    that is not possible or anything is wrong: said again in the ordinary way, it will show what."""
+    results: list[Result] = []
+
+    def decide(rows: Rows) -> Changes:
+        book = Book(rows, now_ms)
+        results[:] = [apply(book, order)]
+        return book.changes
+
     try:
-        written = store.transact_at_once(_needs(verbs), batch.decide, now_ms=now_ms)
+        written = store.transact_at_once(_needs([order]), decide, now_ms=now_ms)
     except (LedgerUnavailable, Rejected):
-        # It is said again in the ordinary way, which tells what it is.
         return None
-    return Flushed(batch.results) if written else None
+    return results[0] if written else None
 
 
 def _commit(store: LedgerStore, verbs: list[Verb], now_ms: int) -> list[Result | HeldUp]:
-    batch = _Batch(verbs, now_ms)
+    results: list[Result | HeldUp] = []
+
+    def decide(rows: Rows) -> Changes:
+        book = Book(rows, now_ms)
+        # A store may decide again, on rows read anew: the last time counts.
+        if rows.locked:
+            results[:] = _around(book, rows.locked, verbs)
+        else:
+            results[:] = [apply(book, verb) for verb in verbs]
+        return book.changes
+
     # A charge outlives the machine. A hold has to outlive the process, which may have asked a provider by
     # then; a machine that goes down takes the request along, and its hold would only be released again.
     durable = any(type(verb) is Charge for verb in verbs)
-    store.transact(_needs(verbs), batch.decide, now_ms=now_ms, durable=durable)
-    return batch.results
-
-
-class _Batch:
-    """Verbs, and what they come to by the rows that a store finds for them."""
-
-    def __init__(self, verbs: list[Verb], now_ms: int) -> None:
-        self._verbs = verbs
-        self._now = now_ms
-        self.results: list[Result | HeldUp] = []
-
-    def decide(self, rows: Rows) -> Changes:
-        book = Book(rows, self._now)
-        # A store may decide again, on rows read anew: the last time counts.
-        if rows.locked:
-            self.results = _around(book, rows.locked, self._verbs)
-        else:
-            self.results = [apply(book, verb) for verb in self._verbs]
-        return book.changes
+    store.transact(_needs(verbs), decide, now_ms=now_ms, durable=durable)
+    return results
 
 
 def _around(book: Book, locked: frozenset[str], verbs: list[Verb]) -> list[Result | HeldUp]:

@@ -35,6 +35,9 @@ class DemoResponse:
                 return False
         return True
 
+    def arrived(self) -> bytes:
+        return b""
+
     async def next(self) -> bytes:
         if self._pause:
             with contextlib.suppress(TimeoutError):

@@ -40,6 +40,9 @@ class UpstreamResponse(Protocol):
     def headers(self) -> Mapping[str, str]:
         """Names in lower case; the values of a repeated name are joined by `, `."""
 
+    def arrived(self) -> bytes:
+        """What `next` would return without waiting; b"" where nothing has arrived, or the end."""
+
     async def next(self) -> bytes:
         """The body bytes that have arrived since the last call, at least one; b"" at the proper end.
 

@@ -101,6 +101,9 @@ class Exchange:
         self._answered = True
         return self
 
+    def arrived(self) -> bytes:
+        return self._take()
+
     async def next(self) -> bytes:
         while not self._message.chunks and not self._ended():
             await self._wait()
