@@ -203,7 +203,7 @@ class SqliteBooks:
         if version != known.version or not trusting:
             known.forget()
             known.version = version
-        new = needs.new_hold_ids if trusting else ()
+        new = {*needs.new_hold_ids} if trusting else ()
         holds = {id_: known.holds[id_] for id_ in needs.hold_ids if id_ in known.holds}
         unknown = [id_ for id_ in needs.hold_ids if id_ not in holds and id_ not in new]
         if unknown:
@@ -243,25 +243,24 @@ def _select_entries(connection: sqlite3.Connection, statement: str, ids: Sequenc
 
 
 def _write(connection: sqlite3.Connection, changes: Changes, now_ms: int, owner: str | None) -> None:
-    insert_rows(connection, _insert_holds, [
-        (
-            o.id, o.license_id, amount, "open", o.taken_at, o.expires_at, o.request_id, o.key_id, o.provider,
-            o.model, owner, o.tokens, o.user_id,
-        )
-        for o, amount in changes.holds
-    ])  # fmt: skip
+    if changes.holds:
+        insert_rows(connection, _insert_holds, [
+            (
+                o.id, o.license_id, amount, "open", o.taken_at, o.expires_at, o.request_id, o.key_id,
+                o.provider, o.model, owner, o.tokens, o.user_id,
+            )
+            for o, amount in changes.holds
+        ])  # fmt: skip
     for (state, reason), ids in changes.ended.items():
         for group in padded(ids):
             connection.execute(_END_HOLDS + marks(1, len(group)), (state, reason, now_ms, *group))
-    insert_rows(
-        connection, _insert_entries, [_bound(astuple(entry), _ESTIMATED_ENTRY) for entry in changes.entries]
-    )
-    insert_rows(
-        connection,
-        _insert_usage,
-        [_bound(settlement.record, _ESTIMATED_USAGE) for settlement in changes.settlements],
-    )
-    insert_turns(connection, changes.settlements)
+    if changes.entries:
+        entries = [_bound(astuple(entry), _ESTIMATED_ENTRY) for entry in changes.entries]
+        insert_rows(connection, _insert_entries, entries)
+    if changes.settlements:
+        records = [_bound(settlement.record, _ESTIMATED_USAGE) for settlement in changes.settlements]
+        insert_rows(connection, _insert_usage, records)
+        insert_turns(connection, changes.settlements)
     licenses: list[Row] = [
         (
             row.granted, row.used, row.held, row.entries, bytes.fromhex(row.head) or None, row.open_holds,

@@ -26,7 +26,7 @@ class SqliteLedgerStore:
         """`owner`: the process that takes holds here. Raises DatabaseUnusable for a URL that cannot work."""
         self._url = url
         self._owner = owner
-        self._path = sqlite_path(url)
+        self._path = str(sqlite_path(url))
         self._busy_seconds = busy_seconds
         self._connection: sqlite3.Connection | None = None
         self._books: SqliteBooks | None = None
