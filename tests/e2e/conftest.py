@@ -14,6 +14,7 @@ from bedrock_server import BedrockServer
 from bedrock_server_credentials import STATIC
 from bedrock_server_models import PROFILE
 from chat_client import Connect, RawClient
+from database_copies import Templates
 from gateway_process import GatewayProcess, Licence, configuration, eventually
 from hostile import UPSTREAM_KEY, Hostile
 from hostile_behaviours import BEHAVIOURS
@@ -81,25 +82,50 @@ Gateways = Callable[..., GatewayProcess]
 
 
 @pytest.fixture(scope="session")
-def make_gateway(
-    hostile: Hostile, silent: Silent, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Gateways]:
-    """Gateways with `more` at the top of their settings, ready to start."""
+def made_gateways() -> Iterator[list[GatewayProcess]]:
+    """The newest last."""
     made: list[GatewayProcess] = []
+    yield made
+    end(made)
+
+
+@pytest.fixture(autouse=True)
+def _gateways_end_with_their_test(made_gateways: list[GatewayProcess]) -> Iterator[None]:
+    """What a test makes for itself keeps no processor from the next. What several share is made before."""
+    shared = len(made_gateways)
+    yield
+    end(made_gateways[shared:])
+    del made_gateways[shared:]
+
+
+def end(gateways: list[GatewayProcess]) -> None:
+    for gateway in gateways:
+        if gateway.process is not None and gateway.process.poll() is None:
+            gateway.process.send_signal(signal.SIGKILL)
+            gateway.process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def make_gateway(
+    hostile: Hostile,
+    silent: Silent,
+    templates: Templates,
+    made_gateways: list[GatewayProcess],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Gateways:
+    """Gateways with `more` at the top of their settings, ready to start."""
 
     def make(more: str = "", **environ: str) -> GatewayProcess:
         room: Path = tmp_path_factory.mktemp("gateway")
         settings = configuration(hostile, silent.refusing, silent.waiting, more)
         gateway = GatewayProcess(room, settings, environ)
+        if "QUANTIZED_DATABASE_URL" not in environ:
+            templates.sqlite(gateway.database)
         gateway.cli("init")
-        made.append(gateway)
+        made_gateways.append(gateway)
         return gateway
 
-    yield make
-    for gateway in made:
-        if gateway.process is not None and gateway.process.poll() is None:
-            gateway.process.send_signal(signal.SIGKILL)
-            gateway.process.wait(10)
+    return make
 
 
 @pytest.fixture(scope="session")

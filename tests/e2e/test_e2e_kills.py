@@ -14,7 +14,8 @@ from hostile import Hostile
 
 Gateways = Callable[..., GatewayProcess]
 ROUNDS = 4
-CLIENTS = 12
+CLIENTS, STEADY = 12, 1
+"""Of the clients, `STEADY` ask also while a worker is being replaced."""
 PRICE = 114
 
 
@@ -34,15 +35,20 @@ class Crowd:
         """Credits used by request id, as the clients were told."""
         self.broken = 0
         self.stopped = False
+        self.all_ask = asyncio.Event()
+        """While it is not set most wait for it: what is started then has a processor."""
+        self.all_ask.set()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as clients:
-            for _ in range(CLIENTS):
-                clients.create_task(self._ask_again_and_again())
+            for number in range(CLIENTS):
+                clients.create_task(self._ask_again_and_again(pauses=number >= STEADY))
 
-    async def _ask_again_and_again(self) -> None:
+    async def _ask_again_and_again(self, pauses: bool) -> None:
         async with httpx.AsyncClient(base_url=self._gateway.url, timeout=20, verify=False) as client:
             while not self.stopped:
+                if pauses:
+                    await self.all_ask.wait()
                 try:
                     await self._ask(client)
                 except httpx.HTTPError:
@@ -77,12 +83,14 @@ async def test_whatever_a_client_was_told_is_charged_once_and_nothing_stays_held
         victim = 1 + round_ % 2
         with suppress(ProcessLookupError):
             os.kill(before[victim], signal.SIGKILL)
+        crowd.all_ask.clear()
         await asyncio.to_thread(
             eventually,
             lambda victim=victim, pid=before[victim]: serving(gateway)[victim] != pid,
             "another takes its place",
             30,
         )
+        crowd.all_ask.set()
     crowd.stopped = True
     await crowding
     # Both have lived through their deaths: what the dead held is released by those of their machine.

@@ -14,7 +14,7 @@ from quantized.cli.arguments import CREDITS, NAME, UNIQUE_ID, USER_ALLOWANCE
 from quantized.cli.output import Record, show, show_all
 from quantized.cli.records import DatabaseGroup, database_url
 from quantized.cli.shell import Shell, json_option, pass_shell
-from quantized.storage.books import find_charge
+from quantized.storage.charges import find_charge
 
 
 @click.group(cls=DatabaseGroup)

@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TypeVar
 
 from quantized.ledger.rules import Adjustment, Book, LedgerMisuse, Refund, Refunded
-from quantized.storage.books import find_charge
+from quantized.storage.charges import find_charge
 from quantized.storage.records import Changes, Needs, Rows
 from quantized.storage.stores import ledger_store
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from msgspec import Struct
 from sqlalchemy import Connection, TextClause, text
 
 from quantized.storage.engine import open_engine, reading
@@ -98,9 +97,6 @@ _STRAYS = text(
 _HOLDLESS = text(
     "SELECT u.hold_id, u.license_id FROM usage_record AS u LEFT JOIN hold AS h ON h.id = u.hold_id"
     f" WHERE h.id IS NULL AND {_only('u')}"
-)
-_CHARGED = text(
-    "SELECT u.hold_id, u.request_id, u.license_id FROM usage_record AS u WHERE u.hold_id IN (:hold, :same)"
 )
 # For these the database sorts all charges by their holds, on disk where memory does not do.
 _CHARGES = f"SELECT e.hold_id, e.license_id FROM ledger_entry AS e WHERE e.kind = 'charge' AND {_only('e')}"
@@ -217,21 +213,6 @@ class BooksReader:
             if len(page) < size:
                 return
             after = page[-1][0]
-
-
-class ChargedRequest(Struct, frozen=True):
-    hold_id: str
-    request_id: str
-    license_id: str
-
-
-def find_charge(url: str, name: str) -> ChargedRequest | None:
-    """What was charged for a request, by its id or its hold's. Raises DatabaseUnusable."""
-    # A gateway's hold has the digits of its request, so that no index of requests is needed.
-    candidates = {"hold": name, "same": f"hold-{name.removeprefix('req-')}"}
-    with database_errors(), reading(open_engine(url)) as connection:
-        rows = [ChargedRequest(*row) for row in connection.execute(_CHARGED, candidates)]
-    return next((row for row in rows if name in (row.hold_id, row.request_id)), None)
 
 
 @contextmanager
