@@ -227,8 +227,12 @@ def test_what_a_token_depends_on_is_seen_by_both_processes_within_two_seconds(tw
 
 
 def test_a_token_that_expires_stops_then_at_both(two: Campus) -> None:
-    expires = time.time() + 1.5
-    token = sign(campus(unique_id="short", exp=expires))
-    assert two.statuses(token) == {200: 16}
+    for seconds in (1.5, 3.0, 6.0, 12.0):
+        expires = time.time() + seconds
+        token = sign(campus(unique_id="short", exp=expires))
+        heard = two.statuses(token)
+        if time.time() < expires:
+            break  # else it may have been asked too late, and is given longer
+    assert heard == {200: 16}
     eventually(lambda: time.time() > expires, "it has expired")
     assert two.statuses(token) == {401: 16}
