@@ -11,11 +11,17 @@ import pytest
 from database_copies import ADMIN, KINDS, PostgresDatabases, Templates, run_databases
 
 
-def pytest_collection_finish() -> None:
-    """What has been imported and collected stays until the end: looking through it for garbage, again and
-    again, would take a fifth of the time."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported and collected stays until the end: looking through it for garbage, again and again,
+    would take a tenth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
