@@ -241,3 +241,16 @@ def test_open_holds_of_before_are_counted(url: str, migrate_to: MigrateTo) -> No
     migrate(url)
     with plainly(url) as sql:
         assert dict(sql("SELECT id, open_holds FROM license")) == {"busy": 2, "idle": 0}
+
+
+def test_a_hold_is_in_one_of_three_states(database_url: str) -> None:
+    with plainly(database_url) as sql:
+        sql.many(DIRECTORY)
+        insert = "INSERT INTO hold VALUES (?, 'l', 9, ?, NULL, 0, 1, 1, 'r', 'k', 'demo', 'm', NULL, 0, NULL)"
+        for state in ("open", "settled", "released"):
+            sql(insert, state, state)
+        for state in ("", "OPEN", "opened"):
+            with pytest.raises(Exception, match="ck_hold_state"):
+                sql(insert, "x", state)
+        with pytest.raises(Exception, match="ck_hold_state"):
+            sql("UPDATE hold SET state = 'lost' WHERE id = 'open'")

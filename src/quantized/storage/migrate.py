@@ -5,7 +5,7 @@ from pathlib import Path
 
 from quantized.storage.database import DatabaseUnusable, database
 
-HEAD = "0014"
+HEAD = "0015"
 """The newest migration."""
 
 _BUSY_SECONDS = 2.0
