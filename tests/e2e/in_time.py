@@ -5,6 +5,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+PAUSE = 0.05
+"""Seconds between one question and the next, where many are asked until the answer changes: who asks without
+a pause takes the processor from those that are waited for."""
+
 
 def unhurried(seconds: float) -> float:
     """`seconds`, and the longer the more the machine has to do than it has processors: what others compute

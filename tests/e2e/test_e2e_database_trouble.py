@@ -13,7 +13,7 @@ from chat_client import Connect, ask, post, request_bytes
 from database_trouble import locked, moved_away
 from gateway_process import GatewayProcess, eventually
 from hostile import Hostile
-from in_time import tries
+from in_time import PAUSE, tries
 
 Gateways = Callable[..., GatewayProcess]
 Trouble = Callable[[GatewayProcess], AbstractContextManager[object]]
@@ -86,6 +86,7 @@ async def test_requests_are_refused_soon_and_what_was_under_way_is_charged_after
     until = time.monotonic() + 10
     while not await served():
         assert time.monotonic() < until, "it serves again by itself"
+        await asyncio.sleep(PAUSE)
     books = await asyncio.to_thread(
         eventually, lambda: (books := gateway.books(licence)).open_holds == 0 and books, "every hold ended"
     )

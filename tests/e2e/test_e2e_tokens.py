@@ -17,6 +17,7 @@ from chat_client import CHAT
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from database_copies import KINDS, PostgresDatabases
 from gateway_process import GatewayProcess, eventually
+from in_time import PAUSE
 from plain_sql import rows
 
 from quantized.administration.actor import command_line
@@ -204,6 +205,7 @@ def all_hear(two: Campus, token: str, status: int) -> None:
     began = asked = time.monotonic()
     while (heard := two.statuses(token)) != {status: 16}:
         assert asked < began + LIMIT, heard
+        time.sleep(PAUSE)
         asked = time.monotonic()
     assert two.statuses(token) == {status: 16}
 
