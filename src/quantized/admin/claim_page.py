@@ -58,6 +58,8 @@ _SHOWN = """<p>{name}, this is your key. Copy it now: it is not shown again.</p>
 client = OpenAI(base_url="{base}", api_key="YOUR KEY")</pre>
 {until}<p>Whoever has the key spends your credits: share it with nobody.
 If it is lost, ask for a new link.</p>"""
+_UNTIL = "<p>It works until {at} UTC.</p>\n"
+_NOT_NOW = "<p>{why} This link was not used up: it works once whoever sent it to you has changed that.</p>"
 _ASK_FOR_ANOTHER = "<p>{why} Ask whoever sent it to you for another one.</p>"
 
 _HEADERS = {
@@ -101,12 +103,12 @@ class ClaimPage(Struct, frozen=True):
         origin = request.client.host if request.client else "unknown"
         request_id = request.scope[JOURNAL].request_id
         key = await self.pool.ask(lambda desk: desk.claim(secret, origin, request_id), _PATIENCE)
-        until = "" if key.expires_at is None else f"<p>It works until {key.expires_at[:16]} UTC.</p>\n"
+        until = "" if key.expires_at is None else _UNTIL.format(at=key.expires_at[:16].replace("T", " "))
         shown = _SHOWN.format(
             name=html.escape(key.name),
             key=html.escape(key.api_key),
             base=html.escape(key.base_url),
-            until=until.replace("T", " "),
+            until=until,
         )
         return _page("Your API key", shown)
 
@@ -115,6 +117,8 @@ def _refusal(fault: Fault) -> Response:
     match fault:
         case NotThere():
             return _page("This link does not work", _ASK_FOR_ANOTHER.format(why="It is not complete."), 404)
+        case Conflict(code="ended" | "stopped"):
+            return _page("You have no access", _NOT_NOW.format(why=html.escape(fault.message)), 409)
         case Conflict():
             why = _ASK_FOR_ANOTHER.format(why=html.escape(fault.message))
             return _page("This link works no more", why, 410)

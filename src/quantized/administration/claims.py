@@ -12,7 +12,7 @@ from quantized.storage.roster_rows import ClaimLink
 
 def claim(session: Session, secret: str, now: int, public_url: str) -> tuple[ClaimLink, Done[ClaimedKey]]:
     """Raises NotThere for a link that never was, and Conflict (`code` "used", "expired", "withdrawn") for one
-    that works no more."""
+    that works no more, or ("ended", "stopped") whose key would not work; the link stays what it is then."""
     rows = session.rosters
     link = rows.link_by_digest(api_key.digest(secret))
     if link is None:
@@ -24,7 +24,11 @@ def claim(session: Session, secret: str, now: int, public_url: str) -> tuple[Cla
         raise Conflict("This link was withdrawn.", code="withdrawn")
     if link.expires_at <= now:
         raise Conflict(f"This link expired on {iso_time(link.expires_at)[:10]}.", code="expired")
+    if person.expires_at is not None and person.expires_at <= now:
+        raise Conflict(f"Your access ended on {iso_time(person.expires_at)[:10]}.", code="ended")
     account = session.find(LICENSE, person.license_id, None)
+    if not account.active:
+        raise Conflict("Your access is stopped.", code="stopped")
     minted = api_key.mint_key()
     key = new_key(person, minted, now)
     rows.add_keys([(key, api_key.digest(minted))])

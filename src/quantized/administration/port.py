@@ -44,8 +44,8 @@ class Claiming(Protocol):
     def claim(self, secret: str, origin: str, request_id: str | None) -> ClaimedKey:
         """The key that the link stands for, which works from now on and is shown this once.
 
-        Raises NotThere, Conflict (`code` "used", "expired" or "withdrawn"), and LedgerUnavailable when the
-        database does not answer; the link is as it was then.
+        Raises NotThere, Conflict (`code` "used", "expired", "withdrawn", or "ended" and "stopped" where a key
+        would not work), and LedgerUnavailable when the database does not answer; the link is as it was then.
         """
 
     def close(self) -> None: ...

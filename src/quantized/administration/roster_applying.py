@@ -40,7 +40,7 @@ class Applying:
     def mistakes(self, difference: Difference) -> list[Mistake]:
         """What a single row or all of them ask for and cannot have."""
         if self._type is None:
-            return []
+            return self._twice(difference)
         found: list[Mistake] = []
         added = difference.of("added")
         taken = self._acting.session.rosters.taken(
@@ -177,6 +177,21 @@ class Applying:
 
     # An allowance for each
 
+    def _twice(self, difference: Difference) -> list[Mistake]:
+        """Who would be on two rosters of the licence: each would take from them what the other gives."""
+        elsewhere = self._acting.session.rosters.elsewhere(self._roster.id, self._roster.license_id or "")
+        return [
+            Mistake(
+                change.line,
+                "id",
+                change.after.person,
+                f"is on the roster {elsewhere[change.after.person]} of the same licence; leave the person "
+                "out here or there",
+            )
+            for change in (*difference.of("added"), *difference.of("returned"))
+            if change.after.person in elsewhere
+        ]
+
     def _apply_allowances(self, difference: Difference) -> Difference:
         shared = self._roster.license_id or ""
         changes = [
@@ -184,15 +199,16 @@ class Applying:
         ]
         self._write_people(changes)
         rows = self._acting.session.rosters
+        # Where no number is said, what was set by hand stays.
         rows.set_caps(
             shared,
             {
                 change.after.person: change.after.micro_credits
                 for change in changes
-                if change.before is None or change.before.micro_credits != change.after.micro_credits
+                if change.after.micro_credits != (change.before.micro_credits if change.before else None)
             },
         )
-        rows.stop_keys(shared, [change.after.person for change in changes if change.what == "removed"])
+        rows.stop_keys([change.after for change in changes if change.what == "removed"])
         return Difference(tuple(changes), difference.unchanged)
 
     # Both
@@ -205,7 +221,7 @@ class Applying:
         rows.withdraw_links(self._roster.id, removed, self._acting.now)
         rows.set_expiries(
             [
-                change.after
+                (change.after, change.before.expires_at)
                 for change in changes
                 if change.before and change.before.expires_at != change.after.expires_at
             ]

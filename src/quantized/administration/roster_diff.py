@@ -11,7 +11,8 @@ from quantized.storage.roster_rows import Person
 
 
 class Defaults(Struct, frozen=True):
-    """What counts for those of whom the file does not say it. None: it stays as it is."""
+    """What counts for those who are new and of whom the file does not say it. The end also for those who come
+    back after their own has passed."""
 
     micro_credits: int | None = None
     expires_at: int | None = None
@@ -64,8 +65,6 @@ def compare(
 
 
 def _after(roster_id: str, before: Person | None, row: RosterRow, defaults: Defaults, now: int) -> Person:
-    amount = row.micro_credits or defaults.micro_credits
-    expiry = defaults.expires_at if isinstance(row.expires_at, UnsetType) else row.expires_at
     if before is None:
         return Person(
             roster_id=roster_id,
@@ -73,19 +72,28 @@ def _after(roster_id: str, before: Person | None, row: RosterRow, defaults: Defa
             name=row.name or row.person,
             email=row.email,
             license_id="",
-            micro_credits=amount,
-            expires_at=expiry,
+            micro_credits=row.micro_credits or defaults.micro_credits,
+            expires_at=defaults.expires_at if isinstance(row.expires_at, UnsetType) else row.expires_at,
             active=True,
             created_at=now,
             updated_at=now,
         )
-    said_nothing = isinstance(row.expires_at, UnsetType) and defaults.expires_at is None
     after = replace(
         before,
         name=row.name or before.name,
         email=row.email or before.email,
-        micro_credits=amount or before.micro_credits,
-        expires_at=before.expires_at if said_nothing else expiry,
+        micro_credits=row.micro_credits or before.micro_credits,
+        expires_at=_end(before, row, defaults, now),
         active=True,
     )
     return before if after == before else replace(after, updated_at=now)
+
+
+def _end(before: Person, row: RosterRow, defaults: Defaults, now: int) -> int | None:
+    """When the access of somebody known ends."""
+    if not isinstance(row.expires_at, UnsetType):
+        return row.expires_at
+    passed = before.expires_at is not None and before.expires_at <= now
+    if passed and not before.active and defaults.expires_at is not None:
+        return defaults.expires_at
+    return before.expires_at

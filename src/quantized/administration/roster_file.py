@@ -94,6 +94,12 @@ class RosterUnfit(InvalidRequest):
         self.mistakes = tuple(mistakes)
 
 
+def known_as(person: str) -> str:
+    """The id of whoever is called so. Whoever types an address does not mind its case, and no mail server
+    does."""
+    return person.lower() if "@" in person else person
+
+
 class _Unfit(Exception):
     """Why a cell cannot be meant."""
 
@@ -252,8 +258,7 @@ def _known_expiry(expires: object) -> int | None:
 def _person(value: str) -> str:
     if not _PERSON.fullmatch(value):
         raise _Unfit("cannot name a person; write 1 to 128 letters, digits or signs of ASCII without spaces")
-    # Whoever types an address does not mind its case, and no mail server does.
-    return value.lower() if "@" in value else value
+    return known_as(value)
 
 
 def _printable(value: str) -> str:

@@ -65,7 +65,8 @@ class PersonChange(Struct, frozen=True, kw_only=True):
 
 class Handed(Struct, frozen=True, kw_only=True):
     """What somebody was given: a `link` that shows its person a key once, or the key itself. Shown this once;
-    null in a plan, and where the answer is repeated for an Idempotency-Key."""
+    null in a plan, and where the answer is repeated for an Idempotency-Key. `stopped_keys`: whether keys that
+    the person had work no more."""
 
     person: str
     name: str
@@ -74,6 +75,7 @@ class Handed(Struct, frozen=True, kw_only=True):
     link_expires_at: Time | None = None
     key_id: str | None = None
     api_key: str | None = None
+    stopped_keys: bool = False
 
 
 class RosterImportRecord(Record, frozen=True, kw_only=True):

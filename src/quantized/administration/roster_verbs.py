@@ -39,6 +39,7 @@ class Import(Verb[RosterImportRecord], frozen=True, kw_only=True):
     hand_out: HandOut = "nothing"
     link_days: LinkDays = 14
     renews_links: bool = False
+    renews_keys: bool = False
     removes_most: bool = False
 
 
@@ -50,10 +51,12 @@ class ImportRoster(Import, frozen=True, kw_only=True):
     """Makes a roster of a file, or brings one up to it: whoever is new gets access, whoever is missing loses
     it and keeps balance and history, whoever is back has the old licence. All of it or, where anything is
     wrong, nothing. With `license_type` each person gets a licence of it; with `license` all share that one,
-    each with an allowance; later neither need be said. `micro_credits` and `expires_at` count for those of
-    whom the file does not say it. `hand_out`: what everybody gets who has neither a key that works nor an
-    open link; with `renews_links` also who has an open link, which works no
-    more then. `removes_most`: whether more than half of the people may be removed."""
+    each with an allowance; later neither need be said. `micro_credits` and `expires_at` count for
+    those who are new and of whom the file does not say it; an empty cell leaves what somebody has as it is
+    (but an end that has passed gives way to `expires_at` where somebody comes back). `hand_out`: what
+    everybody gets who has neither a key that works nor an open link; with `renews_links` also who has an open
+    link, with `renews_keys` also who has a key: that link works no more then, and neither do the person's own
+    keys. `removes_most`: whether more than half of the people may be removed."""
 
 
 class ListRosters(Listing[RosterRecord], frozen=True, kw_only=True):
@@ -72,7 +75,8 @@ class ListRosterPeople(Listing[PersonRecord], frozen=True, kw_only=True):
 
 
 class CreateLink(Verb[NewLinkRecord], frozen=True, kw_only=True):
-    """A new link for somebody; their open one works no more. `stop_keys`: nor do the keys that they have."""
+    """A new link for somebody; their open one works no more. `stop_keys`: nor do the keys that they have.
+    Signed tokens are not meant by that."""
 
     roster: w.PathReference
     person: w.UniqueId

@@ -10,7 +10,7 @@ from quantized.administration.faults import Conflict, NotThere, Unfit
 from quantized.administration.records import Page
 from quantized.administration.roster_applying import Applying
 from quantized.administration.roster_diff import Change, Defaults, Difference, compare
-from quantized.administration.roster_file import RosterFile, RosterUnfit, read_roster
+from quantized.administration.roster_file import RosterFile, RosterUnfit, known_as, read_roster
 from quantized.administration.roster_handing import hand_link, hand_out
 from quantized.administration.words import in_future, iso_time
 from quantized.core.ids import mint_id
@@ -58,7 +58,8 @@ def plan_roster(acting: Acting, verb: v.PlanRoster) -> r.RosterImportRecord:
             for change in answer.changes
         ],
         handed=[
-            r.Handed(person=handed.person, name=handed.name, email=handed.email) for handed in answer.handed
+            replace(handed, link=None, link_expires_at=None, key_id=None, api_key=None)
+            for handed in answer.handed
         ],
     )
 
@@ -73,8 +74,13 @@ def import_roster(acting: Acting, verb: v.ImportRoster | v.PlanRoster) -> Done[r
         acting.session.rosters.touch(roster.id, acting.now)
     difference = applying.apply(difference)
     new = {change.after.person for change in difference.of("added")}
-    unserved = _unserved(acting, roster, verb)
-    served = hand_out(acting, roster, unserved, new, verb.hand_out, verb.link_days)
+    standing = acting.session.rosters.standing(roster.id, acting.now)
+    unserved = _unserved(acting, roster, verb, standing)
+    acting.session.rosters.stop_keys([person for person in unserved if person.person in standing.keys])
+    served = [
+        replace(each, stopped_keys=each.person in standing.keys)
+        for each in hand_out(acting, roster, unserved, new, verb.hand_out, verb.link_days)
+    ]
     record = _record(acting, acting.find(ROSTER, roster.id))
     answer = _answer(record, difference, served, file.ignored, dry_run=False)
     return Done(answer, "roster", roster.id, roster.institution_id, told, answer.without_secret())
@@ -95,15 +101,22 @@ def close_roster(acting: Acting, verb: v.CloseRoster) -> Done[r.RosterImportReco
 
 def create_link(acting: Acting, verb: v.CreateLink) -> Done[r.NewLinkRecord]:
     roster = acting.find(ROSTER, verb.roster)
-    person = acting.session.rosters.person(roster.id, verb.person)
+    person = acting.session.rosters.person(roster.id, known_as(verb.person))
     if person is None:
         raise NotThere("person on the roster", verb.person, param="person")
     if not person.active:
         raise Conflict(f"{person.person} was removed from the roster.", param="person", code="removed")
+    if person.expires_at is not None and person.expires_at <= acting.now:
+        raise Conflict(
+            f"The access of {person.person} ended on {iso_time(person.expires_at)[:10]}; say another end in "
+            "the roster's file, and import it.",
+            param="person",
+            code="ended",
+        )
     if verb.stop_keys and roster.license_id is None:
         acting.session.rosters.stop_all_keys(person.license_id)
     elif verb.stop_keys:
-        acting.session.rosters.stop_keys(person.license_id, [person.person])
+        acting.session.rosters.stop_keys([person])
     acting.session.rosters.withdraw_links(roster.id, [person.person], acting.now)
     link = hand_link(acting, [person], verb.link_days)[0]
     answer = r.NewLinkRecord(
@@ -120,6 +133,8 @@ def _prepared(
     acting: Acting, verb: v.PlanRoster | v.ImportRoster
 ) -> tuple[Roster, Applying, RosterFile, Difference]:
     """All that can be judged before anything is written. Raises RosterUnfit with everything that is wrong."""
+    if verb.renews_keys and verb.hand_out == "nothing":
+        raise Unfit("renews_keys", "say in 'hand_out' what everybody gets in the place of their keys")
     roster = _meant(acting, verb)
     file = read_roster(verb.csv)
     known = acting.session.rosters.people(roster.id)
@@ -191,15 +206,13 @@ def _require_most_to_stay(known: dict[str, Person], difference: Difference, *, a
         )
 
 
-def _unserved(acting: Acting, roster: Roster, verb: v.Import) -> list[Person]:
-    """Those on the roster who have neither a key that works nor a link that stays."""
-    standing = acting.session.rosters.standing(roster.id, acting.now)
+def _unserved(acting: Acting, roster: Roster, verb: v.Import, standing: Standing) -> list[Person]:
+    """Those on the roster who have neither a key nor a link that is to stay."""
     return [
         person
         for name, person in sorted(acting.session.rosters.people(roster.id).items())
         if person.active
-        and name not in standing.keys
-        and (verb.renews_links or name not in standing.links)
+        and (verb.renews_keys if name in standing.keys else verb.renews_links or name not in standing.links)
         and (person.expires_at is None or person.expires_at > acting.now)
     ]
 

@@ -14,10 +14,13 @@ from sqlalchemy.exc import IntegrityError
 from quantized.storage import schema
 from quantized.storage.directory_faults import AlreadyExists
 from quantized.storage.directory_rows import Key, License
-from quantized.storage.many import insert_many, update_many
+from quantized.storage.many import Values, insert_many, update_many
 
 _AT_ONCE = 500
 """Ids in one statement: every database's bound of variables is above it."""
+
+_WORKING = "api_key.active AND api_key.kind = 'key'"
+_REPLACED = "EXISTS (SELECT 1 FROM api_key AS n WHERE n.rotated_from = api_key.id)"
 
 
 class Roster(Struct, frozen=True):
@@ -148,6 +151,16 @@ class RosterRows:
         values = [{name: getattr(person, name) for name in changing} for person in people]
         update_many(self._connection, schema.roster_person, ("roster_id", "person"), values)
 
+    def elsewhere(self, roster_id: str, license_id: str) -> dict[str, str]:
+        """Who is on another roster of the licence, with that roster's alias."""
+        roster, person = schema.roster.c, schema.roster_person.c
+        statement = (
+            select(person.person, roster.alias)
+            .join(schema.roster, roster.id == person.roster_id)
+            .where(roster.license_id == license_id, roster.id != roster_id, person.active)
+        )
+        return {row.person: row.alias for row in self._connection.execute(statement)}
+
     # Their licences
 
     def taken(self, license_type_id: str, unique_ids: Collection[str]) -> set[str]:
@@ -212,29 +225,37 @@ class RosterRows:
         insert_many(self._connection, schema.api_key, values)
 
     def stop_all_keys(self, license_id: str) -> None:
+        """Whoever they are of. Signed tokens stay as they are."""
         table = schema.api_key
         self._connection.execute(
-            update(table).where(table.c.license_id == license_id, table.c.active).values(active=False)
+            update(table)
+            .where(table.c.license_id == license_id, table.c.active, table.c.kind == "key")
+            .values(active=False)
         )
 
-    def stop_keys(self, license_id: str, users: Collection[str]) -> None:
-        """Those of some users within a licence."""
-        table = schema.api_key
-        for some in _groups(users):
-            self._connection.execute(
-                update(table)
-                .where(table.c.license_id == license_id, table.c.user_id.in_(some), table.c.active)
-                .values(active=False)
-            )
-
-    def set_expiries(self, people: Sequence[Person]) -> None:
-        """Of all keys that they have and that were not stopped. Signed tokens say when they end."""
-        values = [
-            {"license_id": person.license_id, "user_id": person.person, "expires_at": person.expires_at}
-            for person in people
+    def stop_keys(self, people: Sequence[Person]) -> None:
+        """Their own within their licences. Signed tokens stay as they are."""
+        values: list[Values] = [
+            {"license_id": each.license_id, "user_id": each.person, "active": False} for each in people
         ]
-        theirs = "api_key.active AND api_key.kind = 'key'"
-        update_many(self._connection, schema.api_key, ("license_id", "user_id"), values, where=theirs)
+        update_many(self._connection, schema.api_key, ("license_id", "user_id"), values, where=_WORKING)
+
+    def set_expiries(self, people: Sequence[tuple[Person, int | None]]) -> None:
+        """Of the keys that ended with their people, who come with the ends that they had before: a key that
+        was given another end keeps it, and so does one in whose place another has come, unless it would
+        outlast its person now. Signed tokens say when they end."""
+        by = ("license_id", "user_id")
+        ends: dict[int | None, list[Values]] = {}
+        for person, before in people:
+            whose = {"license_id": person.license_id, "user_id": person.person}
+            ends.setdefault(before, []).append({**whose, "expires_at": person.expires_at})
+        for before, values in ends.items():
+            same = "IS NULL" if before is None else f"= {before:d}"
+            theirs = f"{_WORKING} AND api_key.expires_at {same} AND NOT {_REPLACED}"
+            update_many(self._connection, schema.api_key, by, values, where=theirs)
+        later = f"{_WORKING} AND api_key.expires_at > row.expires_at AND {_REPLACED}"
+        every = [value for values in ends.values() for value in values]
+        update_many(self._connection, schema.api_key, by, every, where=later)
 
     def standing(self, roster_id: str, now: int) -> Standing:
         person, key, link = schema.roster_person.c, schema.api_key.c, schema.claim_link.c
