@@ -265,7 +265,7 @@ def test_an_error_instead_of_an_answer_may_be_tried_again():
     fault = failure(events).fault
     assert isinstance(fault, ProviderUnavailable)
     assert fault.retryable
-    assert fault.cause == "anthropic: error in the answer, type overloaded_error: Overloaded"
+    assert fault.cause == "anthropic: error in the answer, type overloaded_error"
     assert len(events) == 1
 
 

@@ -128,7 +128,9 @@ def test_messages_and_causes_are_bounded():
     assert len(told.message) <= 500
     assert told.cause == "named: HTTP 400"
     told = fault(500, "x" * 100_000, code="y" * 1_000)
-    assert told.cause == f"named: HTTP 500: {'x' * 200}"
+    assert told.cause == "named: HTTP 500"
+    told = fault(429, "x" * 100_000, code="y" * 1_000)
+    assert told.cause == f"named: HTTP 429: {'x' * 200}"
 
 
 def test_the_reason_behind_a_router_is_told():
@@ -284,23 +286,45 @@ def test_what_a_server_quotes_of_the_prompt_never_reaches_the_log(echo):
         assert PROMPT not in (moderated.cause or "")
 
 
-@pytest.mark.parametrize("status", [500, 502, 503])
-def test_of_a_broken_server_only_its_own_sentence_is_kept(status):
+@pytest.mark.parametrize("status", [403, 500, 502, 503])
+def test_a_server_that_broke_over_a_request_is_not_quoted(status):
     told = PROVIDER.decode_error(status, {}, f"<html>{PROMPT}</html>".encode())
     assert told.cause == f"named: HTTP {status}"
-    quoted = {"detail": PROMPT, "metadata": {"raw": PROMPT, "flagged_input": PROMPT}}
-    told = fault(status, "", **quoted)
-    assert told.cause == f"named: HTTP {status}"
-    told = fault(status, "Overloaded", code="busy", type="server_error", **quoted)
-    assert told.cause == f"named: HTTP {status}, code busy, type server_error: Overloaded"
+    quoted = {"detail": PROMPT, "metadata": {"raw": PROMPT}}
+    told = fault(status, f"Overloaded {PROMPT}", code="busy", type="server_error", **quoted)
+    assert told.cause == f"named: HTTP {status}, code busy, type server_error"
+
+
+@pytest.mark.parametrize("status", [401, 402, 407, 429])
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        (f"error parsing tool call: raw='{PROMPT}', err=x", "error parsing tool call: raw"),
+        (f"You can't have `{PROMPT}`", "You can't have"),
+        (f'Not now: "{PROMPT}"', "Not now"),
+        (f"Not now, {{{PROMPT}}}", "Not now"),
+        (f"Not now\n{PROMPT}", "Not now"),
+        (f"Not now (“{PROMPT}”)", "Not now"),
+        (f"‘{PROMPT}’ is too much", ""),
+        ("Rate limit exceeded: free-models-per-day", "Rate limit exceeded: free-models-per-day"),
+    ],
+)
+def test_one_that_has_not_read_a_request_is_quoted_up_to_what_it_quotes(status, message, kept):
+    error = {"error": {"message": message, "code": status, "metadata": {"raw": PROMPT}}}
+    where = f", code {status}" + (f": {kept}" if kept else "")
+    told = PROVIDER.decode_error(status, {}, json.dumps(error).encode())
+    assert told.cause == f"named: HTTP {status}{where}"
+    (failed,) = PROVIDER.decode_body(GenerationRequest(model="m", messages=()), json.dumps(error).encode())
+    assert isinstance(failed, Failed)
+    assert failed.fault.cause == f"named: error in the answer{where}"
 
 
 @pytest.mark.parametrize(
     "answer",
     [
         {"choices": [{"message": {"content": "a"}, "finish_reason": f"{PROMPT} " * 100}]},
-        {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}], "usage": PROMPT},
-        {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}], "usage": {"cost": PROMPT}},
+        {"choices": [{"message": {"content": "a"}, "finish_reason": [PROMPT]}]},
+        {"choices": [{"message": {"content": {PROMPT: 1}}}]},
         {"choices": PROMPT},
     ],
 )

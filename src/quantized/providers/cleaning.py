@@ -31,6 +31,9 @@ _NAMES = re.compile(
     re.IGNORECASE,
 )
 
+_QUOTED = re.compile(r"[\"`“”„«‹<{\[=\r\n]|(?<!\w)['‘’‚]|['’](?!\w)")
+"""Where a quotation begins, or what stands there like one: `raw=`, an object, a page. No apostrophe."""
+
 
 def clean(message: str) -> str:
     """A server's sentence without its names, addresses, ids and secrets; at most 500 characters."""
@@ -43,8 +46,13 @@ def clean(message: str) -> str:
 
 
 def for_log(sentence: str) -> str:
-    """The beginning of a server's sentence without secrets, on one line; at most 200 characters."""
+    """The beginning of a sentence without secrets, on one line; at most 200 characters."""
     return " ".join(_SECRETS.sub("…", sentence[: 2 * _LONGEST_REASON]).split())[:_LONGEST_REASON]
+
+
+def reason_for_log(sentence: str) -> str:
+    """The same of a server's sentence, up to where it quotes anything: that may be of a conversation."""
+    return for_log(_QUOTED.split(sentence[: 2 * _LONGEST_REASON], maxsplit=1)[0]).rstrip(" :,(")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -3,7 +3,7 @@ may.
 
 An error comes as an HTTP status with a body, or as an `error` event in a stream that began with a 200; there
 its `type` stands for the status. Messages quote what they were sent when they explain what is wrong with it:
-the log is told a sentence only where it is about us or about the server.
+the log is told a sentence only where it is about us, be it that we ask too much.
 """
 
 import re
@@ -14,7 +14,7 @@ from msgspec.json import Decoder
 
 from quantized.core.errors import Fault, ModelNotFound, ProviderUnavailable, RejectedByProvider
 from quantized.providers.answers import UNREADABLE
-from quantized.providers.cleaning import clean, for_log, retry_after
+from quantized.providers.cleaning import clean, reason_for_log, retry_after
 from quantized.providers.field_paths import callers_words, first_field
 
 _RETRYABLE = frozenset({408, 409, 429, 500, 502, 503, 504, 520, 522, 524, 529})
@@ -109,7 +109,7 @@ def _fault(said: _Said, status: int, model: str | None, where: str) -> Fault:
     if status in _CALLERS_INPUT:
         return _rejected(said, status, cause)
     retryable = status in _RETRYABLE
-    if status == _BUSY or status >= _BROKEN:
+    if status == _BUSY:
         cause = _with_reason(cause, said)
     # What is left and not passing (a path that is not there, a redirect) is how we are set up.
     return ProviderUnavailable(
@@ -141,7 +141,7 @@ def _rejected(said: _Said, status: int, cause: str) -> RejectedByProvider:
 
 
 def _with_reason(cause: str, said: _Said) -> str:
-    reason = for_log(said.message)
+    reason = reason_for_log(said.message)
     return f"{cause}: {reason}" if reason else cause
 
 

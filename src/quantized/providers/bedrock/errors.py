@@ -2,8 +2,8 @@
 
 An error comes as an HTTP status with the name of an exception in a header or in the body, or as an exception
 within a stream that began with a 200; there its name stands for the status. Messages quote what they were
-sent when they explain what is wrong with it: the log is told a sentence only where it is about us or about
-the server.
+sent, or what a model said, when they explain what is wrong with it: the log is told a sentence only where it
+is about us, be it that we ask too much, or about which model we ask.
 """
 
 import re
@@ -14,7 +14,7 @@ from msgspec.json import Decoder
 
 from quantized.core.errors import Fault, ModelNotFound, ProviderUnavailable, RejectedByProvider
 from quantized.providers.answers import UNREADABLE
-from quantized.providers.cleaning import clean, for_log, retry_after
+from quantized.providers.cleaning import clean, reason_for_log, retry_after
 from quantized.providers.field_paths import callers_words, first_field
 from quantized.wire.aws_eventstream import Headers
 
@@ -169,7 +169,7 @@ def _fault(said: _Said, status: int, model: str | None, where: str) -> Fault:
     if status in _CALLERS_INPUT:
         return _rejected(said, status, cause)
     retryable = status in _RETRYABLE
-    if retryable or status >= _BROKEN:
+    if status == _BUSY:
         cause = _with_reason(cause, said)
     if status == _BUSY and _PER_DAY.search(said.message):
         # What is spent for today does not pass within a request.
@@ -203,7 +203,7 @@ def _rejected(said: _Said, status: int, cause: str) -> RejectedByProvider:
 
 
 def _with_reason(cause: str, said: _Said) -> str:
-    reason = for_log(said.message)
+    reason = reason_for_log(said.message)
     return f"{cause}: {reason}" if reason else cause
 
 

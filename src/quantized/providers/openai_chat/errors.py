@@ -3,8 +3,9 @@
 An error comes as an HTTP status with a body, as `error` inside a body or a frame that began with a 200, or as
 `choices[0].error`. Its `code` may be a number or a word.
 
-Servers quote what they were sent when they explain what is wrong with it. So the log is told the status and
-the words that name the error, and a sentence only where it is about us or about the server.
+Servers quote what they were sent, and what their model said, when they explain what is wrong with it. So the
+log is told the status and the words that name the error, and a sentence only where a server has not looked at
+what it was asked: it does not know us, or we ask too much.
 """
 
 import re
@@ -15,14 +16,14 @@ from msgspec import Struct
 from msgspec.json import decode, encode
 
 from quantized.core.errors import Fault, ModelNotFound, ProviderUnavailable, RejectedByProvider
-from quantized.providers.cleaning import clean, for_log, retry_after
+from quantized.providers.cleaning import clean, reason_for_log, retry_after
 from quantized.providers.openai_chat.schema import UNREADABLE
 
 _RETRYABLE = frozenset({408, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _OUR_ACCOUNT = frozenset({401, 402, 403, 407})
+_UNREAD = frozenset({401, 402, 407, 429})
+"""What a server says before it reads a request."""
 _CALLERS_INPUT = frozenset({400, 413, 415, 422})
-_BUSY = 429
-_BROKEN = 500
 
 _WORDS = {
     "rate_limit_exceeded": 429,
@@ -84,10 +85,12 @@ def fault_of_error(provider: str, model: str, error: bytes) -> Fault:
 
 def _fault(said: _Said, status: int, model: str | None, where: str, retry_after: float | None) -> Fault:
     cause = ", ".join((where, *said.words))
+    if status in _UNREAD and (reason := reason_for_log(said.sentence)):
+        cause = f"{cause}: {reason}"
     if status == 403 and (said.moderated or _MODERATED.search(said.message)):
         return _rejected(said, "content_filter", cause)
     if status in _OUR_ACCOUNT:
-        return ProviderUnavailable(cause=_with_reason(cause, said), alert=True)
+        return ProviderUnavailable(cause=cause, alert=True)
     if status in {400, 404} and _PARAMETERS.search(said.message):
         return _rejected(said, "unsupported_parameter", cause)
     if status in {400, 404} and (said.code == "model_not_found" or _UNKNOWN_MODEL.search(said.message)):
@@ -95,18 +98,10 @@ def _fault(said: _Said, status: int, model: str | None, where: str, retry_after:
     if status in _CALLERS_INPUT:
         return _rejected(said, said.code, cause)
     retryable = status in _RETRYABLE
-    if status == _BUSY or status >= _BROKEN:
-        cause = _with_reason(cause, said)
     # What is left and not passing (a path that is not there, a redirect) is how we are set up.
     return ProviderUnavailable(
         cause=cause, retry_after=retry_after, retryable=retryable, alert=300 <= status < 500 and not retryable
     )
-
-
-def _with_reason(cause: str, said: _Said) -> str:
-    """The cause and the beginning of the server's own sentence, which has nothing to do with the prompt."""
-    reason = for_log(said.sentence)
-    return f"{cause}: {reason}" if reason else cause
 
 
 def _model_in(message: str) -> str:
