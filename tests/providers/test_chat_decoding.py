@@ -490,3 +490,181 @@ def test_two_counts_and_nothing_within_them(cached, total, details):
     choice = {"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}
     answer = fold(decode_body("named", "m", json.dumps({"choices": [choice], "usage": usage}).encode()))
     assert answer.usage == Usage(input=12, output=3)
+
+
+# Two calls that are hard to tell apart, and names in pieces
+
+
+def whole_calls(*told: dict[str, Any]) -> list[tuple[str, str, str]]:
+    choice = {"index": 0, "message": {"tool_calls": list(told)}, "finish_reason": "tool_calls"}
+    answer = fold(decode_body("named", "m", json.dumps({**HEAD, "choices": [choice]}).encode()))
+    return [(part.id, part.name, part.arguments) for part in answer.parts if isinstance(part, ToolCall)]
+
+
+@pytest.mark.parametrize("numbers", [({}, {}), ({"index": 0}, {"index": 0}), ({"index": 0}, {"index": 1})])
+def test_each_call_of_a_whole_answer_is_one_of_its_own(numbers):
+    pair = [call("{}", name=name, id="a", **number) for name, number in zip("fg", numbers, strict=True)]
+    first, second = whole_calls(*pair)
+    assert (first, second[1:]) == (("a", "f", "{}"), ("g", "{}"))
+    assert second[0].startswith("call_")
+    assert whole_calls(*pair) == [first, second]
+
+
+def test_two_streamed_calls_with_one_id_are_told_apart_by_their_index():
+    deltas = (
+        [call("", name="f", index=0, id="a"), call("", name="g", index=1, id="a")],
+        [call('{"x":', index=0), call('{"y":', index=1)],
+        [call("1}", index=0, id="a"), call("2}", index=1, id="a")],
+    )
+    first, second = calls(*deltas)
+    assert (first, second[1:]) == (("a", "f", '{"x":1}'), ("g", '{"y":2}'))
+    assert second[0] not in {"", "a"}
+    assert calls(*deltas) == [first, second]
+
+
+def test_a_call_that_goes_on_under_another_number_is_the_same():
+    assert calls([call("{", name="f", index=0, id="a")], [call("}", index=1, id="a")]) == [("a", "f", "{}")]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ["get_weather"],
+        ["get_", "weather"],
+        ["get_", None, "weather"],
+        ["get_weather", "get_weather", "get_weather"],
+        ["get_", "get_weather"],
+    ],
+)
+@pytest.mark.parametrize("arguments", ["", None])
+def test_a_name_may_come_in_pieces_or_again_and_again(pieces, arguments):
+    named = [[call(arguments, name=name, index=0, id="a")] for name in pieces]
+    assert calls(*named, [call("{}", index=0)]) == [("a", "get_weather", "{}")]
+
+
+def test_calls_without_arguments_keep_their_order():
+    assert calls(
+        [call("", name="f", index=0, id="a")],
+        [call("", name="g", index=1, id="b")],
+        [call("{}", name="h", index=2, id="c")],
+        [call(None, name="i", index=3, id="d")],
+    ) == [("a", "f", ""), ("b", "g", ""), ("c", "h", "{}"), ("d", "i", "")]
+
+
+# What is said beside an answer
+
+
+SIDE: list[dict[str, Any]] = [
+    {"id": {}},
+    {"id": [1]},
+    {"model": 5},
+    {"created": "1719000000"},
+    {"created": True},
+    {"system_fingerprint": 5},
+    {"error": ""},
+    {"error": {}},
+    {"error": False},
+    {"error": []},
+    {"usage": []},
+    {"usage": ""},
+    {"usage": 5},
+    {"usage": "many"},
+    {"usage": {"prompt_tokens": "many", "completion_tokens": 3}},
+    {"usage": {"prompt_tokens": 12, "completion_tokens": True}},
+    {"usage": {"prompt_tokens": 1e300, "completion_tokens": 3}},
+]
+COUNTED = {"prompt_tokens": 12, "completion_tokens": 3}
+SIDE_OF_USAGE: list[dict[str, Any]] = [
+    {"cost": {"total_cost": 0.1}},
+    {"cost": True},
+    {"cost": "much"},
+    {"total_tokens": "15"},
+    {"prompt_tokens_details": []},
+    {"prompt_tokens_details": "none"},
+    {"completion_tokens_details": {"reasoning_tokens": "x"}},
+    {"server_tool_use": 5},
+]
+SIDE_OF_CHOICE: list[dict[str, Any]] = [
+    {"logprobs": []},
+    {"logprobs": "x"},
+    {"logprobs": {"content": 5}},
+    {"error": {}},
+    {"error": ""},
+]
+SIDE_OF_MESSAGE: list[dict[str, Any]] = [
+    {"role": 5},
+    {"reasoning": {"text": "Hm."}},
+    {"reasoning_details": {}},
+    {"reasoning_details": [5, "x", None]},
+    {"annotations": {}},
+    {"annotations": ["x"]},
+    {"refusal": False},
+    {"refusal": []},
+    {"tool_calls": {}},
+    {"tool_calls": ""},
+    {"images": ""},
+    {"audio": []},
+    {"audio": ""},
+    {"function_call": []},
+]
+
+
+def heard(head: dict[str, Any], beside: dict[str, Any], said: dict[str, Any]) -> list[Answer]:
+    """An answer that says `Hi`, whole and streamed."""
+    message = {"role": "assistant", "content": "Hi", **said}
+    choice = {"index": 0, "message": message, "finish_reason": "stop", **beside}
+    body = json.dumps({**HEAD, "choices": [choice], **head}).encode()
+    piece = {"index": 0, "delta": message, "finish_reason": None, **beside}
+    stream = b"data: " + json.dumps({**HEAD, "choices": [piece], **head}).encode() + b"\n\n" + END
+    return [fold(decode_body("named", "m", body)), fold(decode(stream))]
+
+
+@pytest.mark.parametrize(
+    ("head", "beside", "said"),
+    [
+        *[(head, {}, {}) for head in SIDE],
+        *[({}, beside, {}) for beside in SIDE_OF_CHOICE],
+        *[({}, {}, said) for said in SIDE_OF_MESSAGE],
+    ],
+)
+def test_what_cannot_be_read_beside_an_answer_was_not_said(head, beside, said):
+    for answer in heard(head, beside, said):
+        assert answer.parts == (OutputText("Hi"),)
+        assert answer.finish == "stop"
+        assert answer.usage is None
+
+
+@pytest.mark.parametrize("odd", SIDE_OF_USAGE)
+def test_counts_are_believed_whatever_is_beside_them(odd):
+    for answer in heard({"usage": {**COUNTED, **odd}}, {}, {}):
+        assert answer.usage == Usage(input=12, output=3)
+        assert answer.cost is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"content": 5},
+        {"content": {"text": "Hi"}},
+        {"tool_calls": "f"},
+        {"tool_calls": [{"function": {"name": 5}}]},
+        {"refusal": ["No."]},
+        {"images": "x"},
+        {"images": [{"image_url": {}}]},
+        {"audio": "AA=="},
+    ],
+)
+def test_what_an_answer_is_made_of_has_to_be_readable(said):
+    choice = {"index": 0, "message": {"content": "Hi", **said}, "finish_reason": "stop"}
+    *_, ended = decode_body("named", "m", json.dumps({**HEAD, "choices": [choice]}).encode())
+    assert isinstance(ended, Failed)
+    assert isinstance(decode(frame({"content": "Hi", **said}) + END)[-1], Failed)
+
+
+def test_an_answer_that_is_only_another_one_is_none():
+    other = {"index": 1, "message": {"content": "B"}, "finish_reason": "stop"}
+    (failed,) = decode_body("named", "m", json.dumps({**HEAD, "choices": [other]}).encode())
+    assert isinstance(failed, Failed)
+    stray = b"data: " + json.dumps({**HEAD, "choices": [{"index": 1, "delta": {"content": "B"}}]}).encode()
+    for before, end in ((b"", END), (frame({"role": "assistant"}), END), (b"", DONE)):
+        assert isinstance(decode(before + stray + b"\n\n" + end)[-1], Failed)

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from urllib.parse import unquote_to_bytes
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -20,6 +21,14 @@ def split_data_url(url: str) -> tuple[str, str]:
     """(media type in lower case, base64)."""
     head, _, data = url.partition(",")
     return head[len("data:") :].partition(";")[0].strip().lower(), data
+
+
+def in_base64(url: str) -> str:
+    """A `data:` URL in base64, as all who read one here expect it."""
+    kind, data = split_data_url(url)
+    if url.partition(",")[0].lower().endswith(";base64"):
+        return url
+    return f"data:{kind or 'text/plain'};base64,{base64.b64encode(unquote_to_bytes(data)).decode()}"
 
 
 def image_kind(data: str) -> str | None:

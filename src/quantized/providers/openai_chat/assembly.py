@@ -6,7 +6,7 @@ since a piece of any part may still come (a signature after the text it belongs 
 
 from hashlib import blake2s
 
-from msgspec import DecodeError, Struct
+from msgspec import DecodeError, Raw, Struct
 from msgspec.json import decode, encode
 
 from quantized.core.events import (
@@ -30,9 +30,12 @@ from quantized.providers.openai_chat.schema import (
     ImagePiece,
     ToolCallDelta,
 )
+from quantized.wire.data_url import in_base64, is_data_url
 
 DETAILS = "reasoning_details"
 """The kind of a seal whose payload is an array of reasoning details."""
+
+_SILENCE = AudioPiece()
 
 
 class Unreadable(Exception):
@@ -40,14 +43,23 @@ class Unreadable(Exception):
 
 
 class _Slot:
-    """One tool call. It begins when its name is known; arguments that came before wait in `held`."""
+    """One tool call. It begins when its name is whole; arguments that came before wait in `held`. `told` is
+    the id that its server goes by."""
 
-    __slots__ = ("held", "id", "part")
+    __slots__ = ("held", "name", "part", "told")
 
-    def __init__(self, call_id: str | None) -> None:
-        self.id = call_id
+    def __init__(self, told: str | None) -> None:
+        self.told = told
+        self.name = ""
         self.part: int | None = None
         self.held = ""
+
+    def call(self, name: str) -> None:
+        """Some servers say the name again with each piece of the arguments, some say it in pieces."""
+        if name.startswith(self.name):
+            self.name = name
+        else:
+            self.name += name
 
 
 class _TypedText(Struct, frozen=True):
@@ -60,10 +72,12 @@ class _TypedText(Struct, frozen=True):
 
 class Assembly:
     """Deltas to events. `faithful` is false where the last delta said something that a caller must not see
-    as it came: another spelling, an index or an id that is missing or wrong."""
+    as it came: another spelling, an index or an id that is missing or wrong, something that is held back.
+    `whole`: the one delta is all of the message."""
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str, *, whole: bool = False) -> None:
         self._provider = provider
+        self._whole = whole
         self._stream_id = ""
         self._next = 0
         self._open: dict[PartKind, int] = {}
@@ -90,8 +104,8 @@ class Assembly:
             self.faithful = False
         if thought:
             events.append(ReasoningDelta(self._part("reasoning", events), thought))
-        if delta.reasoning_details:
-            payload = b"[" + b",".join(map(bytes, delta.reasoning_details)) + b"]"
+        if delta.reasoning_details and (details := self._objects(delta.reasoning_details)):
+            payload = b"[" + b",".join(details) + b"]"
             index = self._part("reasoning", events)
             events.append(Sealed(index, Seal(self._provider, DETAILS, payload)))
         if delta.content:
@@ -109,17 +123,31 @@ class Assembly:
             self._attached(delta, events)
 
     @property
+    def anything(self) -> bool:
+        """A part has begun, or waits to."""
+        return self._next > 0 or bool(self._calls)
+
+    @property
     def nameless(self) -> bool:
         """There is a call that nobody has named."""
-        return any(slot.part is None for slot in self._calls)
+        return any(not slot.name for slot in self._calls)
 
     def finish(self) -> list[Event]:
         """The end of every part that is still open."""
+        events: list[Event] = []
+        if self._calls:
+            self._begin_calls(self._calls[-1], events)
         calls = (slot.part for slot in self._calls if slot.part is not None)
-        events: list[Event] = [PartFinished(index) for index in sorted((*self._open.values(), *calls))]
+        events += [PartFinished(index) for index in sorted((*self._open.values(), *calls))]
         self._open.clear()
         self._calls.clear()
         return events
+
+    def _objects(self, pieces: list[Raw]) -> list[bytes]:
+        """Nothing but an object can come back, so nothing else is told."""
+        objects = [told for told in map(bytes, pieces) if told.startswith(b"{")]
+        self.faithful = self.faithful and len(objects) == len(pieces)
+        return objects
 
     def _start(self, start: PartStarted, events: list[Event]) -> int:
         events.append(start)
@@ -151,38 +179,38 @@ class Assembly:
                 raise Unreadable(f"content of type {piece.type[:64]!r}")
 
     def _attached(self, delta: Delta, events: list[Event]) -> None:
-        for annotation in delta.annotations or ():
-            events.append(Annotated(self._part("text", events), annotation))
+        for annotation in self._objects(delta.annotations or []):
+            events.append(Annotated(self._part("text", events), Raw(annotation)))
         for image in delta.images or ():
             self._image(image, events)
         if delta.audio is not None:
             self._audio(delta.audio, events)
 
     def _image(self, image: ImagePiece, events: list[Event]) -> None:
-        start = PartStarted(self._next, "image", url=image.image_url.url)
+        start = PartStarted(self._next, "image", url=_address(image.image_url.url))
         events.append(PartFinished(self._start(start, events)))
 
     def _audio(self, audio: AudioPiece, events: list[Event]) -> None:
+        if audio == _SILENCE:
+            return
         index = self._part("audio", events)
         delta = AudioDelta(index, audio.id, audio.data or "", audio.transcript or "", audio.expires_at)
         events.append(delta)
 
     def _call(self, call: ToolCallDelta, events: list[Event]) -> None:
         function = call.function or FunctionDelta()
-        slot = self._slot(call, function)
+        slot = self._new_slot(call) if self._whole else self._slot(call, function)
         arguments = self._arguments(function)
-        if slot.part is None and not function.name:
-            slot.held += arguments
-            self._out_of_order = True
-            self.faithful = False
-            return
         if slot.part is None:
-            slot.part = self._begin_call(slot, function.name or "", events)
-            arguments = slot.held + arguments
-        elif function.name or call.id:
-            # Said again: a caller would add it to the first.
+            # All that comes until there are arguments belongs to its name, and what waits is told anew.
+            slot.call(function.name or "")
+            slot.held += arguments
             self.faithful = False
-        if self._out_of_order:
+            if slot.name and slot.held:
+                self._begin_calls(slot, events)
+            return
+        if function.name or call.id or self._out_of_order:
+            # Said again: a caller would add it to the first.
             self.faithful = False
         if arguments:
             events.append(ArgumentsDelta(slot.part, arguments))
@@ -191,37 +219,52 @@ class Assembly:
         """The call that a delta belongs to.
 
         By index, as the language has it. But servers leave the index out, or number every call 0: then
-        another id, or a name where there is none to go by, means another call.
+        another id, or a name where there is none to go by, means another call. And some give two calls one
+        id: then the index tells them apart.
         """
-        known = next((slot for slot in self._calls if call.id and slot.id == call.id), None)
+        at = None if call.index is None else self._by_index.get(call.index)
+        told = call.id or None
+        known = at if at is not None and at.told == told else self._called(told)
         if call.index is None:
             self.faithful = False
             if known is not None:
                 return known
-            if self._calls and not call.id and not function.name:
+            if self._calls and told is None and not function.name:
                 return self._calls[-1]
             return self._new_slot(call)
-        slot = known or self._by_index.get(call.index)
-        if slot is not None and known is None and call.id and function.name and slot.id is not None:
-            slot = None
-        if slot is None:
-            slot = self._new_slot(call)
-            self._by_index[call.index] = slot
+        if known is not None and (at is not None or not function.name):
+            slot = known
+        elif at is not None and not (told and function.name and at.told):
+            slot = at
+        else:
+            slot = self._by_index[call.index] = self._new_slot(call)
         if not 0 <= call.index < len(self._calls) or self._calls[call.index] is not slot:
             self.faithful = False
         return slot
+
+    def _called(self, told: str | None) -> _Slot | None:
+        return next((slot for slot in self._calls if told and slot.told == told), None)
 
     def _new_slot(self, call: ToolCallDelta) -> _Slot:
         slot = _Slot(call.id or None)
         self._calls.append(slot)
         return slot
 
-    def _begin_call(self, slot: _Slot, name: str, events: list[Event]) -> int:
-        call_id = slot.id
-        if call_id is None:
-            self.faithful = False
+    def _begin_calls(self, last: _Slot, events: list[Event]) -> None:
+        """`last` and those that came before it."""
+        for slot in self._calls[: self._calls.index(last) + 1]:
+            if slot.part is None and slot.name:
+                self._begin_call(slot, events)
+            self._out_of_order |= slot.part is None
+
+    def _begin_call(self, slot: _Slot, events: list[Event]) -> None:
+        call_id = slot.told
+        if call_id is None or self._called(call_id) is not slot:
             call_id = _call_id(self._stream_id, self._calls.index(slot))
-        return self._start(PartStarted(self._next, "tool_call", id=call_id, name=name), events)
+        start = PartStarted(self._next, "tool_call", id=call_id, name=slot.name)
+        slot.part = self._start(start, events)
+        if slot.held:
+            events.append(ArgumentsDelta(slot.part, slot.held))
 
     def _arguments(self, function: FunctionDelta) -> str:
         arguments = function.arguments
@@ -229,6 +272,15 @@ class Assembly:
             self.faithful = False
             return encode(arguments).decode()
         return arguments or ""
+
+
+def _address(url: str) -> str:
+    """Where an image is, said so that it can come back."""
+    if is_data_url(url):
+        return in_base64(url)
+    if url.lower().startswith(("https://", "http://")):
+        return url
+    raise Unreadable("an image at an address of another kind")
 
 
 def _call_id(stream_id: str, position: int) -> str:

@@ -21,7 +21,16 @@ from quantized.core.events import (
 from quantized.core.usage import Usage
 from quantized.providers.openai_chat.assembly import Assembly, Unreadable
 from quantized.providers.openai_chat.errors import fault_of_error
-from quantized.providers.openai_chat.schema import UNREADABLE, Choice, Chunk, Delta, Logprobs, decode_chunk
+from quantized.providers.openai_chat.schema import (
+    UNREADABLE,
+    Choice,
+    Chunk,
+    Delta,
+    KnownChunk,
+    Logprobs,
+    decode_chunk,
+    decode_frame,
+)
 from quantized.providers.openai_chat.template import Template
 from quantized.providers.openai_chat.usage import Reported, read_usage
 from quantized.providers.provider import Relay, no_relay
@@ -65,15 +74,19 @@ class _Ending(Exception):
 class Telling:
     """What one answer has told so far, whether it comes in frames or in one body."""
 
-    def __init__(self, provider: str, model: str, searches: int, output_cap: int | None) -> None:
+    def __init__(
+        self, provider: str, model: str, searches: int, output_cap: int | None, *, whole: bool = False
+    ) -> None:
         self._provider = provider
         self._model = model
         self._searches = searches
         self._output_cap = output_cap
-        self.assembly = Assembly(provider)
+        self.assembly = Assembly(provider, whole=whole)
         self.started = False
         self.worked = False
         """A part of an answer or a count has come: the server has worked, and may bill it."""
+        self._astray = False
+        """Something came that is numbered as another answer than the one that was asked for."""
         self._reason: str | None = None
         self._usage: Usage | None = None
         self._cost: int | None = None
@@ -85,13 +98,15 @@ class Telling:
             self.worked = True
         if chunk.usage is not None:
             self._note_usage(chunk.usage)
-        if not self.started and chunk.choices:
-            events.append(self._start(chunk))
         for choice in chunk.choices or ():
             # Only one answer was asked for.
-            if not choice.index:
-                self._choice(choice, events)
-        if chunk.error is not None:
+            if choice.index:
+                self._astray = True
+                continue
+            if not self.started:
+                events.append(self._start(chunk))
+            self._choice(choice, events)
+        if chunk.error:
             raise _Ending(self._error(chunk.error))
 
     def end(self, complaint: str | None) -> list[Event]:
@@ -101,6 +116,8 @@ class Telling:
             complaint = _unknown_reason(self._reason)
         if complaint is None and self.assembly.nameless:
             complaint = "a tool call without a name"
+        if complaint is None and self._astray and not self.assembly.anything:
+            complaint = "an answer that is not the first"
         if complaint is not None or reason is None:
             return self.fail(self._unavailable(complaint or ""))
         return [*self.assembly.finish(), Finished(reason, self._usage, self._cost)]
@@ -135,7 +152,7 @@ class Telling:
             _note_logprobs(choice.logprobs, events)
         if choice.finish_reason:
             self._reason = choice.finish_reason
-        if choice.error is not None:
+        if choice.error:
             raise _Ending(self._error(choice.error))
 
     def _error(self, error: Any) -> Fault:
@@ -232,14 +249,15 @@ class StreamDecoder:
             text, shown = known
             return shown if self._relays else None, (TextDelta(index, text),)
         try:
-            chunk = decode_chunk(payload)
+            chunk = decode_frame(payload)
         except UNREADABLE:
             self.malformed += 1
             return None, ()
         told = self._careful(chunk, payload)
         match told:
             case (_, (TextDelta(_, text),)) if _is_plain_text(chunk):
-                self._template.learn(payload, text)
+                faithful = isinstance(chunk, KnownChunk) and self._telling.assembly.faithful
+                self._template.learn(payload, text, shown=faithful)
         return told
 
     def _careful(self, chunk: Chunk, payload: bytes) -> tuple[bytes | None, tuple[Event, ...]]:
@@ -254,7 +272,7 @@ class StreamDecoder:
             self.malformed += 1
             return None, tuple(events)
         if first and telling.started:
-            self._relays = _is_first_as_ours(chunk, payload)
+            self._relays = isinstance(chunk, KnownChunk) and _tells_role(chunk)
         if not chunk.choices and chunk.usage is None and _is_error(payload):
             return None, self._end(telling.mistaken(payload))
         fit = self._relays and self._is_plain(chunk, payload) and (first or not _tells_role(chunk))
@@ -262,11 +280,11 @@ class StreamDecoder:
 
     def _is_plain(self, chunk: Chunk, payload: bytes) -> bool:
         """Nothing but the beginning of things and their deltas, said as we would say it."""
+        if not isinstance(chunk, KnownChunk):
+            return False
         choices = chunk.choices
         return (
-            choices is not None
-            and len(choices) == 1
-            and not choices[0].index
+            len(choices) == 1
             and choices[0].finish_reason is None
             and choices[0].message is None
             and chunk.usage is None
@@ -293,12 +311,6 @@ def _tells_role(chunk: Chunk) -> bool:
     return any(choice.delta is not None and choice.delta.role is not None for choice in chunk.choices or ())
 
 
-def _is_first_as_ours(chunk: Chunk, payload: bytes) -> bool:
-    """The stream's frames name what a caller expects in each, so they can be handed on."""
-    named = bool(chunk.id) and bool(chunk.model) and bool(chunk.created)
-    return named and b'"chat.completion.chunk"' in payload and b'"role"' in payload
-
-
 def _is_error(payload: bytes) -> bool:
     """Some servers send the error as the frame itself, marked by `object` alone."""
     return b'"object":"error"' in payload.replace(b'": "', b'":"')
@@ -311,9 +323,9 @@ def decode_body(
     try:
         chunk = decode_chunk(body)
     except UNREADABLE as error:
-        return _unreadable(Telling(provider, model, searches, output_cap), [], body, error)
+        return _unreadable(Telling(provider, model, searches, output_cap, whole=True), [], body, error)
     plain = _plain_answer(chunk, model, searches, output_cap)
-    return plain or _full_answer(Telling(provider, model, searches, output_cap), chunk, body)
+    return plain or _full_answer(Telling(provider, model, searches, output_cap, whole=True), chunk, body)
 
 
 def _full_answer(telling: Telling, chunk: Chunk, body: bytes) -> Sequence[Event]:
@@ -341,13 +353,13 @@ def _plain_answer(
     """The events of an answer that is one text and ended well, as most are; None for any other. The same as
     `Telling` says of it, for a third of the time."""
     choices = chunk.choices
-    if choices is None or len(choices) != 1 or chunk.error is not None:
+    if choices is None or len(choices) != 1 or chunk.error:
         return None
     choice = choices[0]
     said, reason = choice.message, REASONS.get((choice.finish_reason or "").lower())
     if said is None or reason is None or choice.index or not _is_text_alone(said):
         return None
-    if choice.delta is not None or choice.logprobs is not None or choice.error is not None:
+    if choice.delta is not None or choice.logprobs is not None or choice.error:
         return None
     usage, cost = (None, None) if chunk.usage is None else read_usage(chunk.usage, searches, output_cap)
     return (

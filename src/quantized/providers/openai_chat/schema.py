@@ -1,10 +1,12 @@
 """What a Chat Completions server may say. Open and tolerant: servers add, omit and null as they please."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
-from msgspec import DecodeError, Raw, Struct
+from msgspec import DecodeError, Meta, Raw, Struct
 from msgspec.json import Decoder
 
+from quantized.providers.openai_chat.tolerant import read_tolerantly
 from quantized.providers.openai_chat.usage import Reported
 
 
@@ -18,6 +20,7 @@ class FunctionDelta(Struct, frozen=True, gc=False):
 class ToolCallDelta(Struct, frozen=True):
     index: int | None = None
     id: str | None = None
+    type: str | None = None
     function: FunctionDelta | None = None
 
 
@@ -45,7 +48,7 @@ class Delta(Struct, frozen=True):
     reasoning_content: str | None = None
     reasoning_details: list[Raw] | None = None
     refusal: str | None = None
-    tool_calls: list[ToolCallDelta] | None = None
+    tool_calls: Sequence[ToolCallDelta] | None = None
     function_call: FunctionDelta | None = None
     annotations: list[Raw] | None = None
     images: list[ImagePiece] | None = None
@@ -73,17 +76,67 @@ class Chunk(Struct, frozen=True):
     model: str | None = None
     created: int | float | None = None
     system_fingerprint: str | None = None
-    choices: list[Choice] | None = None
+    choices: Sequence[Choice] | None = None
     usage: Reported | None = None
     error: Any = None
+
+
+# The same as a caller may read them: whoever sends back what it has read must find all of it accepted. So
+# what makes the message is closed, and says what chunks promise; around it servers may add what they like.
+
+
+class KnownFunction(FunctionDelta, frozen=True, gc=False, forbid_unknown_fields=True):
+    pass
+
+
+class KnownToolCall(ToolCallDelta, frozen=True, forbid_unknown_fields=True):
+    type: Literal["function"] | None = None
+    function: KnownFunction | None = None
+
+
+class KnownDelta(Delta, frozen=True, forbid_unknown_fields=True):
+    role: Literal["assistant"] | None = None
+    tool_calls: Sequence[KnownToolCall] | None = None
+
+
+class KnownChoice(Choice, frozen=True, kw_only=True):
+    index: Literal[0]
+    delta: KnownDelta
+
+
+class KnownChunk(Chunk, frozen=True, kw_only=True):
+    """A frame that a caller may read as it came."""
+
+    id: Annotated[str, Meta(min_length=1)]
+    object: Literal["chat.completion.chunk"]
+    model: Annotated[str, Meta(min_length=1)]
+    created: Annotated[int, Meta(ge=1)]
+    choices: Sequence[KnownChoice]
 
 
 UNREADABLE = (DecodeError, UnicodeDecodeError, RecursionError)
 """What reading bytes of a stranger's as JSON raises."""
 
 _decode = Decoder(Chunk).decode
+_decode_known = Decoder(KnownChunk).decode
 
 
 def decode_chunk(payload: bytes) -> Chunk:
     """Raises one of UNREADABLE. Text first: the JSON decoder does not look into what it hands on raw."""
-    return _decode(payload.decode())
+    return _decode_text(payload.decode())
+
+
+def decode_frame(payload: bytes) -> Chunk:
+    """A KnownChunk where it is one. Raises one of UNREADABLE."""
+    text = payload.decode()
+    try:
+        return _decode_known(text)
+    except DecodeError:
+        return _decode_text(text)
+
+
+def _decode_text(text: str) -> Chunk:
+    try:
+        return _decode(text)
+    except DecodeError:
+        return read_tolerantly(text, Chunk)

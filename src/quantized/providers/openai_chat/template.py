@@ -49,8 +49,8 @@ class Template:
         self._text_ends = 0
         self._cut = False
 
-    def learn(self, payload: bytes, text: str) -> None:
-        """`payload` was parsed and tells `text` and nothing else."""
+    def learn(self, payload: bytes, text: str, *, shown: bool) -> None:
+        """`payload` was parsed and tells `text` and nothing else. `shown`: it may be handed on."""
         matches = list(_CONTENT.finditer(payload))
         if len(matches) != 1:
             return
@@ -59,7 +59,7 @@ class Template:
         if payload[start:end] == text.encode("utf-8", "surrogatepass"):
             self._before, self._after = payload[:start], payload[end:]
             self._shown = _ROLE.sub(b"", self._before, count=1)
-            if b'"role"' in self._shown or b'"role"' in self._after:
+            if not shown or b'"role"' in self._shown or b'"role"' in self._after:
                 self._shown = b""
             self._frame_begins, self._frame_ends = _DATA + self._before, self._after + _BLANK
             self._text_begins, self._text_ends = len(self._frame_begins), len(self._frame_ends)

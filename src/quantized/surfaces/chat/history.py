@@ -162,7 +162,7 @@ def _assistant_parts(message: AssistantMessage, at: int, depth: int) -> list[Any
     if message.refusal is not None:
         parts.append(Refusal(message.refusal))
     if message.audio is not None:
-        parts.append(_past_audio(message.audio, f"messages[{at}].audio"))
+        parts.extend(_past_audio(message.audio, f"messages[{at}].audio"))
     for n, image in enumerate(message.images or ()):
         parts.append(_image(image.image_url, None, f"messages[{at}].images[{n}].image_url"))
     parts.extend(
@@ -182,11 +182,14 @@ def _spoken(content: AssistantContent) -> list[Text | Refusal]:
     ]
 
 
-def _past_audio(audio: PastAudio, path: str) -> AudioReference | Text:
+def _past_audio(audio: PastAudio, path: str) -> tuple[AudioReference | Text, ...]:
     if audio.id:
-        return AudioReference(audio.id)
+        return (AudioReference(audio.id),)
     if audio.transcript:
-        return Text(audio.transcript)
+        return (Text(audio.transcript),)
+    if audio.data:
+        # Told by a provider that keeps nothing and writes nothing down: there is no way to say it again.
+        return ()
     raise MissingField(
         f"Missing required field '{path}.id': expected the id of an earlier audio answer.",
         param=f"{path}.id",
@@ -196,7 +199,7 @@ def _past_audio(audio: PastAudio, path: str) -> AudioReference | Text:
 
 def _reasoning(message: AssistantMessage, at: int, depth: int) -> Reasoning | None:
     text, alias = message.reasoning, message.reasoning_content
-    if text is not None and alias is not None and text != alias:
+    if text and alias and text != alias:
         raise InvalidValue(
             f"Invalid value for 'messages[{at}].reasoning_content': it differs from 'reasoning', of which it "
             f"is another name. Give one of them.",

@@ -121,7 +121,8 @@ class PastToolCall(Closed, frozen=True):
 
 
 class PastAudio(Closed, frozen=True):
-    """Audio of an earlier answer, by its `id`; without one its transcript stands for it."""
+    """Audio of an earlier answer, by its `id`; without one its transcript stands for it. What has neither
+    cannot be said again, and is left out."""
 
     id: str | None = None
     data: str | None = None
