@@ -20,6 +20,8 @@ from quantized.core.ports import Override
 from quantized.core.request import GenerationRequest, Message, Tool, WebSearch
 from quantized.core.usage import Usage
 from quantized.gateway.metering import Meter, measured, quote
+from quantized.providers.openai_chat.provider import OpenAIChatProvider
+from quantized.providers.openrouter import openrouter
 from quantized.providers.provider import Capabilities
 
 SEALED = Sealed(0, Seal("router", "reasoning_details", b"[]"))
@@ -77,6 +79,24 @@ def test_a_search_is_held_for_as_often_as_its_provider_may_search():
     assert one.input_bound == five.input_bound == 9_000
     assert five.wanted - one.wanted == five.minimum - one.minimum == 4 * 3
     assert quote(ASKED, OFFER, Capabilities("x", False, 5)).searches == 0
+
+
+def test_a_search_that_is_certain_is_charged_where_nobody_says_so():
+    """Whether or not an answer came of it; one that a model may have made is not."""
+    searching = replace(ASKED, web_search=WebSearch())
+    certain = quote(searching, OFFER, Capabilities("x", searches_per_request=2, searches_certain=1))
+    for meter in (Meter(), metered(TextDelta(0, "1234"))):
+        usage, estimated = measured(searching, certain, meter, None)
+        assert (usage.web_searches, estimated) == (1, True)
+        assert measured(searching, quote(searching, OFFER, ONCE), meter, None)[0].web_searches == 0
+        assert measured(searching, certain, meter, Usage(input=9)) == (Usage(input=9), False)
+    unasked = quote(ASKED, OFFER, Capabilities("x", searches_certain=1))
+    assert measured(ASKED, unasked, Meter(), None)[0].web_searches == 0
+
+
+def test_only_a_plugin_searches_for_certain():
+    assert openrouter("key").capabilities.searches_certain == 1
+    assert OpenAIChatProvider("named", "http://server.test/v1").capabilities.searches_certain == 0
 
 
 def test_a_model_that_reads_again_after_each_search_is_held_for_all_its_readings():

@@ -104,19 +104,92 @@ async def test_an_old_client_gets_events_without_chunks(served: Served) -> None:
     assert answer.body == b"one,last"
 
 
-async def test_an_upgrade_is_not_taken_up(served: Served) -> None:
+@pytest.mark.parametrize("upgrade", ["websocket", "h2c, websocket", "TLS/1.0"])
+async def test_an_upgrade_is_not_taken_up(served: Served, upgrade: str) -> None:
+    asked = ("connection: upgrade", f"upgrade: {upgrade}")
     client = await served.connect()
-    await client.send(
-        request("/asgi", b"", "connection: upgrade", "upgrade: h2c", method="GET") + b"PRI * HTTP/2.0\r\n\r\n"
-    )
+    await client.send(request("/asgi", b"", *asked, method="GET") + request("/echo", b"smuggled"))
     answer = await client.answer()
     assert (answer.status, answer.json["path"], answer.headers["connection"]) == (200, "/asgi", "close")
     assert await client.rest() == b""
     client = await served.connect()
-    await client.send(request("/echo", b"body", "connection: upgrade", "upgrade: h2c"))
+    await client.send(request("/echo", b"body", *asked))
     answer = await client.answer()
     assert (answer.status, answer.json["error"]["code"]) == (400, "upgrade_with_body")
     assert await client.rest() == b""
+
+
+H2C = ("connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAEAAEAAAAIAAAAB")
+
+
+async def test_an_offer_of_http_2_is_ignored(served: Served) -> None:
+    """As RFC 9110 allows (7.8): the request is one like any other, and so are those behind it."""
+    client = await served.connect()
+    chunked = "\r\n".join(
+        [f"{HEAD}transfer-encoding: chunked", *H2C, "", "2\r\nch\r\n4\r\nunks\r\n0\r\n\r\n"]
+    )
+    whole = (
+        request("/echo", b"body", *H2C)
+        + request("/asgi", b"", *H2C, method="GET")
+        + request("/echo", b"between")
+        + chunked.encode()
+        + request("/echo", b"x" * 30, *(line.upper() for line in H2C))
+        + request("/echo", b"last", *H2C, "connection: close")
+    )
+    never = request("/echo", b"never")
+    answers = [b"body", None, b"between", b"chunks", b"x" * 30, b"last"]
+    for size in (len(whole + never), 1, 2, 7, 100, 137):
+        client = await served.connect()
+        sent = whole + never if size > len(whole) else whole
+        await client.send(*(sent[at : at + size] for at in range(0, len(sent), size)))
+        for expected in answers:
+            answer = await client.answer()
+            assert answer.status == 200
+            if expected is None:
+                assert answer.json["headers"] == [
+                    ["host", "here"],
+                    ["content-length", "0"],
+                    ["connection", "Upgrade, HTTP2-Settings"],
+                    ["http2-settings", "AAEAAEAAAAIAAAAB"],
+                ]
+            else:
+                assert answer.body == expected
+        assert answer.headers["connection"] == "close"
+        assert await client.rest() == b""
+
+
+async def test_wherever_an_offer_of_http_2_is_cut(served: Served) -> None:
+    whole = request("/echo", b"body", *H2C) + request("/echo", b"next")
+    for at in range(1, len(whole)):
+        client = await served.connect()
+        await client.send(whole[:at], whole[at:])
+        assert [(await client.answer()).body for _ in range(2)] == [b"body", b"next"]
+        await client.leave()
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"CONNECT here:80 HTTP/1.1\r\n\r\n",
+        f"{HEAD}upgrade: h2c\r\nconnection: upgrade\r\ncontent-length: 3\r\n{CHUNKED}\r\n0\r\n\r\n".encode(),
+        f"{HEAD}upgrade: h2c\r\nconnection: upgrade\r\ntransfer-encoding: gzip, chunked\r\n\r\n".encode(),
+        f"{HEAD}upgrade: h2c\r\nconnection: upgrade\r\nhost: there\r\ncontent-length: 0\r\n\r\n".encode(),
+    ],
+)
+async def test_what_is_malformed_is_so_with_an_offer_of_http_2_as_well(served: Served, rest: bytes) -> None:
+    client = await served.connect()
+    await client.send(request("/echo", b"before", *H2C) + rest + request("/echo", b"smuggled"))
+    assert (await client.answer()).body == b"before"
+    answer = await client.answer()
+    assert (answer.status, answer.json["error"]["code"]) == (400, "malformed_request")
+    assert await client.rest() == b""
+
+
+async def test_a_head_beyond_its_bound_is_too_large_with_an_offer_of_http_2(served: Served) -> None:
+    client = await served.connect()
+    await client.send(request("/echo", b"body", *H2C, "x-more: " + "y" * 66_000))
+    assert (await client.answer()).status == 431
 
 
 MALFORMED = {

@@ -37,15 +37,17 @@ _BYTES_OF_MEDIA = 16
 
 class Quote(Struct, frozen=True):
     """The worst case in micro-credits (`wanted`), the least with which one output token can be had
-    (`minimum`), and the rates, tokens and searches that both were computed from. `imposed_cap` is the output
-    cap of a caller who gave none, where the licence has one. `tokens` is what the request takes of a limit on
-    tokens until it is known what it used."""
+    (`minimum`), and the rates, tokens and searches that both were computed from; of the searches,
+    `certain_searches` happen whatever the model does. `imposed_cap` is the output cap of a caller who gave
+    none, where the licence has one. `tokens` is what the request takes of a limit on tokens until it is known
+    what it used."""
 
     offer: Offer
     rates: Rates
     input_bound: int
     output_cap: int
     searches: int
+    certain_searches: int
     wanted: int
     minimum: int
     imposed_cap: int | None
@@ -87,6 +89,7 @@ def quote(
         input_bound=bound,
         output_cap=cap,
         searches=searches,
+        certain_searches=min(searches, provider.searches_certain),
         wanted=wanted,
         minimum=minimum,
         imposed_cap=imposed,
@@ -164,8 +167,11 @@ def measured(
     counted_input: Usage | None = None,
 ) -> tuple[Usage, bool]:
     """What is charged, and whether it is an estimate. A provider's report wins, even when it says zero, also
-    one of the input alone; an estimate never exceeds what was quoted."""
+    one of the input alone; an estimate never exceeds what was quoted. Of web searches it has those that were
+    certain: one that a model may have made, or not, is nobody's to charge."""
     if reported is not None:
         return reported, False
-    known = counted_input or Usage(input=min(estimate_input(request), quote.input_bound))
+    known = counted_input or Usage(
+        input=min(estimate_input(request), quote.input_bound), web_searches=quote.certain_searches
+    )
     return replace(known, output=min(meter.tokens, quote.output_cap)), True

@@ -106,6 +106,8 @@ class ClientConnection(asyncio.Protocol):
         self._target = b""
         self._headers: Headers = []
         self._in_head = False
+        self._declined = False
+        """The request whose head is whole offers an upgrade that is not taken up."""
         self._overhead = 0
         """Bytes of a head that is not whole yet, or that came with a body without adding to it."""
         self._piece = 0
@@ -167,18 +169,16 @@ class ClientConnection(asyncio.Protocol):
         self._piece = len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # Nothing is upgraded to: the request is answered as it stands, and what follows it is not HTTP.
-            self._last = True
-        except httptools.HttpParserCallbackError as error:
-            if not isinstance(error.__context__, _Refused):
-                raise
-            self._refuse(error.__context__.answer)
-        except httptools.HttpParserError:
-            self._refuse(_MALFORMED)
+        except httptools.HttpParserUpgrade as upgrade:
+            end = upgrade.args[0]
+        except httptools.HttpParserError as error:
+            self._break(error)
+            return
         else:
             if not self._gained:
                 self._bear(len(data))
+            return
+        self._not_upgraded(data, end)
 
     def pause_writing(self) -> None:
         self.writing_paused = True
@@ -205,7 +205,11 @@ class ClientConnection(asyncio.Protocol):
             self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        head = self._head()
+        upgrades = self._parser.should_upgrade()
+        if upgrades and self._parser.get_method() != b"CONNECT" and _offers_only_h2c(self._headers):
+            self._declined = True
+            return
+        head = self._head(upgrades=upgrades)
         self._in_head = False
         self._gained = True
         self._overhead = 0
@@ -234,7 +238,50 @@ class ClientConnection(asyncio.Protocol):
             # It was answered before it was whole.
             self._expect_within(self._bounds.keep_alive)
 
-    def _head(self) -> RequestHead:
+    def _not_upgraded(self, data: bytes, end: int) -> None:
+        """In `data` a head ends that asks for another protocol, and the parser stopped behind it.
+
+        An offer of HTTP/2, as clients make it that would take either, may be ignored, and what follows is
+        HTTP/1.1: a new parser reads the same head without it. Of any other protocol nobody knows what
+        follows: the request is answered as it stands, and is the last.
+        """
+        while self._declined:
+            self._declined = False
+            head, data = self._without_upgrade(), data[end:]
+            self._parser = httptools.HttpRequestParser(self)
+            self._parse(head)
+            following = self._parse(data) if data and not self._last else None
+            if following is None:
+                return
+            end = following
+        self._last = True
+
+    def _parse(self, data: bytes) -> int | None:
+        """Where in `data` a head ends that asks for another protocol; None where none does."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            return int(upgrade.args[0])
+        except httptools.HttpParserError as error:
+            self._break(error)
+        return None
+
+    def _break(self, error: httptools.HttpParserError) -> None:
+        if isinstance(error, httptools.HttpParserCallbackError):
+            if not isinstance(error.__context__, _Refused):
+                raise error
+            self._refuse(error.__context__.answer)
+        else:
+            self._refuse(_MALFORMED)
+
+    def _without_upgrade(self) -> bytes:
+        """The head that was parsed, written again: each of its lines has been found proper."""
+        parser = self._parser
+        lines = [b"%b %b HTTP/%b" % (parser.get_method(), self._target, parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self._headers if header[0] != b"upgrade"]
+        return b"\r\n".join((*lines, b"", b""))
+
+    def _head(self, *, upgrades: bool) -> RequestHead:
         parser, headers = self._parser, self._headers
         if self._overhead + self._piece > self._bounds.head:
             size = len(self._target) + sum(len(name) + len(value) + 4 for name, value in headers)
@@ -249,7 +296,6 @@ class ClientConnection(asyncio.Protocol):
             raise _Refused(_MALFORMED)
         if b"transfer-encoding" in fields and not (modern and _is_chunked(headers)):
             raise _Refused(_MALFORMED)
-        upgrades = parser.should_upgrade()
         if upgrades and (b"transfer-encoding" in fields or _announces_body(headers)):
             # The parser takes what follows for the other protocol.
             raise _Refused(_UPGRADE)
@@ -378,6 +424,11 @@ class ClientConnection(asyncio.Protocol):
 
 def _is_repeated(name: bytes, headers: Headers, fields: Mapping[bytes, bytes]) -> bool:
     return len(fields) < len(headers) and sum(key == name for key, _ in headers) > 1
+
+
+def _offers_only_h2c(headers: Headers) -> bool:
+    offers = [value for name, value in headers if name == b"upgrade"]
+    return all(offer.strip().lower() == b"h2c" for value in offers for offer in value.split(b","))
 
 
 def _announces_body(headers: Headers) -> bool:

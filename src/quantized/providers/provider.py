@@ -41,13 +41,15 @@ class UpstreamCall(Struct, frozen=True):
 class Capabilities(Struct, frozen=True):
     """`language` names the wire language, so that a surface of the same language may relay its frames.
     `cap_required`: the provider demands an output cap on every request. `searches_per_request`: the most web
-    searches that one request can lead to; a hold is priced with as many. `searches_read_again`: after each of
-    them the model reads everything anew, and all that it reads is counted. `fetches_images`: an image may be
-    given by its URL; where not, its bytes must be."""
+    searches that one request can lead to; a hold is priced with as many. `searches_certain`: as many of them
+    as happen whatever the model does; they are charged where usage is never told. `searches_read_again`:
+    after each of them the model reads everything anew, and all that it reads is counted. `fetches_images`: an
+    image may be given by its URL; where not, its bytes must be."""
 
     language: str
     cap_required: bool = False
     searches_per_request: int = 1
+    searches_certain: int = 0
     searches_read_again: bool = False
     fetches_images: bool = True
 

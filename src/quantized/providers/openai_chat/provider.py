@@ -29,7 +29,12 @@ class OpenAIChatProvider:
         self._dialect = dialect or Dialect()
         self._url = _endpoint(base_url)
         self._authorization = (("authorization", f"Bearer {api_key}"),) if api_key else ()
-        self._capabilities = Capabilities(language=LANGUAGE, cap_required=self._dialect.cap_required)
+        self._capabilities = Capabilities(
+            language=LANGUAGE,
+            cap_required=self._dialect.cap_required,
+            # The plugin searches before the model is asked; where models search, it is for them to decide.
+            searches_certain=1 if self._dialect.web_search == "plugin" else 0,
+        )
 
     @property
     def name(self) -> str:
@@ -72,7 +77,7 @@ class OpenAIChatProvider:
 
     def _searches(self, request: GenerationRequest) -> int:
         """Searches that were made for certain, should the server not count them."""
-        return 1 if request.web_search is not None and self._dialect.web_search == "plugin" else 0
+        return 0 if request.web_search is None else self._capabilities.searches_certain
 
 
 def _endpoint(base_url: str) -> str:
