@@ -38,9 +38,10 @@ from quantized.http.connection import ClientConnection, Direct, ServerState
 from quantized.http.direct import Watch
 from quantized.http.edge import Edge
 from quantized.http.generation import GenerationEndpoint
-from quantized.http.messages import Message, Receive, Scope, Send
+from quantized.http.messages import Headers, Message, Receive, Scope, Send
 from quantized.http.openapi import description
 from quantized.http.receptions import ChatReception, ResponsesReception
+from quantized.http.refusals import Refusal
 from quantized.http.stored_responses import StoredResponses
 from quantized.ledger.first_credits import FirstCredits
 from quantized.ledger.leases import Identity, LeaseKeeper, LeaseTimes
@@ -111,6 +112,7 @@ class Application:
         self._lifespan = Starlette(lifespan=self._living)
         self.direct: Mapping[str, Direct] = {}
         self.asgi: AsgiApp = self._lifespan
+        self.refused: Callable[[Refusal], Headers] = lambda _: []
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         async def tell(message: Message) -> None:
@@ -138,7 +140,7 @@ class Application:
                 raise
             # Requests that the server cancels still have to say the end of their holds.
             resources.push_async_callback(edge.drained)
-            self.direct, self.asgi = edge.direct, edge.asgi
+            self.direct, self.asgi, self.refused = edge.direct, edge.asgi, edge.refused
             yield
 
 

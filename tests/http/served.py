@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from quantized.core.errors import BodyTooLarge, InvalidValue, MalformedBody
 from quantized.http.connection import Bounds, ClientConnection
 from quantized.http.direct import DirectExchange, Watch
+from quantized.http.refusals import Refusal
 
 BODY_BYTES = 1_000_000
 
@@ -100,6 +101,8 @@ class Served:
         self.begun = asyncio.Event()
         self.cancelled: list[str] = []
         self.told: list[Message] = []
+        self.refusals: list[str] = []
+        self.refused: Callable[[Refusal], list[tuple[bytes, bytes]]] = self._refused
         self.script: Callable[[DirectExchange], Awaitable[None]] | None = None
         self._resources = AsyncExitStack()
         self.port = 0
@@ -158,6 +161,10 @@ class Served:
             self.cancelled.append(stop.args[0])
             raise
         exchange.end(b"last")
+
+    def _refused(self, refusal: Refusal) -> list[tuple[bytes, bytes]]:
+        self.refusals.append(refusal.code)
+        return [(b"x-request-id", b"req-%d" % len(self.refusals))]
 
     async def asgi(self, scope: Message, receive: Any, send: Any) -> None:
         if scope["path"] == "/waits":

@@ -224,6 +224,7 @@ async def test_what_is_no_request_is_a_400_and_the_end(served: Served, name: str
     assert (answer.status, answer.headers["connection"]) == (400, "close")
     assert answer.json["error"].keys() == {"message", "type", "code", "param"}
     assert answer.json["error"]["code"] == "malformed_request"
+    assert (answer.headers["x-request-id"], served.refusals) == ("req-1", ["malformed_request"])
     assert await client.rest() == b""
 
 

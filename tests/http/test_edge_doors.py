@@ -36,7 +36,7 @@ class Doors(Served):
             "/answers": self._answers,
         }
         self.edge = Edge(hot, self._cold, Clock(), self.journals.append, [PAGE])
-        self.direct, self.asgi = self.edge.direct, self.edge.asgi
+        self.direct, self.asgi, self.refused = self.edge.direct, self.edge.asgi, self.edge.refused
 
     async def _fails(self, exchange: DirectExchange, journal: Journal) -> None:
         raise LookupError(journal.surface)
@@ -136,3 +136,24 @@ async def test_a_page_asks_first(doors: Doors) -> None:
     answer = await client.answer()
     assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, PAGE)
     assert doors.journals == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"POST /answers HTTP/1.1\r\nauthorization: Bearer secret\r\n\r\n", 400, "malformed_request"),
+        (b"GET /?secret HTTP/1.1\r\nhost: x\r\nx-secret: " + b"secret" * 12_000, 431, "head_too_large"),
+    ],
+)
+async def test_what_is_no_request_has_an_id_and_a_line_that_tells_nothing_of_it(
+    doors: Doors, sent: bytes, status: int, code: str
+) -> None:
+    client = await doors.connect()
+    client.writer.write(sent)
+    answer = await client.answer()
+    assert (answer.status, answer.json["error"]["code"]) == (status, code)
+    assert await client.rest() == b""
+    (journal,) = doors.journals
+    assert answer.headers["x-request-id"] == journal.request_id
+    assert (journal.status, journal.code, journal.total_ms) == (status, code, 0)
+    assert "secret" not in repr(journal)

@@ -18,6 +18,7 @@ from quantized.http.asgi import AsgiApp, AsgiExchange, decoded_path, split_targe
 from quantized.http.direct import DirectExchange
 from quantized.http.exchange import Exchange, RequestHead
 from quantized.http.messages import Headers
+from quantized.http.refusals import MALFORMED, TOO_LARGE, UPGRADE, Refusal
 
 _VERSIONS = frozenset(("1.0", "1.1"))
 
@@ -37,31 +38,6 @@ class Bounds(Struct, frozen=True):
 _BOUNDS = Bounds()
 
 
-def _refusal(status: bytes, message: bytes, code: bytes) -> bytes:
-    """The whole response to what is no request; there is nobody to ask for another shape."""
-    body = b'{"error":{"message":"%b","type":"invalid_request_error","code":"%b","param":null}}' % (
-        message,
-        code,
-    )
-    return (
-        b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-        % (status, len(body), body)
-    )
-
-
-_MALFORMED = _refusal(b"400 Bad Request", b"This is not a proper HTTP request", b"malformed_request")
-_TOO_LARGE = _refusal(
-    b"431 Request Header Fields Too Large",
-    b"The head of the request is too large",
-    b"head_too_large",
-)
-
-_UPGRADE = _refusal(
-    b"400 Bad Request",
-    b"A request with a body cannot ask for another protocol by 'Upgrade'",
-    b"upgrade_with_body",
-)
-
 Direct = Callable[[DirectExchange], Coroutine[Any, Any, None]]
 
 
@@ -73,6 +49,10 @@ class Application(Protocol):
 
     @property
     def asgi(self) -> AsgiApp: ...
+
+    @property
+    def refused(self) -> Callable[[Refusal], Headers]:
+        """Is told of what nobody else sees, since it is refused here, and tells the answer's headers."""
 
 
 class ServerState(Protocol):
@@ -86,8 +66,8 @@ class ServerState(Protocol):
 class _Refused(Exception):
     """Stops the parser: what comes is no request that is served."""
 
-    def __init__(self, answer: bytes) -> None:
-        self.answer = answer
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
 
 
 class ClientConnection(asyncio.Protocol):
@@ -121,8 +101,8 @@ class ClientConnection(asyncio.Protocol):
         self._waiting: deque[Exchange] = deque()
         self._last = False
         """Nothing more is read: the client said so, or what it sent can be followed by nothing."""
-        self._parting = b""
-        """A refusal, which is written when all that was asked before is answered."""
+        self._parting: Refusal | None = None
+        """It is written when all that was asked before is answered."""
         self._stopping = False
         self._reading_paused = False
         self.writing_paused = False
@@ -192,7 +172,7 @@ class ClientConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self._last:
-            raise _Refused(_MALFORMED)
+            raise _Refused(MALFORMED)
         self._in_head = True
         self._target = b""
         self._headers = []
@@ -270,9 +250,9 @@ class ClientConnection(asyncio.Protocol):
         if isinstance(error, httptools.HttpParserCallbackError):
             if not isinstance(error.__context__, _Refused):
                 raise error
-            self._refuse(error.__context__.answer)
+            self._refuse(error.__context__.refusal)
         else:
-            self._refuse(_MALFORMED)
+            self._refuse(MALFORMED)
 
     def _without_upgrade(self) -> bytes:
         """The head that was parsed, written again: each of its lines has been found proper."""
@@ -286,19 +266,19 @@ class ClientConnection(asyncio.Protocol):
         if self._overhead + self._piece > self._bounds.head:
             size = len(self._target) + sum(len(name) + len(value) + 4 for name, value in headers)
             if size > self._bounds.head:
-                raise _Refused(_TOO_LARGE)
+                raise _Refused(TOO_LARGE)
         version = parser.get_http_version()
         if version not in _VERSIONS:
-            raise _Refused(_MALFORMED)
+            raise _Refused(MALFORMED)
         modern = version == "1.1"
         fields = dict(reversed(headers))
         if (modern and b"host" not in fields) or _is_repeated(b"host", headers, fields):
-            raise _Refused(_MALFORMED)
+            raise _Refused(MALFORMED)
         if b"transfer-encoding" in fields and not (modern and _is_chunked(headers)):
-            raise _Refused(_MALFORMED)
+            raise _Refused(MALFORMED)
         if upgrades and (b"transfer-encoding" in fields or _announces_body(headers)):
             # The parser takes what follows for the other protocol.
-            raise _Refused(_UPGRADE)
+            raise _Refused(UPGRADE)
         keep_alive = modern and not upgrades and parser.should_keep_alive()
         return RequestHead(parser.get_method(), self._target, headers, fields, modern, keep_alive)
 
@@ -306,7 +286,7 @@ class ClientConnection(asyncio.Protocol):
         try:
             path, query = split_target(head.target)
         except httptools.HttpParserInvalidURLError:
-            raise _Refused(_MALFORMED) from None
+            raise _Refused(MALFORMED) from None
         if head.method == b"POST":
             text = decoded_path(path)
             answer = self._application.direct.get(text)
@@ -320,9 +300,9 @@ class ClientConnection(asyncio.Protocol):
             self._expect_within(self._bounds.patience)
         self._overhead += size
         if self._overhead > self._bounds.head:
-            self._refuse(_MALFORMED if self._arriving is not None else _TOO_LARGE)
+            self._refuse(MALFORMED if self._arriving is not None else TOO_LARGE)
 
-    def _refuse(self, answer: bytes) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         """What came is no request that is served, and nothing can be made of what follows it."""
         if self._last:
             return  # It was the last request all the same, and this is nobody's.
@@ -332,15 +312,18 @@ class ClientConnection(asyncio.Protocol):
             self._waiting.remove(broken)
         elif broken is not None:
             # Whoever answers it cannot have the rest of it. A response that has begun stays without its end.
-            answer = b"" if broken.begun else answer
+            begun = broken.begun
             broken.forsaken()
             self._current = None
-        self._parting = answer
+            if begun:
+                self.close()
+                return
+        self._parting = refusal
         if self._current is None:
-            self._part()
+            self._part(refusal)
 
-    def _part(self) -> None:
-        self.transport.write(self._parting)
+    def _part(self, refusal: Refusal) -> None:
+        self.transport.write(refusal.response(self._application.refused(refusal)))
         self.close()
 
     # Called by the exchanges.
@@ -381,8 +364,8 @@ class ClientConnection(asyncio.Protocol):
             self.close()
         elif self._waiting:
             self._begin(self._waiting.popleft())
-        elif self._parting:
-            self._part()
+        elif self._parting is not None:
+            self._part(self._parting)
         elif self._stopping:
             self.close()
         else:

@@ -26,6 +26,7 @@ from quantized.http.messages import (
     Send,
     respond,
 )
+from quantized.http.refusals import Refusal
 
 _log = logging.getLogger("quantized")
 
@@ -59,6 +60,15 @@ class Edge:
             path: partial(self._answer, endpoint) for path, endpoint in hot.items()
         }
         self.asgi: AsgiApp = self._cold_request if self._cors is None else self._cors.app(self._cold_request)
+
+    def refused(self, refusal: Refusal) -> Headers:
+        """What was no request has its line in the log as well, which names nothing of it."""
+        now = self._clock.now_ms()
+        journal = Journal(request_id=mint_id("req", now), started_at=now, surface="connection")
+        journal.status, journal.code = int(refusal.status), refusal.code
+        journal.total_ms = 0
+        self._tell(journal)
+        return [(b"x-request-id", journal.request_id.encode())]
 
     async def drained(self) -> None:
         """Returns when every request that the server cancelled has ended."""
