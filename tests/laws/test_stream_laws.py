@@ -19,7 +19,7 @@ from taped import (
     provider_of,
 )
 
-from quantized.core.events import Failed, Finished
+from quantized.core.events import Event, Failed, Finished
 from quantized.core.fold import fold
 from quantized.core.parts import Reasoning
 from quantized.core.request import Message
@@ -106,15 +106,19 @@ def test_cut_anywhere_is_a_legal_prefix_then_a_failure(name):
     tape = ALL_STREAMS[name]
     mark = end_of(name, tape)
     uncut = events_of(tell(name, [tape]))
+    before: list[Event] | None = None
     for end in cuts(tape):
-        events = events_of(tell(name, [tape[:end]]))
-        assert_legal(events)
+        *said, last = events_of(tell(name, [tape[:end]]))
         if end < mark:
-            assert isinstance(events[-1], Failed)
+            assert isinstance(last, Failed)
+        if said == before and isinstance(last, Failed):
+            continue  # as a byte before: within a frame
+        before = said
+        assert_legal([*said, last])
         # Most stand where they stand in the whole stream, which is looked at first: it is the faster.
         strange = [
             event
-            for event, same_place in zip_longest(events[:-1], uncut[: len(events) - 1])
+            for event, same_place in zip_longest(said, uncut[: len(said)])
             if event != same_place and event not in uncut
         ]
         assert strange == [], "nothing is told that the whole stream would not tell"
