@@ -102,6 +102,8 @@ def test_every_mistake_is_told_at_once_with_what_would_work() -> None:
         ('id,credits\na,"1,500"', "could be read in two ways; write 1500 or 1.5, without a comma"),
         ("id,credits\na,0", "out of range"),
         ("id\na\x00", "cannot name a person"),
+        ("id\n1.23E+11\n", "line 2, id: '1.23E+11' is what a spreadsheet makes of a long number"),
+        ("id;x\n1,23457E+15;a\n", "format the column as text"),
     ],
 )
 def test_what_is_no_roster_is_told(text: str, why: str) -> None:

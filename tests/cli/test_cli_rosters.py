@@ -3,6 +3,8 @@
 import csv
 import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -26,7 +28,7 @@ def course(run: Run, folder: Path) -> Path:
 
 
 def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -71,6 +73,66 @@ def test_from_a_file_to_keys_and_back(run: Run, database: str, course: Path) -> 
     assert (roster["people"], roster["removed"]) == (0, 3)
     actions = [entry["action"] for entry in run("audit-log", "list", "--json").json]
     assert actions[:3] == ["closeRoster", "importRoster", "importRoster"]
+
+
+@EVERY_WAY
+def test_what_is_handed_out_is_read_by_every_spreadsheet(run: Run, database: str, course: Path) -> None:
+    course.write_text('id;name\nann;Ännchen, A.\nbob;"Bob; B."\n')
+    run("roster", "import", str(course), "--type", "uni/student", "--links", "links.csv")
+    raw = Path("links.csv").read_bytes()
+    # Which encoding and which separator it has is left to no guess.
+    assert raw.startswith(b'\xef\xbb\xbf"person","name","email","link"\n"ann","\xc3\x84nnchen, A.","","')
+    assert [row["name"] for row in table(Path("links.csv"))] == ["Ännchen, A.", "Bob; B."]
+
+
+@EVERY_WAY
+def test_keys_that_were_lost_are_renewed(run: Run, database: str, course: Path) -> None:
+    words = ("roster", "import", str(course))
+    run(*words, "--type", "uni/student", "--keys", "lost.csv")
+    ran = run(*words, "--renew-keys")
+    assert ran.status == 2
+    assert "--renew-keys wants --links FILE or --keys FILE" in ran.err
+    plan = run(*words, "--keys", "new.csv", "--renew-keys", "--dry-run")
+    assert plan.out.splitlines()[-1] == "Whose keys would stop: 2"
+    assert run("key", "show", table(Path("lost.csv"))[0]["api_key"][:19], "--json").json["active"]
+    done = run(*words, "--keys", "new.csv", "--renew-keys")
+    assert done.out.splitlines()[-2:] == [
+        "Whose keys were stopped: 2",
+        "2 in new.csv, which only you can read and which is not made again.",
+    ]
+    for file, works in (("lost.csv", False), ("new.csv", True)):
+        for row in table(Path(file)):
+            assert run("key", "show", row["api_key"][:19], "--json").json["active"] is works
+
+
+@pytest.mark.parametrize("database", ["api"], indirect=True)
+@pytest.mark.parametrize("what", ["links", "keys"])
+def test_a_file_that_cannot_be_written_whole_is_told_with_what_helps(
+    run: Run, database: str, course: Path, what: str
+) -> None:
+    course.write_text("id\n" + "\n".join(f"s{n:03}" for n in range(100)))
+    # As on a full disk: no file of the process has more than so many bytes.
+    limited = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000));"
+        "from quantized.cli.main import main; main()"
+    )
+    words = ("roster", "import", str(course), "--type", "uni/student", f"--{what}")
+    ran = subprocess.run(
+        [sys.executable, "-c", limited, *words, "first.csv"], capture_output=True, text=True, check=False
+    )
+    whole = Path("first.csv").read_bytes().count(b"\n") - 1
+    assert 10 < whole < 90
+    assert (ran.returncode, ran.stderr.splitlines()) == (
+        1,
+        [
+            f"Error: the import is done, but first.csv could not be written (File too large): {whole} of 100 "
+            f"{what} are in it. Where there is room, make all of them anew, after which these work no more: "
+            f"quantized roster import … --{what} NEW-FILE --renew-{what}"
+        ],
+    )
+    assert "People: 100 added" in ran.stdout
+    run(*words, "second.csv", f"--renew-{what}")
+    assert len(table(Path("second.csv"))) == 100
 
 
 @EVERY_WAY
@@ -130,6 +192,16 @@ def test_links_begin_with_the_public_url_and_work(run: Run, database: str, cours
         assert "sk-quantized-" in httpx.post(lost["link"]).text
     keys = run("key", "list", "--license", "bio:ann", "--json").json
     assert sorted(key["active"] for key in keys) == [False, True]
+
+
+def test_links_that_only_this_machine_reaches_are_told(run: Run, database: str, course: Path) -> None:
+    words = ("roster", "import", str(course), "--type", "uni/student", "--links")
+    warning = "Warning: links begin with http://127.0.0.1:8080, which no other machine reaches."
+    assert warning in run(*words, "near.csv").err
+    assert warning in run("roster", "link", "bio", "ann").err
+    far = {"QUANTIZED_PUBLIC_URL": "https://ai.example.edu"}
+    assert run(*words, "far.csv", "--renew-links", **far).err == ""
+    assert run("roster", "link", "bio", "ann", **far).err == ""
 
 
 @pytest.mark.parametrize(

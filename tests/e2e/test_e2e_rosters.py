@@ -1,8 +1,10 @@
 """A course on a running gateway: links become keys, keys call, and whoever leaves calls no more."""
 
 import re
+import shlex
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from gateway_process import GatewayProcess
@@ -47,3 +49,24 @@ def test_who_leaves_the_course_calls_no_more(
     assert [person["person"] for person in people] == ["bob"]
     log = gateway.log_path.read_text()
     assert not [secret for secret in (*links, *keys) if secret.removeprefix("/claim/") in log]
+
+
+def test_the_guides_course_calls_what_every_gateway_has(
+    make_gateway: Callable[[str], GatewayProcess],
+) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "administrators.md").read_text()
+    (made,) = re.findall(r"^quantized (license-type create uni (?:.*\\\n)*.*)$", guide, re.MULTILINE)
+    gateway = make_gateway("")
+    gateway.start()
+    gateway.cli("institution", "create", "uni")
+    gateway.cli(*shlex.split(made.replace("\\\n", " ")))
+    file = gateway.room / "bio.csv"
+    file.write_text("id\nann\n")
+    gateway.cli(
+        "roster", "import", str(file), "--type", "uni/student", "--links", str(gateway.room / "l.csv")
+    )
+    (link,) = re.findall(r"/claim/[\w-]{43}", (gateway.room / "l.csv").read_text())
+    page = HTTP.post(gateway.url + link, timeout=20).text
+    headers = {"authorization": f"Bearer {re.findall('sk-quantized-[a-zA-Z0-9_-]{43}', page)[0]}"}
+    answer = HTTP.post(f"{gateway.url}/v1/chat/completions", headers=headers, json=QUESTION)
+    assert answer.status_code == 200, answer.text

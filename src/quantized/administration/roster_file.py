@@ -40,6 +40,7 @@ _NAMES: Mapping[Column, tuple[str, ...]] = {
 _COLUMNS: Mapping[str, Column] = {name: column for column, names in _NAMES.items() for name in names}
 
 _PERSON = re.compile(r"[!-~]{1,128}")
+_SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?E\+[0-9]+")
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
 _DECIMAL = re.compile(r"([0-9]{1,9})(?:([.,])([0-9]{1,6}))?")
 _SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
@@ -258,6 +259,10 @@ def _known_expiry(expires: object) -> int | None:
 def _person(value: str) -> str:
     if not _PERSON.fullmatch(value):
         raise _Unfit("cannot name a person; write 1 to 128 letters, digits or signs of ASCII without spaces")
+    if _SHORTENED.fullmatch(value):
+        raise _Unfit(
+            "is what a spreadsheet makes of a long number; format the column as text, and fill it in anew"
+        )
     return known_as(value)
 
 

@@ -5,34 +5,47 @@ import re
 import ssl
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
+from uuid import uuid4
 
 import click
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 
 from quantized.administration import verbs as v
 from quantized.administration.actor import Actor
 from quantized.administration.endpoints import BY_VERB, PREFIX
 from quantized.administration.faults import NotThere
 from quantized.administration.port import Repeat
+from quantized.administration.records import Record
+from quantized.cli.output import printable
 from quantized.core.errors import Fault
 
 R = TypeVar("R")
 
 _SECONDS = 60.0
 _LARGEST_ANSWER = 64 * 1024 * 1024
+_SENDABLE = re.compile(r"[!-~]*")
 _KEY = re.compile(r"[!-~]{1,512}")
 _REFERENCE = re.compile(r"[!-.0-~]{1,200}")
 _CALLED = {"license": "licence", "license_type": "licence type"}
 _NOT_THERE = re.compile(r"There is no (.+) '([^']*)'\.")
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class _Error(Struct):
     message: str
     code: str | None = None
     param: str | None = None
+
+
+class _Answer(Struct, frozen=True):
+    """`replayed`: it is that of an earlier sending, without its secret."""
+
+    status: int
+    body: bytes
+    location: str | None
+    replayed: bool
 
 
 class _ErrorBody(Struct):
@@ -45,13 +58,19 @@ class RemoteAdministration:
 
     def __init__(self, url: str, key: str) -> None:
         """`url` is the gateway's, with or without `/admin/v1`. Raises ClickException where it is none."""
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-            raise click.ClickException(f"{url!r} is no gateway's URL; write https://ai.example.edu")
+        try:
+            parts = urlsplit(url)
+            host, port = (parts.hostname or "").encode("idna").decode(), parts.port
+        except ValueError as error:  # also of a name that none can have
+            raise click.ClickException(_no_url(url)) from error
+        if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
+            raise click.ClickException(_no_url(url))
+        if not (_SENDABLE.fullmatch(host) and _SENDABLE.fullmatch(parts.path)):
+            raise click.ClickException(_no_url(url))
         if not _KEY.fullmatch(key):
             raise click.ClickException("there is no admin key; put one into QUANTIZED_ADMIN_KEY")
         self._secure = parts.scheme == "https"
-        self._host, self._port = parts.hostname, parts.port
+        self._host, self._port = host, port
         self._base = parts.path.rstrip("/").removesuffix(PREFIX) + PREFIX
         self._url = url
         self._key = key
@@ -59,17 +78,19 @@ class RemoteAdministration:
     @property
     def in_clear(self) -> bool:
         """Whether the key goes over a network unencrypted."""
-        return not self._secure and self._host not in _LOOPBACK
+        return not self._secure and self._host not in LOOPBACK
 
     def do(self, actor: Actor, verb: v.Verb[R], repeat: Repeat | None = None) -> R:  # noqa: ARG002
         """Raises a Fault with what the gateway said, NotThere as itself, and ClickException where there is no
         gateway."""
         endpoint = BY_VERB[type(verb)]
-        said: dict[str, Any] = msgspec.to_builtins(self._resolved(verb))
+        said = _said(self._resolved(verb))
         path = endpoint.path.format(**{name: _in_path(name, said.pop(name)) for name in endpoint.in_path})
         headers = {"authorization": f"Bearer {self._key}", "accept": "application/json"}
-        if repeat is not None:
-            headers["idempotency-key"] = repeat.key
+        acts = endpoint.method != "GET" and not endpoint.plans
+        if acts:
+            # Whatever stands between may send it twice.
+            headers["idempotency-key"] = repeat.key if repeat else uuid4().hex
         body = None
         if endpoint.method == "GET":
             query = {name: _worded(value) for name, value in said.items() if value is not None}
@@ -77,14 +98,17 @@ class RemoteAdministration:
         else:
             headers["content-type"] = "application/json"
             body = msgspec.json.encode(said)
-        status, answer = self._ask(endpoint.method, self._base + path, headers, body)
-        if status >= 400:
-            self._refuse(status, answer)
+        answer = self._ask(endpoint.method, self._base + path, headers, body, acts=acts)
+        if answer.status >= 300:
+            self._refuse(answer, acts=acts)
         try:
-            decoded: R = msgspec.json.decode(answer, type=endpoint.answer)
+            decoded: R = msgspec.json.decode(answer.body, type=endpoint.answer)
         except msgspec.DecodeError as error:
-            why = f"{self._url} answered what this version cannot read: {error}"
+            done = "; it was done" if acts else ""
+            why = f"{self._url} answered what this version cannot read: {error}{done}"
             raise click.ClickException(why) from error
+        if answer.replayed and type(decoded).without_secret is not Record.without_secret:  # type: ignore[attr-defined]
+            raise click.ClickException(_LOST)
         return decoded
 
     def actor(self, secret: str, origin: str, request_id: str | None) -> Actor:
@@ -110,7 +134,9 @@ class RemoteAdministration:
                 raise NotThere("licence type", str(reference), param="license_type")
             asked = replace(asked, cursor=page.next_cursor)
 
-    def _ask(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> tuple[int, bytes]:
+    def _ask(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None, *, acts: bool
+    ) -> "_Answer":
         connection: http.client.HTTPConnection
         if self._secure:
             connection = http.client.HTTPSConnection(
@@ -119,21 +145,39 @@ class RemoteAdministration:
         else:
             connection = http.client.HTTPConnection(self._host, self._port, timeout=_SECONDS)
         try:
+            connection.connect()
+        except OSError as error:
+            raise click.ClickException(f"cannot reach the gateway at {self._url}: {_why(error)}") from error
+        try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
-            return response.status, response.read(_LARGEST_ANSWER)
+            return _Answer(
+                response.status,
+                response.read(_LARGEST_ANSWER),
+                response.getheader("location"),
+                response.getheader("idempotent-replayed") == "true",
+            )
         except (OSError, http.client.HTTPException) as error:
-            why = str(error) or type(error).__name__
-            raise click.ClickException(f"cannot reach the gateway at {self._url}: {why}") from error
+            perhaps = f"; {_PERHAPS}" if acts else ""
+            raise click.ClickException(
+                f"the gateway at {self._url} was asked and did not answer: {_why(error)}{perhaps}"
+            ) from error
         finally:
             connection.close()
 
-    def _refuse(self, status: int, answer: bytes) -> NoReturn:
+    def _refuse(self, answer: "_Answer", *, acts: bool) -> NoReturn:
+        status = answer.status
+        perhaps = f"; {_PERHAPS}" if acts and status >= 500 else ""
+        if status < 400:
+            raise click.ClickException(
+                f"{self._url} answered {status} and sends on to {printable(answer.location or 'nowhere')}; "
+                "say in --url where the gateway is itself"
+            )
         try:
-            error = msgspec.json.decode(answer, type=_ErrorBody).error
+            error = msgspec.json.decode(answer.body, type=_ErrorBody).error
         except msgspec.DecodeError as undecoded:
             raise click.ClickException(
-                f"{self._url} answered {status}, and not as a gateway does"
+                f"{self._url} answered {status}, and not as a gateway does{perhaps}"
             ) from undecoded
         if error.code == "invalid_admin_key":
             raise click.ClickException(f"{self._url} does not accept the key in QUANTIZED_ADMIN_KEY")
@@ -141,10 +185,33 @@ class RemoteAdministration:
             raise click.ClickException(f"{self._url} has no administration API that knows this")
         if found := _NOT_THERE.fullmatch(error.message):
             raise NotThere(found[1], found[2], param=error.param)
-        raise Fault(error.message, param=error.param, code=error.code)
+        told = "\n".join(map(printable, error.message.split("\n")))
+        raise Fault(told.removesuffix(".") + perhaps, param=error.param, code=error.code)
 
 
 _NOBODY = Actor("", "", "auditor", "command line")
+
+
+_PERHAPS = "it may have been done: look before you say it again"
+_LOST = (
+    "this was done when it was first sent, and the answer was lost, with what is shown only once; rotate the "
+    "key that was made, or import again with --renew-links or --renew-keys"
+)
+
+
+def _no_url(said: str) -> str:
+    return f"{said!r} is no gateway's URL; write https://ai.example.edu"
+
+
+def _why(error: Exception) -> str:
+    return printable(str(error) or type(error).__name__)
+
+
+def _said(verb: v.Verb[Any]) -> dict[str, Any]:
+    """Without what is meant anyway: a gateway that is older than this does not know of every field."""
+    meant = {field.name: field.default for field in fields(verb)}
+    said: dict[str, Any] = msgspec.to_builtins(verb)
+    return {name: value for name, value in said.items() if getattr(verb, name) != meant[name]}
 
 
 def _in_path(name: str, reference: str) -> str:

@@ -1,24 +1,22 @@
 """`quantized roster`."""
 
-import csv
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from msgspec.structs import asdict
 
 from quantized.administration import roster_verbs as rv
 from quantized.administration.roster_file import LARGEST
-from quantized.administration.roster_records import Handed, PersonChange, RosterImportRecord
-from quantized.administration.tables import csv_cell
+from quantized.administration.roster_records import PersonChange, RosterImportRecord
 from quantized.cli.acting import act, every
 from quantized.cli.arguments import ALIAS, CREDITS, MOMENT, UNIQUE_ID, Moment
+from quantized.cli.handed_file import Unwritten, handed_file
 from quantized.cli.output import Record, credits_text, iso_time, printable, show, show_all
 from quantized.cli.records import DatabaseGroup
+from quantized.cli.remote import LOOPBACK
 from quantized.cli.shell import Shell, json_option, pass_shell, print_json
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -35,8 +33,10 @@ def roster() -> None:
 @click.option("--roster", "alias", type=ALIAS, help="Its name; the file's unless given.")
 @click.option("--type", "type_", metavar="TYPE", help="Give each person a licence of this type.")
 @click.option("--license", "license_", metavar="LICENSE", help="One for all, with an allowance each.")
-@click.option("--credits", "credits_", type=CREDITS, help="For those of whom the file does not say it.")
-@click.option("--expires", type=MOMENT, help="For those of whom the file does not say it: a date or a time.")
+@click.option("--credits", "credits_", type=CREDITS, help="For new people of whom the file does not say it.")
+@click.option(
+    "--expires", type=MOMENT, help="For new people of whom the file does not say it: a date or a time."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
 @click.option(
     "--links",
@@ -56,6 +56,9 @@ def roster() -> None:
 @click.option(
     "--renew-links", is_flag=True, help="Also for those whose link is unused; that one works no more."
 )
+@click.option(
+    "--renew-keys", is_flag=True, help="Also for those who have a key; their old ones stop. Mind --dry-run."
+)
 @click.option("--remove-most", is_flag=True, help="Even if more than half of the people are missing now.")
 @json_option
 @pass_shell
@@ -72,6 +75,7 @@ def import_(  # noqa: PLR0913, PLR0917  one for each option
     keys: Path | None,
     link_days: int,
     renew_links: bool,
+    renew_keys: bool,
     remove_most: bool,
     as_json: bool,
 ) -> None:
@@ -82,6 +86,8 @@ def import_(  # noqa: PLR0913, PLR0917  one for each option
     """
     if links is not None and keys is not None:
         raise click.UsageError("--links and --keys exclude each other.")
+    if renew_keys and links is None and keys is None:
+        raise click.UsageError("--renew-keys wants --links FILE or --keys FILE: what comes in their place.")
     if type_ is not None and license_ is not None:
         raise click.UsageError("--type and --license exclude each other.")
     if expires is not None and expires.span is not None:
@@ -97,15 +103,21 @@ def import_(  # noqa: PLR0913, PLR0917  one for each option
         "hand_out": "keys" if keys else "links" if links else "nothing",
         "link_days": link_days,
         "renews_links": renew_links,
+        "renews_keys": renew_keys,
         "removes_most": remove_most,
     }
     if dry_run:
         _show_import(act(shell, rv.PlanRoster(**said)), as_json=as_json)
         return
-    with _secrets_file(links or keys) as out:
+    with handed_file(links or keys) as out:
         done = act(shell, rv.ImportRoster(**said))
-        _write_handed(out, done.handed, with_keys=keys is not None)
+        unwritten = out.write(done.handed, with_keys=keys is not None)
     _show_import(done, as_json=as_json)
+    if unwritten is not None:
+        what = "keys" if keys else "links"
+        raise click.ClickException(_lost(unwritten, len(done.handed), what, keys or links))
+    if done.handed and links is not None:
+        _warn_of_loopback(done.handed[0].link)
     if not as_json:
         _tell_handed(done, links or keys)
 
@@ -159,8 +171,10 @@ def people(shell: Shell, roster_: str, removed: bool, as_json: bool) -> None:
 def link(shell: Shell, roster_: str, person: str, days: int, stop_keys: bool, as_json: bool) -> None:
     """Make a new one-time link for somebody and print it, this once."""
     verb = rv.CreateLink(roster=roster_, person=person, link_days=days, stop_keys=stop_keys)
-    record = asdict(act(shell, verb))
+    made = act(shell, verb)
+    record = asdict(made)
     show({"link": record.pop("link"), **record}, as_json=as_json)
+    _warn_of_loopback(made.link)
 
 
 @roster.command()
@@ -196,40 +210,6 @@ def _read(file: Path) -> str:
     return text or "\n"
 
 
-@contextmanager
-def _secrets_file(path: Path | None) -> Iterator[IO[str] | None]:
-    """A new file that only its owner may read, there before anything is done whose outcome it is to hold.
-    Gone again where nothing was. Raises ClickException."""
-    if path is None:
-        yield None
-        return
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as error:
-        raise click.ClickException(f"{path} is there already; name a new file") from error
-    except OSError as error:
-        raise click.ClickException(f"cannot write {path}: {error.strerror}") from error
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-        try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        finally:
-            if file.tell() == 0:
-                path.unlink()
-
-
-def _write_handed(out: IO[str] | None, handed: Sequence[Handed], *, with_keys: bool) -> None:
-    if out is None or not handed:
-        return
-    secret = "api_key" if with_keys else "link"
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("person", "name", "email", secret))
-    for each in handed:
-        cells = (each.person, each.name, each.email, getattr(each, secret))
-        writer.writerow([csv_cell(cell) for cell in cells])
-
-
 def _show_import(done: RosterImportRecord, *, as_json: bool) -> None:
     if as_json:
         record: Record = asdict(done.without_secret())
@@ -244,6 +224,8 @@ def _show_import(done: RosterImportRecord, *, as_json: bool) -> None:
         f"{what}: {done.added} added, {done.changed} changed, {done.returned} returned, "
         f"{done.removed} removed; {done.unchanged} unchanged"
     )
+    if stopped := sum(each.stopped_keys for each in done.handed):
+        click.echo(f"Whose keys {'would stop' if done.dry_run else 'were stopped'}: {stopped}")
 
 
 def _told(change: PersonChange) -> str:
@@ -281,6 +263,25 @@ def _tell_handed(done: RosterImportRecord, path: Path | None) -> None:
         click.echo(f"{len(done.handed)} in {path}, which only you can read and which is not made again.")
     else:
         click.echo(f"Everybody has a key or a link; {path} was not written.", err=True)
+
+
+def _lost(unwritten: Unwritten, count: int, what: str, path: Path | None) -> str:
+    return (
+        f"the import is done, but {path} could not be written ({unwritten.why}): {unwritten.whole} of "
+        f"{count} {what} are in it. Where there is room, make all of them anew, after which these work no "
+        f"more: quantized roster import … --{what} NEW-FILE --renew-{what}"
+    )
+
+
+def _warn_of_loopback(link: str | None) -> None:
+    parts = urlsplit(link or "")
+    if parts.hostname in LOOPBACK:
+        click.echo(
+            f"Warning: links begin with {parts.scheme}://{parts.netloc}, which no other machine reaches. Set "
+            "the gateway's public_url (or QUANTIZED_PUBLIC_URL) to the address that your people use, and "
+            "make links anew with --renew-links.",
+            err=True,
+        )
 
 
 def _plain(value: Any) -> Any:
