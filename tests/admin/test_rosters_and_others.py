@@ -73,11 +73,14 @@ def test_a_key_without_an_end_gets_its_persons_and_loses_it_again(gateway: Gatew
 def test_what_is_said_for_all_counts_for_who_is_new(gateway: Gateway) -> None:
     said(gateway, "id,credits\nann,20\nbob,\n", license_type="ours/standard", micro_credits=5 * CREDIT)
     done = said(gateway, "id,credits\nann,\nbob,\ncat,\n", micro_credits=3 * CREDIT, expires_at=MAY)
-    assert counts(done) == (1, 0, 0, 0, 2)
+    assert (counts(done), done.kept) == ((1, 0, 0, 0, 2), 2)
     given = {name: row.micro_credits for name, row in people(gateway).items()}
     assert given == {"ann": 20 * CREDIT, "bob": 5 * CREDIT, "cat": 3 * CREDIT}
     assert licence(gateway, "bio:ann").granted_micro_credits == 20 * CREDIT
     assert [people(gateway)[name].expires_at for name in ("ann", "bob", "cat")] == [None, None, MAY]
+    # Who has what is said for all keeps nothing else, and neither does who has a cell of their own.
+    again = said(gateway, "id,credits\nann,20\nbob,\ncat,\n", micro_credits=5 * CREDIT)
+    assert (counts(again), again.kept) == ((0, 0, 0, 0, 3), 1)
 
 
 def test_who_comes_back_after_the_end_has_the_end_that_is_said_for_all(gateway: Gateway) -> None:

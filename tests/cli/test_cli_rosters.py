@@ -86,6 +86,17 @@ def test_what_is_handed_out_is_read_by_every_spreadsheet(run: Run, database: str
 
 
 @EVERY_WAY
+def test_what_is_said_for_all_and_not_done_is_told(run: Run, database: str, course: Path) -> None:
+    words = ("roster", "import", str(course), "--type", "uni/student", "--expires", "2099-05-30")
+    assert "keep" not in run(*words).err
+    assert "keep" not in run(*words).err
+    for more in ((), ("--dry-run",)):
+        ran = run(*words[:-1], "2099-07-30", *more)
+        assert "2 who were there already keep other credits or another end" in ran.err
+        assert "2 unchanged" in ran.out
+
+
+@EVERY_WAY
 def test_keys_that_were_lost_are_renewed(run: Run, database: str, course: Path) -> None:
     words = ("roster", "import", str(course))
     run(*words, "--type", "uni/student", "--keys", "lost.csv")

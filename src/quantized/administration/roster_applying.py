@@ -99,7 +99,7 @@ class Applying:
             ids = [change.after.license_id for change in changes if change.what == what]
             rows.allow_licenses(ids, active=active)
         self._book(changes, {row.id: _unused(row) for row in licenses})
-        return Difference(tuple(changes), difference.unchanged)
+        return replace(difference, changes=tuple(changes))
 
     def _license(self, person: Person, type_: LicenseType) -> License:
         return License(
@@ -209,7 +209,7 @@ class Applying:
             },
         )
         rows.stop_keys([change.after for change in changes if change.what == "removed"])
-        return Difference(tuple(changes), difference.unchanged)
+        return replace(difference, changes=tuple(changes))
 
     # Both
 

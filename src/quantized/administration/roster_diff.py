@@ -28,8 +28,11 @@ class Change(Struct, frozen=True):
 
 
 class Difference(Struct, frozen=True):
+    """`kept` counts those who were known and have something else than is said for all."""
+
     changes: tuple[Change, ...]
     unchanged: int
+    kept: int
 
     def of(self, what: What) -> list[Change]:
         return [change for change in self.changes if change.what == what]
@@ -42,10 +45,11 @@ def compare(
     removed; nothing of them is forgotten."""
     changes: list[Change] = []
     mistakes: list[Mistake] = []
-    unchanged = 0
+    unchanged = kept = 0
     for row in rows:
         before = known.get(row.person)
         after = _after(roster_id, before, row, defaults, now)
+        kept += before is not None and _keeps(after, row, defaults)
         if before == after:
             unchanged += 1
             continue
@@ -61,7 +65,7 @@ def compare(
         for person in known.values()
         if person.active and person.person not in named
     ]
-    return Difference(tuple(changes), unchanged), mistakes
+    return Difference(tuple(changes), unchanged, kept), mistakes
 
 
 def _after(roster_id: str, before: Person | None, row: RosterRow, defaults: Defaults, now: int) -> Person:
@@ -87,6 +91,13 @@ def _after(roster_id: str, before: Person | None, row: RosterRow, defaults: Defa
         active=True,
     )
     return before if after == before else replace(after, updated_at=now)
+
+
+def _keeps(after: Person, row: RosterRow, defaults: Defaults) -> bool:
+    """Whether somebody has something else than is said for all of whom the file says nothing."""
+    credits_ = row.micro_credits is None and defaults.micro_credits not in {None, after.micro_credits}
+    end = isinstance(row.expires_at, UnsetType) and defaults.expires_at not in {None, after.expires_at}
+    return credits_ or end
 
 
 def _end(before: Person, row: RosterRow, defaults: Defaults, now: int) -> int | None:

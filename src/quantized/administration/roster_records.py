@@ -80,7 +80,7 @@ class Handed(Struct, frozen=True, kw_only=True):
 
 class RosterImportRecord(Record, frozen=True, kw_only=True):
     """What an import did, or (`dry_run`) would do. `roster` is null where it would be made. `ignored_columns`
-    mean nothing here."""
+    mean nothing here. `kept`: how many were there already and have something else than was said for all."""
 
     roster: RosterRecord | None
     dry_run: bool
@@ -92,6 +92,7 @@ class RosterImportRecord(Record, frozen=True, kw_only=True):
     changes: list[PersonChange]
     handed: list[Handed]
     ignored_columns: list[str]
+    kept: int = 0
 
     def without_secret(self) -> "RosterImportRecord":
         return replace(self, handed=[replace(each, link=None, api_key=None) for each in self.handed])

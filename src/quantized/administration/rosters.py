@@ -236,6 +236,7 @@ def _answer(
         changes=[_change(change) for change in difference.changes],
         handed=handed,
         ignored_columns=list(ignored),
+        kept=difference.kept,
     )
 
 

@@ -219,6 +219,12 @@ def _show_import(done: RosterImportRecord, *, as_json: bool) -> None:
         click.echo(f"{_SIGNS[change.what]} {printable(change.person)}{_told(change)}")
     if done.ignored_columns:
         click.echo(f"Columns that mean nothing here: {printable(', '.join(done.ignored_columns))}", err=True)
+    if done.kept:
+        click.echo(
+            f"{done.kept} who were there already keep other credits or another end: --credits and --expires "
+            "count for new people, and a cell in the file for all.",
+            err=True,
+        )
     what = "Would be" if done.dry_run else "People"
     click.echo(
         f"{what}: {done.added} added, {done.changed} changed, {done.returned} returned, "
