@@ -7,6 +7,7 @@ from msgspec import json
 from quantized import __version__
 from quantized.core.ports import LicenseStatus
 from quantized.gateway.routing import PROVIDER_HEADER
+from quantized.http.limit_headers import LIMIT_HEADERS
 from quantized.surfaces.chat import openapi as chat
 from quantized.surfaces.responses import openapi as responses
 
@@ -26,19 +27,26 @@ def description() -> bytes:
         {
             "openapi": "3.1.0",
             "info": {"title": "Quantized", "version": __version__, "description": _ABOUT},
-            "paths": {
-                chat.PATH: chat.path_item(),
-                **responses.path_items(),
-                "/v1/models": _get("listModels", "Models and their rates", _ref("ModelList"), [_PROVIDER]),
-                "/v1/models/{id}": _get(
-                    "getModel", "One model and its rates", _ref("Model"), [_MODEL_ID, _PROVIDER], absent=True
-                ),
-                "/v1/license": _get("getLicense", "The licence behind the key; costs nothing", licence, []),
-                "/health": _get("health", "The process answers", _STATUS, [], open_to_all=True),
-                "/ready": _get("ready", "The process can serve", _STATUS, [], open_to_all=True),
-            },
+            "paths": _with_headers(
+                {
+                    chat.PATH: chat.path_item(),
+                    **responses.path_items(),
+                    "/v1/models": _get(
+                        "listModels", "Models and their rates", _ref("ModelList"), [_PROVIDER]
+                    ),
+                    "/v1/models/{id}": _get(
+                        "getModel", "One model and its rates", _ref("Model"), [_MODEL_ID, _PROVIDER]
+                    ),
+                    "/v1/license": _get(
+                        "getLicense", "The licence behind the key; costs nothing", licence, []
+                    ),
+                    "/health": _open("health", "The process answers"),
+                    "/ready": _open("ready", "The process can serve", or_not="It cannot; `reason` says why."),
+                }
+            ),
             "components": {
                 "schemas": schemas,
+                "headers": _HEADERS,
                 "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
             },
             "security": _KEY,
@@ -60,32 +68,79 @@ def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _get(
-    operation: str,
-    summary: str,
-    schema: dict[str, Any],
-    parameters: list[dict[str, Any]],
-    *,
-    open_to_all: bool = False,
-    absent: bool = False,
-) -> dict[str, Any]:
-    error = {"content": {"application/json": {"schema": _ref("ErrorResponse")}}}
-    responses: dict[str, Any] = {
-        "200": {"description": summary, "content": {"application/json": {"schema": schema}}}
-    }
-    if not open_to_all:
-        responses["401"] = {"description": "Invalid API key"} | error
-    if absent:
-        responses["404"] = {"description": "There is no such model"} | error
-    method = {
-        "operationId": operation,
-        "tags": ["Operation" if open_to_all else "Account"],
-        "summary": summary,
-        "parameters": parameters,
-        "responses": responses,
-    }
-    return {"get": method | ({"security": []} if open_to_all else {})}
+def _with_headers(paths: dict[str, Any]) -> dict[str, Any]:
+    """The paths with the headers of their responses."""
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            asks = method == "post" and path in {chat.PATH, responses.PATH}
+            for status, response in operation["responses"].items():
+                named = ["X-Request-Id", *_HEADERS_OF.get(status, ())]
+                if asks and status == "200":
+                    named += [*_LIMITS, "X-Quantized-Output-Cap"]
+                response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in named}
+    return paths
 
+
+def _get(
+    operation: str, summary: str, schema: dict[str, Any], parameters: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """For whoever has a key."""
+    faults = {"401": "The API key is missing, wrong, deactivated or expired."}
+    if _PROVIDER in parameters:
+        faults["400"] = "There is no such provider."
+    if _MODEL_ID in parameters:
+        faults["404"] = "There is no such model."
+    faults["503"] = "The database is away."
+    error = {"application/json": {"schema": _ref("ErrorResponse")}}
+    return {
+        "get": {
+            "operationId": operation,
+            "tags": ["Account"],
+            "summary": summary,
+            "parameters": parameters,
+            "responses": {
+                "200": {"description": summary, "content": {"application/json": {"schema": schema}}},
+                **{status: {"description": text, "content": error} for status, text in faults.items()},
+            },
+        }
+    }
+
+
+def _open(operation: str, summary: str, *, or_not: str | None = None) -> dict[str, Any]:
+    """For everybody; a 503 where it is not so."""
+    told = {"application/json": {"schema": _STATUS}}
+    states = {"200": summary} if or_not is None else {"200": summary, "503": or_not}
+    return {
+        "get": {
+            "operationId": operation,
+            "tags": ["Operation"],
+            "summary": summary,
+            "parameters": [],
+            "responses": {status: {"description": text, "content": told} for status, text in states.items()},
+            "security": [],
+        }
+    }
+
+
+def _header(description: str, kind: str = "string") -> dict[str, Any]:
+    return {"description": description, "schema": {"type": kind}}
+
+
+_LIMITS = LIMIT_HEADERS
+_HEADERS = {
+    "X-Request-Id": _header("The request's id, which is in the log as well."),
+    "X-Quantized-Output-Cap": _header(
+        "The cap on output tokens that the balance or a limit of the licence made necessary, where one did.",
+        "integer",
+    ),
+    "Retry-After": _header("Seconds until it makes sense to ask again, where they are known.", "integer"),
+    **{
+        name: _header("Where the licence stands with its limits by the minute, if it has any.")
+        for name in _LIMITS
+    },
+}
+_HEADERS_OF = {"429": ("Retry-After", *_LIMITS), "503": ("Retry-After",)}
+"""Beside the request's id."""
 
 _PROVIDER = {
     "name": PROVIDER_HEADER,
@@ -103,7 +158,11 @@ _MODEL_ID = {
     "schema": {"type": "string"},
 }
 
-_STATUS = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+_STATUS = {
+    "type": "object",
+    "properties": {"status": {"type": "string"}, "reason": {"type": "string"}},
+    "required": ["status"],
+}
 
 _MODALITY = {
     "type": "object",

@@ -117,17 +117,17 @@ class ChatCompletion(Struct, frozen=True, kw_only=True):
 
 
 class FunctionDelta(Struct, frozen=True, kw_only=True):
-    name: str | UnsetType = UNSET
-    arguments: str
+    name: str | UnsetType | None = UNSET
+    arguments: str | UnsetType | None = UNSET
 
 
 class ToolCallDelta(Struct, frozen=True, kw_only=True):
     """`index` counts the tool calls of the message; `id`, `type` and the name come with the first."""
 
     index: int
-    id: str | UnsetType = UNSET
-    type: Literal["function"] | UnsetType = UNSET
-    function: FunctionDelta
+    id: str | UnsetType | None = UNSET
+    type: Literal["function"] | UnsetType | None = UNSET
+    function: FunctionDelta | UnsetType | None = UNSET
 
 
 class AudioDelta(Struct, frozen=True):
@@ -140,17 +140,17 @@ class AudioDelta(Struct, frozen=True):
 
 
 class Delta(Struct, frozen=True):
-    """What one chunk adds to the message."""
+    """What one chunk adds to the message; null is nothing."""
 
-    role: Literal["assistant"] | UnsetType = UNSET
-    content: str | UnsetType = UNSET
-    refusal: str | UnsetType = UNSET
-    reasoning: str | UnsetType = UNSET
-    reasoning_details: list[Raw] | UnsetType = UNSET
-    tool_calls: list[ToolCallDelta] | UnsetType = UNSET
-    annotations: list[Raw] | UnsetType = UNSET
-    images: list[GeneratedImage] | UnsetType = UNSET
-    audio: AudioDelta | UnsetType = UNSET
+    role: Literal["assistant"] | UnsetType | None = UNSET
+    content: str | UnsetType | None = UNSET
+    refusal: str | UnsetType | None = UNSET
+    reasoning: str | UnsetType | None = UNSET
+    reasoning_details: list[Raw] | UnsetType | None = UNSET
+    tool_calls: list[ToolCallDelta] | UnsetType | None = UNSET
+    annotations: list[Raw] | UnsetType | None = UNSET
+    images: list[GeneratedImage] | UnsetType | None = UNSET
+    audio: AudioDelta | UnsetType | None = UNSET
 
 
 class ChunkChoice(Struct, frozen=True, kw_only=True):
@@ -161,15 +161,16 @@ class ChunkChoice(Struct, frozen=True, kw_only=True):
 
 
 class ChatCompletionChunk(Struct, frozen=True, kw_only=True):
-    """One piece of a streamed answer. `usage` comes in the last one, whose `choices` are empty."""
+    """One piece of a streamed answer. `usage` comes in the last one, whose `choices` are empty; before it is
+    null or left out."""
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
     created: int
     model: str
-    system_fingerprint: str | None
+    system_fingerprint: str | None = None
     choices: list[ChunkChoice]
-    usage: Usage | UnsetType = UNSET
+    usage: Usage | UnsetType | None = UNSET
 
 
 class Error(Struct, frozen=True):

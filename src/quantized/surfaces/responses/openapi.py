@@ -102,6 +102,7 @@ def _list_items() -> dict[str, Any]:
 
 
 def _read(operation: str, summary: str, schema: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+    wished = any(parameter["in"] == "query" for parameter in parameters)
     return {
         "operationId": operation,
         "summary": summary,
@@ -109,8 +110,10 @@ def _read(operation: str, summary: str, schema: str, parameters: list[dict[str, 
         "parameters": parameters,
         "responses": {
             "200": {"description": summary, "content": {"application/json": _schema(schema)}},
+            **({"400": _error(_ERRORS["400"])} if wished else {}),
             "401": _error(_ERRORS["401"]),
             "404": _error("There is no such response."),
+            "503": _error("The database is away."),
         },
     }
 
