@@ -4,7 +4,7 @@
 `QUANTIZED_SECTION_KEY`, which wins over the file; a list is written there with commas.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -128,22 +128,37 @@ def variable(section: str, key: str) -> str:
     return f"QUANTIZED_{section}_{key}".upper() if section else f"QUANTIZED_{key}".upper()
 
 
-def load(environ: Mapping[str, str], path: Path | None = None, *, need_keys: bool = True) -> Settings:
+def load(
+    environ: Mapping[str, str],
+    path: Path | None = None,
+    *,
+    need_keys: bool = True,
+    judge_database: Callable[[str], str | None] = lambda _: None,
+) -> Settings:
     """Settings from `environ` over the file at `path`.
 
     Without `path` the file is what `QUANTIZED_CONFIG` names, or else `quantized.toml` in the working
     directory if it is there. Without `need_keys` a provider's key may be missing: who administers licences
-    from a shell need not hold the secrets that the gateway runs with. Raises SettingsError.
+    from a shell need not hold the secrets that the gateway runs with. `judge_database` says what is
+    wrong with a database's URL, or None. Raises SettingsError.
     """
-    return _Loading(environ, path, need_keys=need_keys).settings()
+    return _Loading(environ, path, need_keys=need_keys, judge_database=judge_database).settings()
 
 
 class _Loading:
     """One reading of file and environment, with the mistakes found on the way."""
 
-    def __init__(self, environ: Mapping[str, str], path: Path | None, *, need_keys: bool) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        path: Path | None,
+        *,
+        need_keys: bool,
+        judge_database: Callable[[str], str | None],
+    ) -> None:
         self.environ = environ
         self.need_keys = need_keys
+        self.judge_database = judge_database
         self.mistakes = Mistakes()
         named = path if path is not None else environ.get("QUANTIZED_CONFIG")
         found = Path(named) if named is not None else _DEFAULT_FILE
@@ -197,15 +212,22 @@ class _Loading:
             overrides[name] = self.tables.by_model(inner, models, self.tables.rates)
         return overrides
 
+    def _place(self, key: str) -> str:
+        """Where a setting of the top was read."""
+        name = variable("", key)
+        return name if name in self.environ else self.file.place("", key)
+
     def _check_names(self, top: Mapping[str, Any], providers: Mapping[str, object]) -> None:
         """What can be judged only once everything has been read."""
+        url = top.get("database_url")
+        if url is not None and (complaint := self.judge_database(url)):
+            self.mistakes.add(self._place("database_url"), complaint)
         chosen = top.get("default_provider")
         callable_now = {*providers, *([DEMO] if top.get("demo", True) else [])}
         if not self.need_keys:
             callable_now.update(KEY_VARIABLES)
         if chosen is not None and chosen not in callable_now:
-            name = variable("", "default_provider")
-            place = name if name in self.environ else self.file.place("", "default_provider")
+            place = self._place("default_provider")
             if chosen in KEY_VARIABLES:
                 table = f", or write a table [providers.{chosen}]" if chosen in TABLED else ""
                 self.mistakes.add(

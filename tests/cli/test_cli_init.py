@@ -184,6 +184,29 @@ def test_mistakes_in_the_settings_are_told_before_anything_is_made(run: Run, fol
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://u:secret@h/d", "the database URL begins with 'mysql'"),
+        ("sqlite:///:memory:", "SQLite must be a file"),
+        ("postgresql://u:secret@h/d?nonsense=1", "nonsense"),
+    ],
+)
+def test_a_bad_database_is_told_with_the_other_mistakes(run: Run, folder: Path, url: str, says: str) -> None:
+    for command in ("init", "serve", "models"):
+        ran = run(command, QUANTIZED_PORT="no", QUANTIZED_DATABASE_URL=url)
+        assert (ran.status, ran.out) == (1, "")
+        assert "QUANTIZED_PORT: must be an integer" in ran.err
+        assert "QUANTIZED_DATABASE_URL: " in ran.err
+        assert says in ran.err
+        assert "secret" not in ran.err
+    (folder / "quantized.toml").write_text(f'port = "no"\ndatabase_url = "{url}"')
+    told = run("init").err
+    assert "port" in told
+    assert "database_url" in told
+    assert says in told
+
+
 def test_a_place_that_cannot_be_written_is_told(run: Run, folder: Path) -> None:
     (folder / "var").write_text("a file where the folder should be")
     ran = run("init")

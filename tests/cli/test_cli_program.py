@@ -62,6 +62,7 @@ def test_help_is_there_at_once(folder: Path) -> None:
         (["key", "list"], 1, "make one with: quantized init"),
         (["usage"], 1, "make one with: quantized init"),
         (["models"], 1, "make one with: quantized init"),
+        (["models", "--provider", "nope"], 2, "no provider 'nope' is set up; there are: demo"),
         (["--config", "none.toml", "migrate"], 1, "none.toml: there is no such file"),
     ],
 )

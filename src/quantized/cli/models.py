@@ -16,6 +16,7 @@ from quantized.cli.shell import Shell, json_option, pass_shell
 from quantized.core.ports import Clock, Terms
 from quantized.gateway.routing import is_allowed
 from quantized.settings import Settings
+from quantized.settings_providers import DEMO
 from quantized.stock import model_sources, stocked_catalog
 from quantized.storage.catalog_rows import CatalogRows
 from quantized.storage.desk import LICENSE, LICENSE_TYPE
@@ -44,6 +45,7 @@ def models(shell: Shell, license_: str | None, provider: str | None, as_json: bo
     without a known price cannot be called and is not shown.
     """
     settings = shell.settings()
+    _check_provider(provider, settings)
     url = database_url(shell)
     terms = _terms(url, license_) if license_ else Terms("catalogue")
     catalog = asyncio.run(_catalog(settings, url, shell.clock))
@@ -53,6 +55,15 @@ def models(shell: Shell, license_: str | None, provider: str | None, as_json: bo
         "No model can be called; set OPENROUTER_API_KEY or configure a provider, and start the gateway once."
     )
     show_all(records, _COLUMNS, as_json=as_json, empty=empty)
+
+
+def _check_provider(name: str | None, settings: Settings) -> None:
+    there = [*settings.providers, *([DEMO] if settings.demo else ())]
+    if name is not None and name not in there:
+        raise click.BadParameter(
+            f"no provider {name!r} is set up; there are: {', '.join(sorted(there)) or 'none'}",
+            param_hint="--provider",
+        )
 
 
 async def _catalog(settings: Settings, url: str, clock: Clock) -> Catalog:

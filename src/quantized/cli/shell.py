@@ -9,6 +9,7 @@ import click
 
 from quantized.core.ports import Clock
 from quantized.settings import Settings, SettingsError, load
+from quantized.storage.database import DatabaseUnusable, database
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,20 @@ class Shell:
     def settings(self, *, need_keys: bool = False) -> Settings:
         """Raises ClickException with every mistake."""
         try:
-            return load(self.environ, self.config, need_keys=need_keys)
+            return load(
+                self.environ, self.config, need_keys=need_keys, judge_database=_what_is_wrong_with_database
+            )
         except SettingsError as error:
             lines = "\n".join(f"  {place}: {what}" for place, what in error.mistakes)
             raise click.ClickException(f"the settings have mistakes:\n{lines}") from error
+
+
+def _what_is_wrong_with_database(url: str) -> str | None:
+    try:
+        database(url)
+    except DatabaseUnusable as error:
+        return str(error)
+    return None
 
 
 pass_shell = click.make_pass_decorator(Shell)
