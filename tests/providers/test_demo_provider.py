@@ -304,6 +304,9 @@ def test_what_it_cannot_do_is_refused_by_name():
     with pytest.raises(UnsupportedParameter) as refused:
         PROVIDER.encode(wish("Sing", modalities=("audio",), audio=AudioOutput("a", "wav")), Target("m", None))
     assert refused.value.param == "modalities"
+    # Which asks for nothing that is not so anyway.
+    text = PROVIDER.encode(wish("Sing", modalities=("text",)), Target("m", None))
+    assert text == PROVIDER.encode(wish("Sing"), Target("m", None))
 
 
 async def test_it_can_be_aborted_while_it_pauses():

@@ -102,7 +102,7 @@ def encode_body(provider: str, dialect: Dialect, request: GenerationRequest, tar
         tool_choice=_tool_choice(request.tool_choice),
         parallel_tool_calls=request.parallel_tool_calls,
         response_format=_response_format(request.output_format),
-        modalities=request.modalities,
+        modalities=_modalities(request.modalities, dialect),
         metadata=request.metadata,
         user=request.user,
     )
@@ -132,6 +132,11 @@ def _biases(biases: dict[str, float] | None) -> dict[str, int | float] | None:
     if biases is None:
         return None
     return {token: int(bias) if bias == int(bias) else bias for token, bias in biases.items()}
+
+
+def _modalities(wanted: tuple[str, ...] | None, dialect: Dialect) -> tuple[str, ...] | None:
+    """Text alone is what a server without the field answers with anyway."""
+    return None if wanted == ("text",) and "modalities" in dialect.refused else wanted
 
 
 def _tool(encoder: MessageEncoder, tool: Tool) -> dict[str, Any]:
