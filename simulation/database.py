@@ -160,19 +160,20 @@ class SimulatedWriter:
         self._witness = witness
         self._loop = asyncio.get_running_loop()
         self._under_way = False
+        self._awaited = False
+        """Whether the batch under way has not been run yet."""
         self._stopped: asyncio.Future[None] | None = None
 
     def write(self, verbs: list[Verb]) -> None:
         if self._stopped is not None:
             return
         assert not self._under_way, "two batches at once"
-        self._under_way = True
+        self._under_way = self._awaited = True
         self._loop.call_later(self._weather.seconds(), self._run, verbs, self._clock.now_ms())
 
     def write_at_once(self, order: HoldOrder) -> Result | None:
-        if self._stopped is not None or not self._weather.lets_at_once():
+        if self._stopped is not None or self._awaited or not self._weather.lets_at_once():
             return None
-        assert not self._under_way, "two batches at once"
         self._store.begin([order])
         result = commit_at_once(self._store, order, self._clock.now_ms())
         if result is not None:
@@ -191,6 +192,7 @@ class SimulatedWriter:
     def _run(self, verbs: list[Verb], now_ms: int) -> None:
         self._store.begin(verbs)
         flushed = flush(self._store, verbs, now_ms)
+        self._awaited = False
         self._witness.answered(verbs, self._store.expected, flushed.results)
         self._loop.call_later(self._weather.seconds(), self._tell, flushed)
 

@@ -1,34 +1,97 @@
-"""What a commit of the ledger outlives: each transaction syncs the disk, or does not, as it was asked to."""
+"""What SQLite's log is left with: it does not grow, and whoever syncs it takes no lock of SQLite's away."""
 
-import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
+from quantized.core.ports import HoldOrder
 from quantized.storage.migrate import migrate
 from quantized.storage.records import Changes, Needs, Rows
-from quantized.storage.sqlite import connect
-from quantized.storage.sqlite_books import SqliteBooks
-
-FULL, NORMAL = 2, 1
+from quantized.storage.sqlite import connect, sqlite_path
+from quantized.storage.sqlite_ledger import SqliteLedgerStore
 
 
-def test_each_transaction_has_the_durability_that_it_asked_for(tmp_path: Path) -> None:
+@pytest.fixture
+def url(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path}/test.db"
     migrate(url)
     with closing(connect(url)) as connection:
-        books = SqliteBooks(connection, None)
-        asked = [True, False, True, True, False, False, True]
-        found = [_synchronous(connection, books, durable=durable) for durable in asked]
-    assert found == [FULL if durable else NORMAL for durable in asked]
+        connection.execute("INSERT INTO institution VALUES ('i', 'i', 'I', 0)")
+        connection.execute(
+            "INSERT INTO license_type (id, institution_id, alias, name, created_at, updated_at)"
+            " VALUES ('t', 'i', 't', 'T', 0, 0)"
+        )
+        connection.execute(
+            "INSERT INTO license (id, license_type_id, name, unlimited, created_at)"
+            " VALUES ('l', 't', 'L', true, 0)"
+        )
+    return url
 
 
-def _synchronous(connection: sqlite3.Connection, books: SqliteBooks, *, durable: bool) -> int:
-    """What SQLite says, inside a transaction, about how it will commit it."""
-    found: list[int] = []
+@pytest.fixture
+def store(url: str) -> Iterator[SqliteLedgerStore]:
+    with closing(SqliteLedgerStore(url, busy_seconds=0.02)) as store:
+        yield store
 
-    def decide(_: Rows) -> Changes:
-        found.extend(connection.execute("PRAGMA synchronous").fetchone())
-        return Changes()
 
-    books.transact(Needs(), decide, now_ms=0, haste="durable" if durable else "plain")
-    return found[0]
+def take(store: SqliteLedgerStore, hold_id: str, *, durable: bool = False) -> None:
+    """A hold of nothing."""
+    store.transact(needs(hold_id), Deciding(hold_id), now_ms=0, durable=durable)
+
+
+def take_at_once(store: SqliteLedgerStore, hold_id: str) -> bool:
+    return store.transact_at_once(needs(hold_id), Deciding(hold_id), now_ms=0)
+
+
+def needs(hold_id: str) -> Needs:
+    return Needs([hold_id], ["l"], new_hold_ids=[hold_id])
+
+
+class Deciding:
+    def __init__(self, hold_id: str) -> None:
+        self.order = HoldOrder(hold_id, "l", 0, 0, 0, 0, "req", "key", "demo", "m")
+
+    def __call__(self, _: Rows) -> Changes:
+        return Changes(holds=[(self.order, 0)])
+
+
+def holds(url: str) -> int:
+    with closing(connect(url)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM hold").fetchone()
+    return int(count)
+
+
+def test_the_log_is_folded_in_where_there_is_time_and_does_not_grow(
+    store: SqliteLedgerStore, url: str
+) -> None:
+    log = sqlite_path(url).with_name("test.db-wal")
+    take(store, "first")
+    patient = 0
+    for number in range(600):
+        if not take_at_once(store, f"{number}"):
+            take(store, f"{number}")
+            patient += 1
+    assert 2 <= patient <= 10
+    assert log.stat().st_size < 1_500 * 4_120
+    assert holds(url) == 601
+
+
+LOOK = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM hold').fetchone()"
+
+
+def test_syncing_takes_no_lock_away(store: SqliteLedgerStore, url: str) -> None:
+    """A process loses its POSIX locks on a file when it closes any descriptor of it. Whoever comes and goes
+    meanwhile would take himself for the last one then, and remove the log under our feet."""
+    with closing(SqliteLedgerStore(url)) as second:
+        take(second, "b", durable=True)
+    take(store, "a", durable=True)
+    store.close()
+    take(store, "c", durable=True)  # with a new descriptor of the log; the old one is closed
+    subprocess.run([sys.executable, "-c", LOOK, str(sqlite_path(url))], check=True)
+    assert sqlite_path(url).with_name("test.db-wal").stat().st_size > 0
+    take(store, "d")
+    assert holds(url) == 4

@@ -93,10 +93,12 @@ class GroupCommitLedger:
         if len(self._line) >= self._capacity:
             return self._refused("too many requests wait for the database")
         # Where there is much to do, holds are cheaper in company.
-        if self._lately <= _FEW and not self._under_way and not self._line and self._drained is None:
+        if self._lately <= _FEW and not self._line and self._drained is None:
             result = self._writer.write_at_once(order)
             if result is not None:
-                self._lately, self._since = 1, None
+                self._lately = 1
+                if not self._under_way:
+                    self._since = None
                 answer: asyncio.Future[Hold] = self._loop.create_future()
                 _tell(answer, result)
                 return answer

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable
+from math import inf
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -40,8 +41,8 @@ class Writer(Protocol):
 
     def write_at_once(self, order: HoldOrder) -> Result | None:
         """What a hold came to that waits for nobody; None where it would have to wait, or there is more to
-        say of it: then nothing has become of it, and it can be handed to `write`. Never while a batch is
-        under way."""
+        say of it: then nothing has become of it, and it can be handed to `write`. Of the batch under way all
+        was committed before it, and only the disk has not said so yet."""
 
     def stop(self) -> None:
         """After the batch under way there will be no other."""
@@ -55,8 +56,8 @@ WriterMaker = Callable[[LedgerStore, Clock, Callable[[Flushed], None]], Writer]
 
 
 _HURRY_SECONDS, _REST_SECONDS = 0.005, 1.0
-"""What a hold may take in the event loop, and for how long none is taken there after one that took longer: a
-disk that is slow for one is slow for the next."""
+"""What a hold may take in the event loop, and for how long none is taken there after one that took longer.
+Nor is one taken beside a batch that takes longer: a disk that is slow for one is slow for the next."""
 
 
 class WriterThread:
@@ -70,15 +71,21 @@ class WriterThread:
         self._loop = asyncio.get_running_loop()
         self._work: SimpleQueue[list[Verb] | None] = SimpleQueue()
         self._rests_until = 0.0
+        self._since = inf
+        """When the batch was handed over that is under way."""
+        self._decided = True
+        """Whether the transaction of it has begun, if any: until it ends the store lets no other begin."""
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
 
     def write(self, verbs: list[Verb]) -> None:
+        self._since = self._loop.time()
+        self._decided = False
         self._work.put(verbs)
 
     def write_at_once(self, order: HoldOrder) -> Result | None:
         began = self._loop.time()
-        if began < self._rests_until:
+        if not self._decided or not self._rests_until <= began <= self._since + _HURRY_SECONDS:
             return None
         result = commit_at_once(self._store, order, self._clock.now_ms())
         ended = self._loop.time()
@@ -95,22 +102,32 @@ class WriterThread:
     def _run(self) -> None:
         while (batch := self._work.get()) is not None:
             flushed = self._flush(batch)
-            self._loop.call_soon_threadsafe(self._flushed, flushed)
+            self._loop.call_soon_threadsafe(self._tell, flushed)
         self._store.close()
+
+    def _begun(self) -> None:
+        self._decided = True
+
+    def _tell(self, flushed: Flushed) -> None:
+        self._since, self._decided = inf, True
+        self._flushed(flushed)
 
     def _flush(self, batch: list[Verb]) -> Flushed:
         try:
-            return flush(self._store, batch, self._clock.now_ms())
+            return flush(self._store, batch, self._clock.now_ms(), self._begun)
         except Exception as error:  # noqa: BLE001  all of it is told
             # Without this thread no request would ever be answered again, and nobody would be told why.
             _log.critical("an error of the program's own in the ledger", exc_info=error)
             return Flushed([], LedgerUnavailable(cause=f"{type(error).__name__}: {error}"))
 
 
-def flush(store: LedgerStore, verbs: list[Verb], now_ms: int) -> Flushed:
-    """The verbs in one transaction; one by one where the database will never take some row among them."""
+def flush(
+    store: LedgerStore, verbs: list[Verb], now_ms: int, begun: Callable[[], None] = lambda: None
+) -> Flushed:
+    """The verbs in one transaction; one by one where the database will never take some row among them.
+    `begun` is called inside the first transaction."""
     try:
-        return Flushed(_commit(store, verbs, now_ms))
+        return Flushed(_commit(store, verbs, now_ms, begun))
     except LedgerUnavailable as failure:
         return Flushed([], failure)
     except Rejected:
@@ -163,10 +180,13 @@ def commit_at_once(store: LedgerStore, order: HoldOrder, now_ms: int) -> Result 
     return results[0] if written else None
 
 
-def _commit(store: LedgerStore, verbs: list[Verb], now_ms: int) -> list[Result | HeldUp]:
+def _commit(
+    store: LedgerStore, verbs: list[Verb], now_ms: int, begun: Callable[[], None] = lambda: None
+) -> list[Result | HeldUp]:
     results: list[Result | HeldUp] = []
 
     def decide(rows: Rows) -> Changes:
+        begun()
         book = Book(rows, now_ms)
         # A store may decide again, on rows read anew: the last time counts.
         if rows.locked:

@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import astuple
@@ -25,10 +25,6 @@ from quantized.storage.sqlite_turns import insert_turns
 
 T = TypeVar("T")
 
-Haste = Literal["durable", "plain", "at once"]
-"""How a commit is made: synced, so that it outlives the machine; so that it outlives the process; and that
-without ever waiting for the disk, which is left to the next that does."""
-
 _HOLD_COLUMNS = (
     "id", "license_id", "amount", "state", "taken_at", "expires_at", "request_id", "key_id", "provider",
     "model", "owner", "tokens", "user_id",
@@ -42,14 +38,6 @@ _PAUSE_SECONDS, _LONG_PAUSE_SECONDS = 0.000_3, 0.005
 busy processes one waits hundreds of times as long as the other's transactions take. After _LONG_WAIT_SECONDS
 it is somebody else's longer work that we wait for."""
 _LONG_WAIT_SECONDS = 0.02
-
-# Without the sync a commit takes 0.1 ms, with it 1 to 2. A later sync covers what was written before it. The
-# log is folded into the file by a commit that finds it long enough, which takes several milliseconds.
-_MODES: dict[Haste, str] = {
-    "durable": "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000",
-    "plain": "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 1000",
-    "at once": "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0",
-}
 
 _SELECT_LICENSES = (
     "SELECT json_group_array(json_array(id, unlimited, active, granted, used, held, entries, hex(head),"
@@ -93,6 +81,10 @@ _ESTIMATED_USAGE = USAGE_COLUMNS.index("estimated")
 _MOST_KNOWN = 10_000
 """Rows of a kind; then all are forgotten."""
 
+_PAGES_A_COMMIT = 8
+"""How many pages any commit writes, about; two entries, or so many bytes of turns, write another."""
+_PAGE_BYTES = 4096
+
 
 class _Known:
     """The licences and open holds that the last transactions of this connection left behind: what is in the
@@ -123,12 +115,21 @@ class SqliteBooks:
     asks whether anybody else has committed since, and most often nobody has."""
 
     def __init__(self, connection: sqlite3.Connection, owner: str | None) -> None:
-        """A connection of this object's own, in autocommit mode and with a busy timeout of 0: from here on it
-        waits itself. `owner`: the process that takes holds here."""
+        """A connection of this object's own, in autocommit mode. `owner`: the process that takes holds."""
         self._connection = connection
         self._owner = owner
         self._known = _Known()
-        self._mode: Haste | None = None
+        self.pages = 0
+        """About how many were written since the log was folded in."""
+        # From here on it waits itself, and neither syncs the log nor folds it in: see `storage.sqlite_log`.
+        for pragma in ("busy_timeout = 0", "synchronous = NORMAL", "wal_autocheckpoint = 0"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    def fold(self) -> None:
+        """Writes what the log holds to the database, as far as no reader still needs it, so that the next
+        commit can begin the log anew. Takes milliseconds: it syncs both."""
+        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        self.pages = 0
 
     def transact(
         self,
@@ -136,31 +137,29 @@ class SqliteBooks:
         decide: Callable[[Rows], Changes],
         *,
         now_ms: int,
-        haste: Haste,
         busy_seconds: float = 0.0,
     ) -> None:
-        """`storage.records.LedgerStore.transact`, with SQLite's own exceptions. Waits `busy_seconds` for
-        other processes' transactions."""
+        """`storage.records.LedgerStore.transact`, not durable, with SQLite's own exceptions. Waits
+        `busy_seconds` for other processes' transactions."""
         try:
-            self._attempt(needs, decide, now_ms, haste, busy_seconds, trusting=True)
+            self._attempt(needs, decide, now_ms, busy_seconds, trusting=True)
         except sqlite3.IntegrityError:
             if not needs.new_hold_ids:
                 raise
             # One of the new holds may have been there already.
-            self._attempt(needs, decide, now_ms, haste, busy_seconds, trusting=False)
+            self._attempt(needs, decide, now_ms, busy_seconds, trusting=False)
 
     def _attempt(
         self,
         needs: Needs,
         decide: Callable[[Rows], Changes],
         now_ms: int,
-        haste: Haste,
         busy_seconds: float,
         *,
         trusting: bool,
     ) -> None:
         connection = self._connection
-        self._begin(haste, busy_seconds)
+        self._begin(busy_seconds)
         try:
             rows = self._read(needs, trusting=trusting)
             changes = decide(rows)
@@ -168,7 +167,7 @@ class SqliteBooks:
                 # What was not taken may have been taken before.
                 rows = self._read(needs, trusting=False)
                 changes = decide(rows)
-            _write(connection, changes, now_ms, self._owner)
+            size = _write(connection, changes, now_ms, self._owner)
             connection.execute("COMMIT")
         except BaseException:
             self._known.forget()
@@ -177,13 +176,9 @@ class SqliteBooks:
                 connection.execute("ROLLBACK")
             raise
         self._known.keep(rows)
+        self.pages += _PAGES_A_COMMIT + len(changes.entries) // 2 + size // _PAGE_BYTES
 
-    def _begin(self, haste: Haste, busy_seconds: float) -> None:
-        if haste != self._mode:
-            self._mode = None
-            # A script, because these pragmas act when they are compiled, and a statement is compiled once.
-            self._connection.executescript(_MODES[haste])
-            self._mode = haste
+    def _begin(self, busy_seconds: float) -> None:
         waited = 0.0
         while True:
             try:
@@ -242,7 +237,9 @@ def _select_entries(connection: sqlite3.Connection, statement: str, ids: Sequenc
     return msgspec.convert(rows, list[EntryRow], strict=False)
 
 
-def _write(connection: sqlite3.Connection, changes: Changes, now_ms: int, owner: str | None) -> None:
+def _write(connection: sqlite3.Connection, changes: Changes, now_ms: int, owner: str | None) -> int:
+    """Returns how many bytes of turns there were."""
+    size = 0
     if changes.holds:
         insert_rows(connection, _insert_holds, [
             (
@@ -260,7 +257,7 @@ def _write(connection: sqlite3.Connection, changes: Changes, now_ms: int, owner:
     if changes.settlements:
         records = [_bound(settlement.record, _ESTIMATED_USAGE) for settlement in changes.settlements]
         insert_rows(connection, _insert_usage, records)
-        insert_turns(connection, changes.settlements)
+        size = insert_turns(connection, changes.settlements)
     licenses: list[Row] = [
         (
             row.granted, row.used, row.held, row.entries, bytes.fromhex(row.head) or None, row.open_holds,
@@ -273,6 +270,7 @@ def _write(connection: sqlite3.Connection, changes: Changes, now_ms: int, owner:
         connection.execute(statement, values)
     for user in changes.users.values():
         connection.execute(_WRITE_USER, (user.license_id, user.user_id, user.used, user.held))
+    return size
 
 
 def _bound(row: Row, place: int) -> Row:

@@ -44,15 +44,17 @@ SELECT_OWN_CALLS = (
 )
 
 
-def insert_turns(connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> None:
-    """Inside the transaction that writes the charges, and after them."""
+def insert_turns(connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> int:
+    """Inside the transaction that writes the charges, and after them. Returns the size of what was written,
+    in bytes."""
     rows = turn_rows(settlements)
     if not rows.responses:
-        return
+        return 0
     responses = [(*row, *blobs) for row, blobs in zip(rows.responses, rows.blobs, strict=True)]
     insert_rows(connection, _insert_responses, responses)
     insert_rows(connection, _insert_calls, rows.calls)
     insert_rows(connection, _insert_reasoning, rows.reasoning)
+    return sum(len(blob) for blobs in rows.blobs for blob in blobs)
 
 
 class SqliteTurnReader(TurnReader):

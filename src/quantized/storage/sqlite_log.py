@@ -1,0 +1,72 @@
+"""SQLite's log, the file beside the database that ends in `-wal`, and how it is synced.
+
+SQLite would sync the log itself, inside the commit and with the database locked. Here a commit only hands
+its pages to the operating system, which is enough to outlive the process, and whoever needs more calls `sync`
+afterwards, from another thread. Both are sound because of what the log is: a commit is in it whole or not at
+all; it is read up to its first gap; and SQLite syncs it before it folds it into the database, and the
+database before it begins the log anew. So, once the log's pages are on the disk, everything that was
+committed before is there, in the log or in the database.
+
+The log has no locks of SQLite's: those are on the database and on `-shm`, and closing a second descriptor of
+either would drop them all.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from quantized.core.errors import LedgerUnavailable
+
+Sync = Callable[[int], None]
+
+datasync: Sync = getattr(os, "fdatasync", os.fsync)
+
+
+class Log:
+    """An open database's log. Stays usable for whoever holds it when the database is closed, or opened anew
+    beside it."""
+
+    def __init__(self, database: Path, sync: Sync) -> None:
+        """Raises OSError."""
+        self._sync = sync
+        self._damaged = False
+        _sync_folder(database.parent)
+        self._descriptor = os.open(f"{database}-wal", os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        # By count of references: another thread may be in the middle of a sync.
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)
+
+    def sync(self, reconnect: Callable[[], sqlite3.Connection]) -> None:
+        """Raises LedgerUnavailable, OSError, and whatever `reconnect` does."""
+        if self._damaged:
+            self._rescue(reconnect)
+            return
+        try:
+            self._sync(self._descriptor)
+        except OSError:
+            self._damaged = True
+            raise
+
+    def _rescue(self, reconnect: Callable[[], sqlite3.Connection]) -> None:
+        # After a failed sync the system takes what it could not write for written, and the next sync succeeds
+        # without it. But it can still be read, so that it can be folded into the database.
+        connection = reconnect()
+        try:
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.close()
+        if busy:
+            raise LedgerUnavailable(cause="the log could not be synced, nor folded in yet")
+        self._damaged = False
+
+
+def _sync_folder(folder: Path) -> None:
+    # The log may have been made a moment ago, and a file without a name is lost.
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,201 @@
+"""A charge that was told is on the disk, whatever the disk does meanwhile."""
+
+import asyncio
+import shutil
+import sqlite3
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+from ledger_world import SetClock, add_license, audit, charge, order, query, until, url_of
+
+from quantized.clock import SystemClock
+from quantized.core.errors import LedgerUnavailable
+from quantized.core.ports import Clock
+from quantized.ledger.ledger import GroupCommitLedger
+from quantized.storage.sqlite import connect, sqlite_path
+from quantized.storage.sqlite_ledger import SqliteLedgerStore
+from quantized.storage.sqlite_log import Sync, datasync
+
+
+@pytest.fixture
+def url(template: Path, tmp_path: Path) -> str:
+    shutil.copy(template, tmp_path / "test.db")
+    return url_of(tmp_path / "test.db")
+
+
+@asynccontextmanager
+async def ledger_on(
+    url: str,
+    sync: Sync = datasync,
+    *,
+    clock: Clock | None = None,
+    busy_seconds: float = 1.0,
+    patience: float = 1.8,
+) -> AsyncIterator[GroupCommitLedger]:
+    store = SqliteLedgerStore(url, busy_seconds=busy_seconds, sync=sync)
+    ledger = GroupCommitLedger(store, clock or SetClock(), patience=patience)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+class PowerCuts:
+    """Syncs, and keeps what a machine that lost its power right then would find: both files as they are, the
+    log perhaps torn by a commit of that instant."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._path = sqlite_path(url)
+        self._folder = folder
+        self.syncs = 0
+        self.charged: set[str] = set()
+
+    def __call__(self, descriptor: int) -> None:
+        datasync(descriptor)
+        self.syncs += 1
+        found = self._folder / f"{self.syncs}.db"
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{self._path}{suffix}", f"{found}{suffix}")
+        with closing(connect(url_of(found))) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            self.charged = {row[0] for row in connection.execute("SELECT hold_id FROM usage_record")}
+        audit(url_of(found))
+        found.unlink()
+
+
+async def spend(ledger: GroupCommitLedger, number: int, cuts: PowerCuts) -> None:
+    for turn in range(6):
+        await asyncio.sleep(0.001 * (number % 5))
+        hold = await ledger.hold(order("l", 10, hold_id=f"hold-{number}-{turn}"))
+        await ledger.settle(charge(hold.id, "l", 3))
+        assert hold.id in cuts.charged
+
+
+async def test_a_charge_is_told_when_a_power_cut_would_not_lose_it(url: str, tmp_path: Path) -> None:
+    add_license(url, "l", 10_000)
+    cuts = PowerCuts(url, tmp_path)
+    async with ledger_on(url, cuts) as ledger:
+        await asyncio.gather(*(spend(ledger, number, cuts) for number in range(25)))
+    assert audit(url) == {"l": (10_000, 450, 0)}
+    assert 6 <= cuts.syncs <= 150
+
+
+async def test_a_hold_waits_for_no_sync(url: str) -> None:
+    add_license(url, "l", 100)
+    syncs: list[int] = []
+    async with ledger_on(url, syncs.append) as ledger:
+        holds = [await ledger.hold(order("l", 10)) for _ in range(3)]
+        await ledger.release(holds[0].id, "changed its mind")
+        assert syncs == []
+        await ledger.settle(charge(holds[1].id, "l", 5))
+        assert len(syncs) == 1
+
+
+async def written_beside_a_sync(ledger: GroupCommitLedger, sync: "Hanging", url: str, name: str) -> bool:
+    """Whether a hold was there while the disk had not yet taken the charge of another."""
+    first = await ledger.hold(order("l", 10))
+    charged = asyncio.ensure_future(ledger.settle(charge(first.id, "l", 1)))
+    while not sync.hangs.is_set():  # noqa: ASYNC110  as fast as the loop can: only a young batch has company
+        await asyncio.sleep(0)
+    waiting = asyncio.ensure_future(ledger.hold(order("l", 10, hold_id=name)))
+    await asyncio.sleep(0)
+    beside = query(url, "SELECT amount FROM hold WHERE id = ?", name)
+    sync.goes_on.set()
+    assert (await waiting).amount == 10
+    assert (await charged).charged == 1
+    await ledger.release(name, "done")
+    sync.hangs.clear()
+    sync.goes_on.clear()
+    return beside == [{"amount": 10}]
+
+
+async def test_a_hold_does_not_wait_for_the_sync_of_a_charge(url: str) -> None:
+    add_license(url, "l", 1_000)
+    sync = Hanging()
+    async with ledger_on(url, sync) as ledger:
+        # On a busy machine a batch is seldom young.
+        tries = [await written_beside_a_sync(ledger, sync, url, f"{number}") for number in range(20)]
+    assert any(tries)
+    assert audit(url) == {"l": (1_000, 20, 0)}
+
+
+class FailingOnce:
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, descriptor: int) -> None:
+        self.calls += 1
+        if self.calls == 1:
+            raise OSError(5, "the disk lost something")
+
+
+async def test_after_a_failed_sync_a_charge_is_told_once_it_is_in_the_database_itself(url: str) -> None:
+    add_license(url, "l", 100)
+    sync = FailingOnce()
+    async with ledger_on(url, sync) as ledger:
+        first = await ledger.hold(order("l", 10))
+        second = await ledger.hold(order("l", 10))
+        assert (await ledger.settle(charge(first.id, "l", 5))).remaining == 95
+        # No second sync could tell what became of the first one's pages.
+        assert sync.calls == 1
+        copy = sqlite_path(url).with_name("without-log.db")
+        shutil.copy(sqlite_path(url), copy)
+        with closing(sqlite3.connect(f"{copy.as_uri()}?immutable=1", uri=True)) as connection:
+            assert connection.execute("SELECT hold_id FROM usage_record").fetchall() == [(first.id,)]
+        await ledger.settle(charge(second.id, "l", 5))
+        assert sync.calls == 2
+    assert audit(url) == {"l": (100, 10, 0)}
+
+
+class Hanging:
+    def __init__(self) -> None:
+        self.hangs = threading.Event()
+        self.goes_on = threading.Event()
+
+    def __call__(self, descriptor: int) -> None:
+        self.hangs.set()
+        assert self.goes_on.wait(20)
+
+
+async def test_while_the_disk_hangs_nobody_waits_long_and_nothing_is_lost(url: str) -> None:
+    add_license(url, "l", 100)
+    sync = Hanging()
+    async with ledger_on(url, sync, clock=SystemClock(), patience=0.4) as ledger:
+        holds = [await ledger.hold(order("l", 10)) for _ in range(3)]
+        charged = asyncio.ensure_future(ledger.settle(charge(holds[0].id, "l", 5)))
+        await until(sync.hangs.is_set)
+        with pytest.raises(LedgerUnavailable):
+            await charged
+        # By now nothing is written in the loop, lest it hang as well.
+        with pytest.raises(LedgerUnavailable):
+            await ledger.hold(order("l", 10))
+        assert audit(url) == {"l": (100, 5, 20)}
+        sync.goes_on.set()
+        assert (await ledger.settle(charge(holds[0].id, "l", 5))).charged == 5
+        assert (await ledger.settle(charge(holds[1].id, "l", 5))).remaining == 90
+        await until(lambda: audit(url) == {"l": (100, 10, 10)})
+
+
+async def test_closing_says_which_charges_may_not_be_on_the_disk(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_license(url, "l", 100)
+
+    def broken(_: int) -> None:
+        raise OSError(5, "the disk is gone")
+
+    with closing(connect(url)) as reader:
+        async with ledger_on(url, broken, patience=0.2, busy_seconds=0.02) as ledger:
+            hold = await ledger.hold(order("l", 10))
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM hold").fetchall()  # so that the log cannot be folded in either
+            said = ledger.settle(charge(hold.id, "l", 5))
+            await ledger.close()
+            with pytest.raises(LedgerUnavailable):
+                await said
+    unsure = [record for record in caplog.records if "could not be written" in record.getMessage()]
+    assert [record.__dict__["charge"]["hold_id"] for record in unsure] == [hold.id]
+    assert query(url, "SELECT charged FROM usage_record") == [{"charged": 5}]
