@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import uvloop
 from database_trouble import Trouble, full, locked, moved_away
 from in_time import tries
 from ledger_world import add_license, audit, charge, ledger_on, order, query, until, url_of
@@ -144,3 +145,28 @@ async def test_closing_while_the_database_is_away_says_which_charges_are_unwritt
                 await said
     unwritten = [record for record in caplog.records if record.levelno == logging.CRITICAL]
     assert [record.__dict__["charge"]["hold_id"] for record in unwritten] == [hold.id]
+
+
+def test_many_whose_patience_ends_one_right_after_the_other_are_all_given_back(url: str) -> None:
+    """In the server's own loop, which has no timers for less than a millisecond."""
+    add_license(url, "l", 10_000)
+    troubles: list[object] = []
+
+    async def crowd() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context))
+        async with ledger_on(url, patience=0.1, busy_seconds=5) as ledger:
+            with locked(url):
+                waiting = []
+                for number in range(100):
+                    waiting.append(ledger.hold(order("l", 10)))
+                    # Some spread over a millisecond or two, in steps of which none is a timer's.
+                    sum(range(number * 20))
+                    await asyncio.sleep(0)
+                found = await asyncio.gather(*waiting, return_exceptions=True)
+                assert all(isinstance(refused, LedgerUnavailable) for refused in found)
+            await until(lambda: audit(url) == {"l": (10_000, 0, 0)})
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        for _ in range(3):
+            runner.run(crowd())
+    assert not troubles

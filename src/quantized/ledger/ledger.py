@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import chain
+from math import inf
 from typing import Any
 
 from msgspec.structs import replace
@@ -78,6 +79,8 @@ class GroupCommitLedger:
         self._resting = False
         """Whether the next flush is for those who stand aside, and may come earlier."""
         self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = inf
+        """Kept apart: the handle of an alarm that rings at once does not tell, in every loop."""
         self._pause = _FIRST_PAUSE
         self._since: float | None = None
         self._failed_at = 0.0
@@ -165,7 +168,7 @@ class GroupCommitLedger:
         self._line.add(said)
         if self._since is None:
             self._since = now
-        if self._alarm is None or said.deadline < self._alarm.when():
+        if said.deadline < self._alarm_at:
             self._set_alarm(said.deadline)
         if not self._under_way and (self._next_flush is None or self._resting):
             self._flush_soon()
@@ -237,11 +240,11 @@ class GroupCommitLedger:
     def _set_alarm(self, when: float) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = self._loop.call_at(when, self._ring)
+        self._alarm, self._alarm_at = self._loop.call_at(when, self._ring), when
 
     def _ring(self) -> None:
         """Tells those whose patience is over, and sets the alarm for the next."""
-        self._alarm = None
+        self._alarm, self._alarm_at = None, inf
         now = self._loop.time()
         too_late, others = [], []
         for said in chain(self._under_way, self._line):
