@@ -67,6 +67,7 @@ roster link people ann --days 3 --stop-keys
 roster import people.csv --roster people --dry-run
 roster import people.csv --roster two --type uni/std --credits 2 --links l.csv --link-days 3
 roster import people.csv --roster two --expires 2099-01-31 --links l2.csv --renew-links --remove-most
+roster import people.csv --roster two --keys k.csv --renew-keys
 roster close people
 usage --user ann --institution uni
 usage --by request --user ann --institution uni
