@@ -97,7 +97,13 @@ class SimulatedStore:
         self.expected = []
 
     def transact(
-        self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int, durable: bool = True
+        self,
+        needs: Needs,
+        decide: Callable[[Rows], Changes],
+        *,
+        now_ms: int,
+        durable: bool = True,
+        committed: Callable[[], None] = lambda: None,
     ) -> None:
         fate, verbs = self._weather.fate(), next(self._batches)
         whole, self._whole = self._whole, False
@@ -107,7 +113,7 @@ class SimulatedStore:
             self._witness.tried(self._process, "not written", verbs)
             raise LedgerUnavailable(cause="simulated: not written")
         try:
-            self._store.transact(needs, decide, now_ms=now_ms, durable=durable)
+            self._store.transact(needs, decide, now_ms=now_ms, durable=durable, committed=committed)
         except Rejected:
             self._witness.tried(self._process, "rejected", verbs)
             if not whole:

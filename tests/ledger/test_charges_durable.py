@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
-from ledger_world import SetClock, add_license, audit, charge, order, query, until, url_of
+from ledger_world import NOW, SetClock, add_license, audit, charge, order, query, until, url_of
 
 from quantized.clock import SystemClock
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Clock
 from quantized.ledger.ledger import GroupCommitLedger
+from quantized.ledger.writer import flush
 from quantized.storage.sqlite import connect, sqlite_path
 from quantized.storage.sqlite_ledger import SqliteLedgerStore
 from quantized.storage.sqlite_log import Sync, datasync
@@ -148,6 +149,24 @@ async def test_after_a_failed_sync_a_charge_is_told_once_it_is_in_the_database_i
         await ledger.settle(charge(second.id, "l", 5))
         assert sync.calls == 2
     assert audit(url) == {"l": (100, 10, 0)}
+
+
+async def test_a_failed_sync_is_not_forgotten_with_the_connection(url: str) -> None:
+    add_license(url, "l", 100)
+    sync = FailingOnce()
+    store = SqliteLedgerStore(url, sync=sync)
+    # Somebody else has it open, so that closing does not fold the log in.
+    with closing(connect(url)) as other, closing(store):
+        other.execute("SELECT count(*) FROM hold").fetchone()
+        assert flush(store, [order("l", 10, hold_id="a")], NOW).failure is None
+        assert flush(store, [charge("a", "l", 5)], NOW).failure is not None
+        store.close()
+        assert flush(store, [charge("a", "l", 5)], NOW).failure is None
+        assert sync.calls == 1
+        copy = sqlite_path(url).with_name("without-log.db")
+        shutil.copy(sqlite_path(url), copy)
+        with closing(sqlite3.connect(f"{copy.as_uri()}?immutable=1", uri=True)) as connection:
+            assert connection.execute("SELECT hold_id FROM usage_record").fetchall() == [("a",)]
 
 
 class Hanging:

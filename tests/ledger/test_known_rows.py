@@ -18,9 +18,9 @@ from quantized.core.errors import InsufficientCredits, LedgerUnavailable, Unauth
 from quantized.core.ports import Hold, Receipt
 from quantized.ledger.credits import grant
 from quantized.ledger.ledger import GroupCommitLedger
-from quantized.ledger.rules import HoldEnded, Release, Verb
+from quantized.ledger.rules import HoldEnded, Release, UnknownHold, Verb
 from quantized.ledger.writer import commit_at_once, flush
-from quantized.storage.records import Changes, LedgerStore, Needs, Rows
+from quantized.storage.records import Changes, LedgerStore, Needs, Rejected, Rows
 from quantized.storage.sqlite import connect
 from quantized.storage.sqlite_ledger import SqliteLedgerStore
 
@@ -79,6 +79,20 @@ def test_a_hold_said_again_is_the_one_that_was_taken(url: str, store: SqliteLedg
     assert audit(url) == {"l": (100, 50, 30)}
 
 
+def test_a_hold_that_is_there_is_found_whatever_else_the_batch_takes(
+    url: str, store: SqliteLedgerStore
+) -> None:
+    add_license(url, "l", 100)
+    with closing(SqliteLedgerStore(url, owner="other")) as other:
+        say(other, order("l", 90, hold_id="b"))
+    nothing, taken, found = say(
+        store, Release("a", "early"), order("l", 5, hold_id="a"), order("l", 90, minimum=90, hold_id="b")
+    )
+    assert isinstance(nothing, UnknownHold)
+    assert (taken.amount, found.amount) == (5, 90)
+    assert audit(url) == {"l": (100, 0, 95)}
+
+
 def test_a_charge_said_again_has_its_first_receipt(url: str, store: SqliteLedgerStore) -> None:
     add_license(url, "l", 100)
     say(store, order("l", 70, hold_id="a"))
@@ -130,18 +144,31 @@ async def test_a_hold_by_itself_is_there_before_anybody_waits_for_it(url: str) -
 
 
 class Held(LedgerStore):
-    """Over a real one; a batch is let in when `goes_on` says so."""
+    """Over a real one; a batch is let in when `goes_on` says so. The first that is refused withdraws that."""
 
     def __init__(self, url: str) -> None:
         self.store = SqliteLedgerStore(url, owner="me")
         self.goes_on = threading.Event()
         self.goes_on.set()
+        self.refused = threading.Event()
 
     def transact(
-        self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int, durable: bool = True
+        self,
+        needs: Needs,
+        decide: Callable[[Rows], Changes],
+        *,
+        now_ms: int,
+        durable: bool = True,
+        committed: Callable[[], None] = lambda: None,
     ) -> None:
         assert self.goes_on.wait(20)
-        self.store.transact(needs, decide, now_ms=now_ms, durable=durable)
+        try:
+            self.store.transact(needs, decide, now_ms=now_ms, durable=durable, committed=committed)
+        except Rejected:
+            if not self.refused.is_set():
+                self.goes_on.clear()
+                self.refused.set()
+            raise
 
     def transact_at_once(self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int) -> bool:
         return self.store.transact_at_once(needs, decide, now_ms=now_ms)
@@ -163,6 +190,27 @@ async def test_a_hold_is_not_taken_before_what_was_said_before_it(url: str) -> N
         store.goes_on.set()
         assert (await waiting).amount == 60
         await released
+    finally:
+        store.goes_on.set()
+        await ledger.close()
+
+
+async def test_nor_before_what_is_said_one_by_one_after_a_refusal(url: str) -> None:
+    add_license(url, "l", 100)
+    store = Held(url)
+    ledger = GroupCommitLedger(store, SetClock())
+    try:
+        for name in ("all", "bad"):
+            await ledger.hold(order("l", 50, hold_id=name))
+        never = asyncio.ensure_future(ledger.settle(replace(charge("bad", "l", 1), surface=None)))
+        released = ledger.release("all", "left")
+        assert await asyncio.to_thread(store.refused.wait, 20)
+        waiting = ledger.hold(order("l", 40))
+        store.goes_on.set()
+        assert (await waiting).amount == 40
+        await released
+        with pytest.raises(LedgerUnavailable):
+            await never
     finally:
         store.goes_on.set()
         await ledger.close()

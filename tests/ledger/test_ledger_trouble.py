@@ -115,13 +115,19 @@ class CountingStore(LedgerStore):
         self.batches: list[int] = []
 
     def transact(
-        self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int, durable: bool = True
+        self,
+        needs: Needs,
+        decide: Callable[[Rows], Changes],
+        *,
+        now_ms: int,
+        durable: bool = True,
+        committed: Callable[[], None] = lambda: None,
     ) -> None:
         self.batches.append(len(needs.hold_ids))
         if self.failing is not None and self.times:
             self.times -= 1
             raise self.failing
-        self.store.transact(needs, decide, now_ms=now_ms, durable=durable)
+        self.store.transact(needs, decide, now_ms=now_ms, durable=durable, committed=committed)
 
     def close(self) -> None:
         self.store.close()

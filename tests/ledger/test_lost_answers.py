@@ -20,11 +20,17 @@ class Faltering(LedgerStore):
         self.tries = 0
 
     def transact(
-        self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int, durable: bool = True
+        self,
+        needs: Needs,
+        decide: Callable[[Rows], Changes],
+        *,
+        now_ms: int,
+        durable: bool = True,
+        committed: Callable[[], None] = lambda: None,
     ) -> None:
         self.tries += 1
         if self.well or self.tries == 1:
-            self.store.transact(needs, decide, now_ms=now_ms, durable=durable)
+            self.store.transact(needs, decide, now_ms=now_ms, durable=durable, committed=committed)
         if not self.well:
             raise LedgerUnavailable(cause="the connection is lost")
 

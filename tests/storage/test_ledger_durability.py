@@ -80,6 +80,33 @@ def test_the_log_is_folded_in_where_there_is_time_and_does_not_grow(
     assert holds(url) == 601
 
 
+def test_a_log_that_could_not_be_folded_in_is_tried_again_with_each_batch(
+    store: SqliteLedgerStore, url: str
+) -> None:
+    log = sqlite_path(url).with_name("test.db-wal")
+    with closing(connect(url)) as reader:
+        take(store, "first")
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM hold").fetchone()
+        for number in range(300):
+            take(store, f"{number}")
+        grown = log.stat().st_size
+        reader.execute("ROLLBACK")
+    for number in range(300, 400):
+        take(store, f"{number}")
+    assert log.stat().st_size < grown + 20 * 4_120
+    assert take_at_once(store, "last"), "and then there is time again"
+
+
+def test_a_database_behind_a_link_is_the_one_that_it_leads_to(url: str, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "link.db"
+    link.symlink_to(sqlite_path(url))
+    with closing(SqliteLedgerStore(f"sqlite:///{link}")) as store:
+        take(store, "a", durable=True)
+    assert holds(url) == 1
+
+
 LOOK = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM hold').fetchone()"
 
 

@@ -55,7 +55,7 @@ WriterMaker = Callable[[LedgerStore, Clock, Callable[[Flushed], None]], Writer]
 """Makes a writer, inside the event loop in which it is to call what it is given."""
 
 
-_HURRY_SECONDS, _REST_SECONDS = 0.005, 1.0
+_HURRY_SECONDS, _REST_SECONDS = 0.005, 5.0
 """What a hold may take in the event loop, and for how long none is taken there after one that took longer.
 Nor is one taken beside a batch that takes longer: a disk that is slow for one is slow for the next."""
 
@@ -73,19 +73,19 @@ class WriterThread:
         self._rests_until = 0.0
         self._since = inf
         """When the batch was handed over that is under way."""
-        self._decided = True
-        """Whether the transaction of it has begun, if any: until it ends the store lets no other begin."""
+        self._committed = True
+        """Whether all of it is in the database, if there is one."""
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
 
     def write(self, verbs: list[Verb]) -> None:
         self._since = self._loop.time()
-        self._decided = False
+        self._committed = False
         self._work.put(verbs)
 
     def write_at_once(self, order: HoldOrder) -> Result | None:
         began = self._loop.time()
-        if not self._decided or not self._rests_until <= began <= self._since + _HURRY_SECONDS:
+        if not self._committed or not self._rests_until <= began <= self._since + _HURRY_SECONDS:
             return None
         result = commit_at_once(self._store, order, self._clock.now_ms())
         ended = self._loop.time()
@@ -105,16 +105,16 @@ class WriterThread:
             self._loop.call_soon_threadsafe(self._tell, flushed)
         self._store.close()
 
-    def _begun(self) -> None:
-        self._decided = True
+    def _in_database(self) -> None:
+        self._committed = True
 
     def _tell(self, flushed: Flushed) -> None:
-        self._since, self._decided = inf, True
+        self._since, self._committed = inf, True
         self._flushed(flushed)
 
     def _flush(self, batch: list[Verb]) -> Flushed:
         try:
-            return flush(self._store, batch, self._clock.now_ms(), self._begun)
+            return flush(self._store, batch, self._clock.now_ms(), self._in_database)
         except Exception as error:  # noqa: BLE001  all of it is told
             # Without this thread no request would ever be answered again, and nobody would be told why.
             _log.critical("an error of the program's own in the ledger", exc_info=error)
@@ -122,12 +122,12 @@ class WriterThread:
 
 
 def flush(
-    store: LedgerStore, verbs: list[Verb], now_ms: int, begun: Callable[[], None] = lambda: None
+    store: LedgerStore, verbs: list[Verb], now_ms: int, committed: Callable[[], None] = lambda: None
 ) -> Flushed:
     """The verbs in one transaction; one by one where the database will never take some row among them.
-    `begun` is called inside the first transaction."""
+    `committed` is called when all are in the database and only the disk has not said so yet."""
     try:
-        return Flushed(_commit(store, verbs, now_ms, begun))
+        return Flushed(_commit(store, verbs, now_ms, committed))
     except LedgerUnavailable as failure:
         return Flushed([], failure)
     except Rejected:
@@ -181,12 +181,11 @@ def commit_at_once(store: LedgerStore, order: HoldOrder, now_ms: int) -> Result 
 
 
 def _commit(
-    store: LedgerStore, verbs: list[Verb], now_ms: int, begun: Callable[[], None] = lambda: None
+    store: LedgerStore, verbs: list[Verb], now_ms: int, committed: Callable[[], None] = lambda: None
 ) -> list[Result | HeldUp]:
     results: list[Result | HeldUp] = []
 
     def decide(rows: Rows) -> Changes:
-        begun()
         book = Book(rows, now_ms)
         # A store may decide again, on rows read anew: the last time counts.
         if rows.locked:
@@ -198,7 +197,7 @@ def _commit(
     # A charge outlives the machine. A hold has to outlive the process, which may have asked a provider by
     # then; a machine that goes down takes the request along, and its hold would only be released again.
     durable = any(type(verb) is Charge for verb in verbs)
-    store.transact(_needs(verbs), decide, now_ms=now_ms, durable=durable)
+    store.transact(_needs(verbs), decide, now_ms=now_ms, durable=durable, committed=committed)
     return results
 
 

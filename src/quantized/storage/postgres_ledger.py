@@ -204,6 +204,7 @@ class PostgresLedgerStore:
         *,
         now_ms: int,
         durable: bool = True,  # noqa: ARG002  see above
+        committed: Callable[[], None] = lambda: None,  # noqa: ARG002  what is committed here is durable
     ) -> None:
         failure: Exception = LedgerUnavailable(cause="others were in the way")
         for _ in range(_TRIES):

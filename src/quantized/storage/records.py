@@ -213,7 +213,13 @@ class LedgerStore(Protocol):
     """One database's side of the ledger. Blocking; one thread at a time."""
 
     def transact(
-        self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int, durable: bool = True
+        self,
+        needs: Needs,
+        decide: Callable[[Rows], Changes],
+        *,
+        now_ms: int,
+        durable: bool = True,
+        committed: Callable[[], None] = lambda: None,
     ) -> None:
         """Reads, decides and writes in one transaction that nobody else's writes come between. What was
         written outlives the process when this returns; where it is `durable`, the machine.
@@ -221,7 +227,8 @@ class LedgerStore(Protocol):
         `decide` may be asked more than once, each time about fresh rows; what it said last is written. Raises
         LedgerUnavailable when the database does not take it (or took it and could not say so), Unreached
         when that is not for what it was asked, Rejected when it never will, and whatever `decide` raises;
-        nothing was written by these three.
+        nothing was written by these three. `committed` is called where others may go on already, and only the
+        disk has not said yet that it has what was written.
         """
 
     def transact_at_once(self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int) -> bool:

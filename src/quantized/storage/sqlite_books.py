@@ -85,6 +85,10 @@ _PAGES_A_COMMIT = 8
 """How many pages any commit writes, about; two entries, or so many bytes of turns, write another."""
 _PAGE_BYTES = 4096
 
+_LONG_LOG = 2_000
+"""Pages, beyond which folding the log in is worth others' waiting."""
+_FOLDING_TRIES = 200
+
 
 class _Known:
     """The licences and open holds that the last transactions of this connection left behind: what is in the
@@ -121,15 +125,33 @@ class SqliteBooks:
         self._known = _Known()
         self.pages = 0
         """About how many were written since the log was folded in."""
+        self._read_on = False
+        """Whether somebody has been reading for longer than it took to give up folding in a long log."""
         # From here on it waits itself, and neither syncs the log nor folds it in: see `storage.sqlite_log`.
         for pragma in ("busy_timeout = 0", "synchronous = NORMAL", "wal_autocheckpoint = 0"):
             connection.execute(f"PRAGMA {pragma}")
 
     def fold(self) -> None:
         """Writes what the log holds to the database, as far as no reader still needs it, so that the next
-        commit can begin the log anew. Takes milliseconds: it syncs both."""
-        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        self.pages = 0
+        commit can begin the log anew. Takes milliseconds: it syncs both. Where others read or write meanwhile
+        that is not all, or not for long; where the log has become long by it, they wait for once. (A reader
+        that stays, an audit's, cannot be made to.)"""
+        _, found, folded = self._checkpoint("PASSIVE")
+        busy, tries = found > _LONG_LOG, 1 if self._read_on else _FOLDING_TRIES
+        while busy and tries:
+            # SQLite's own waiting seldom gets the right to write from those who ask as often as we do.
+            threading.Event().wait(_PAUSE_SECONDS)
+            busy, found, folded = self._checkpoint("RESTART")
+            tries -= 1
+        self._read_on = busy
+        if folded == found:
+            self.pages = 0
+
+    def _checkpoint(self, mode: str) -> tuple[bool, int, int]:
+        """Whether somebody was in its way, how many pages are in the log, and how many of these are in the
+        database now."""
+        busy, found, folded = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        return bool(busy), int(found), int(folded)
 
     def transact(
         self,
@@ -163,7 +185,7 @@ class SqliteBooks:
         try:
             rows = self._read(needs, trusting=trusting)
             changes = decide(rows)
-            if trusting and len(changes.holds) < len(needs.new_hold_ids):
+            if trusting and not {order.id for order, _ in changes.holds}.issuperset(needs.new_hold_ids):
                 # What was not taken may have been taken before.
                 rows = self._read(needs, trusting=False)
                 changes = decide(rows)

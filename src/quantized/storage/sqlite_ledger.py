@@ -49,13 +49,20 @@ class SqliteLedgerStore:
         self._file: tuple[int, int] | None = None
 
     def transact(
-        self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int, durable: bool = True
+        self,
+        needs: Needs,
+        decide: Callable[[Rows], Changes],
+        *,
+        now_ms: int,
+        durable: bool = True,
+        committed: Callable[[], None] = lambda: None,
     ) -> None:
         with self._in_use:
             books = self._open()
             if books.pages >= _FOLD_AT:
                 self._fold(books)
             self._transact(books, needs, decide, now_ms, self._busy_seconds)
+            committed()
             log = self._log
         if durable and log is not None:
             try:
@@ -68,10 +75,11 @@ class SqliteLedgerStore:
             return False
         try:
             # To begin the log anew, as the first commit does after it was folded in, SQLite syncs.
-            if self._books is None or not 0 < self._books.pages < _FOLD_AT:
+            books = self._books
+            if books is None or not 0 < books.pages < _FOLD_AT or self._found() != self._file:
                 return False
-            self._transact(self._open(), needs, decide, now_ms, 0.0)
-        except Unreached:
+            self._transact(books, needs, decide, now_ms, 0.0)
+        except (Unreached, OSError):
             return False
         finally:
             self._in_use.release()
@@ -84,7 +92,7 @@ class SqliteLedgerStore:
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
-        self._connection = self._books = self._log = None
+        self._connection = self._books = None
 
     def _fold(self, books: SqliteBooks) -> None:
         try:
@@ -124,19 +132,24 @@ class SqliteLedgerStore:
         try:
             # A file that was moved away takes writes as if nothing had happened, and nobody ever sees them
             # again.
-            found = os.stat(self._path)  # noqa: PTH116  half the cost of Path.stat, once in every batch
-            file = (found.st_dev, found.st_ino)
+            file = self._found()
             if file != self._file:
                 self._close()
             if self._books is None:
                 self._connection = self._connect()
-                self._books = SqliteBooks(self._connection, self._owner)
-                self._log = Log(Path(self._path), self._sync)
-                self._file = file
+                books = SqliteBooks(self._connection, self._owner)
+                # The system tells of a failed sync once: that there was one must not be forgotten.
+                damaged = file == self._file and self._log is not None and self._log.damaged
+                self._log = Log(Path(self._path), self._sync, damaged=damaged)
+                self._books, self._file = books, file
         except (sqlite3.Error, DatabaseUnusable, OSError) as error:
             self._close()
             raise Unreached(cause=f"{type(error).__name__}: {error}") from error
         return self._books
+
+    def _found(self) -> tuple[int, int]:
+        found = os.stat(self._path)  # noqa: PTH116  half the cost of Path.stat, once in every batch
+        return found.st_dev, found.st_ino
 
     def _connect(self) -> sqlite3.Connection:
         return connect(self._url, busy_seconds=self._busy_seconds, create=False)

@@ -14,6 +14,7 @@ either would drop them all.
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from quantized.core.errors import LedgerUnavailable
@@ -27,12 +28,14 @@ class Log:
     """An open database's log. Stays usable for whoever holds it when the database is closed, or opened anew
     beside it."""
 
-    def __init__(self, database: Path, sync: Sync) -> None:
-        """Raises OSError."""
+    def __init__(self, database: Path, sync: Sync, *, damaged: bool = False) -> None:
+        """`damaged`: a sync of it has failed before, whoever asked for that. Raises OSError."""
         self._sync = sync
-        self._damaged = False
-        _sync_folder(database.parent)
-        self._descriptor = os.open(f"{database}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        self.damaged = damaged
+        # SQLite resolves a link to the database, and has its log beside the file itself.
+        found = database.resolve()
+        _sync_folder(found.parent)
+        self._descriptor = os.open(f"{found}-wal", os.O_RDONLY | os.O_CLOEXEC)
 
     def __del__(self) -> None:
         # By count of references: another thread may be in the middle of a sync.
@@ -41,13 +44,13 @@ class Log:
 
     def sync(self, reconnect: Callable[[], sqlite3.Connection]) -> None:
         """Raises LedgerUnavailable, OSError, and whatever `reconnect` does."""
-        if self._damaged:
+        if self.damaged:
             self._rescue(reconnect)
             return
         try:
             self._sync(self._descriptor)
         except OSError:
-            self._damaged = True
+            self.damaged = True
             raise
 
     def _rescue(self, reconnect: Callable[[], sqlite3.Connection]) -> None:
@@ -60,13 +63,15 @@ class Log:
             connection.close()
         if busy:
             raise LedgerUnavailable(cause="the log could not be synced, nor folded in yet")
-        self._damaged = False
+        self.damaged = False
 
 
 def _sync_folder(folder: Path) -> None:
-    # The log may have been made a moment ago, and a file without a name is lost.
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    # The log may have been made a moment ago, and a file without a name is lost. Like SQLite, we do without
+    # where the folder may not be read, or the file system knows no such thing.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
