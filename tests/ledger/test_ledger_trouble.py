@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from database_copies import Templates
 from database_trouble import locked
+from in_time import tries
 from ledger_world import SetClock, add_license, audit, charge, ledger_on, order, query, until
 from msgspec import Raw
 from msgspec.structs import replace
@@ -168,21 +168,22 @@ async def test_a_licence_that_others_have_locked_holds_up_no_other(server_url: s
             sql("SELECT 1 FROM license WHERE id = 'locked' FOR UPDATE")
             late = asyncio.ensure_future(ledger.settle(charge(kept.id, "locked", 5)))
             end = asyncio.ensure_future(ledger.release(left.id, "over"))
-            began = time.monotonic()
-            # In one transaction with the others, and while those are tried again.
-            for _ in range(30):
-                hold, _ = await asyncio.gather(
-                    ledger.hold(order("free", 1)), asyncio.wait([late, end], timeout=0.01)
-                )
-                await ledger.settle(charge(hold.id, "free", 1))
-            # Had each batch waited for the lock, it were nine seconds.
-            assert time.monotonic() - began < 6
+            rounds = 0
+            for attempt in tries(1.5):
+                with attempt.timing():
+                    # In one transaction with the others, and while those are tried again.
+                    for _ in range(30):
+                        rounds += 1
+                        hold, _ = await asyncio.gather(
+                            ledger.hold(order("free", 1)), asyncio.wait([late, end], timeout=0.01)
+                        )
+                        await ledger.settle(charge(hold.id, "free", 1))
             assert not late.done()
             assert ledger.behind == 0
             sql("ROLLBACK")
         assert (await late).charged == 5
         await end
-    assert audit(server_url) == {"locked": (1_000, 5, 0), "free": (1_000, 30, 0)}
+    assert audit(server_url) == {"locked": (1_000, 5, 0), "free": (1_000, rounds, 0)}
 
 
 async def test_what_is_said_of_one_hold_while_its_licence_is_locked_keeps_its_order(server_url: str) -> None:
