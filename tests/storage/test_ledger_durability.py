@@ -1,5 +1,7 @@
 """What SQLite's log is left with: it does not grow, and whoever syncs it takes no lock of SQLite's away."""
 
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,6 +106,20 @@ def test_a_database_behind_a_link_is_the_one_that_it_leads_to(url: str, tmp_path
     link.symlink_to(sqlite_path(url))
     with closing(SqliteLedgerStore(f"sqlite:///{link}")) as store:
         take(store, "a", durable=True)
+    assert holds(url) == 1
+
+
+def test_a_file_system_that_syncs_no_folders_is_taken_as_it_is(
+    store: SqliteLedgerStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What such a file system answers, which none here does: SQLite goes on, too."""
+
+    def refuses(_: int) -> None:
+        raise OSError(errno.EINVAL, "no such thing here")
+
+    monkeypatch.setattr(os, "fsync", refuses)
+    take(store, "a", durable=True)
+    monkeypatch.undo()
     assert holds(url) == 1
 
 
