@@ -90,16 +90,13 @@ def import_(  # noqa: PLR0913, PLR0917  one for each option
         raise click.UsageError("--renew-keys wants --links FILE or --keys FILE: what comes in their place.")
     if type_ is not None and license_ is not None:
         raise click.UsageError("--type and --license exclude each other.")
-    if expires is not None and expires.span is not None:
-        # The next import would mean another moment by it.
-        raise click.UsageError("--expires takes a date or a time here, and no length of time.")
     said: dict[str, Any] = {
         "roster": alias or _alias(file),
         "csv": _read(file),
         "license_type": type_,
         "license": license_,
         "micro_credits": credits_,
-        "expires_at": None if expires is None else iso_time(expires.ahead(0)),
+        "expires_at": _moment(expires),
         "hand_out": "keys" if keys else "links" if links else "nothing",
         "link_days": link_days,
         "renews_links": renew_links,
@@ -120,6 +117,15 @@ def import_(  # noqa: PLR0913, PLR0917  one for each option
         _warn_of_loopback(done.handed[0].link)
     if not as_json:
         _tell_handed(done, links or keys)
+
+
+def _moment(expires: Moment | None) -> str | None:
+    if expires is None:
+        return None
+    if expires.span is not None:
+        # The next import would mean another moment by it.
+        raise click.UsageError("--expires takes a date or a time here, and no length of time.")
+    return iso_time(expires.ahead(0))
 
 
 @roster.command("list")
