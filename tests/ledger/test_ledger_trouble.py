@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from database_copies import Templates
@@ -68,7 +69,7 @@ async def test_a_response_that_does_not_get_written_holds_up_nobody_and_its_char
 ) -> None:
     add_license(server_url, "l", 1_000)
     on_storing(server_url, "RAISE EXCEPTION 'too slow' USING ERRCODE = 'query_canceled'")
-    async with ledger_on(server_url, patience=1.0) as ledger:
+    async with ledger_on(server_url, patience=2.0) as ledger:
         holds = await asyncio.gather(*(ledger.hold(order("l", 10)) for _ in range(20)))
         charges = [charge(hold.id, "l", 5) for hold in holds]
         charges[7] = storing(charges[7])
@@ -155,6 +156,33 @@ async def test_a_failing_batch_is_tried_again_in_halves_which_grow_again(url: st
     await ledger.close()
     assert store.batches == [32, 16, 8, 4, 8, 16, 4]
     assert audit(url) == {"l": (1_000, 0, 32)}
+
+
+class PickyStore(CountingStore):
+    """Never takes a batch that this hold is in."""
+
+    refused = ""
+
+    def transact(self, needs: Needs, decide: Callable[[Rows], Changes], **options: Any) -> None:
+        self.times = int(self.refused in needs.hold_ids)
+        super().transact(needs, decide, **options)
+
+
+async def test_what_is_not_taken_is_found_before_the_others_have_waited(url: str) -> None:
+    add_license(url, "l", 10_000)
+    store = PickyStore(url, LedgerUnavailable(cause="will not"))
+    ledger = GroupCommitLedger(store, SetClock(), patience=20)
+    for attempt in tries(0.5):
+        orders = [order("l", 1) for _ in range(200)]
+        store.refused = orders[70].id
+        answers = [asyncio.ensure_future(ledger.hold(said)) for said in orders]
+        refused = answers.pop(70)
+        with attempt.timing():
+            await asyncio.gather(*answers)
+        assert not refused.done()
+        store.refused = "none"
+        await refused
+    await ledger.close()
 
 
 async def test_a_licence_that_others_have_locked_holds_up_no_other(server_url: str) -> None:

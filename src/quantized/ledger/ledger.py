@@ -23,8 +23,9 @@ from quantized.storage.records import LedgerStore, Unreached, writing_seconds
 
 _log = logging.getLogger("quantized.ledger")
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-"""Seconds between two tries while the database does not take a batch."""
+_FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_UNREACHED = 0.005, 0.05, 1.0
+"""Seconds before the next try after the database did not take a batch, or could not be reached. Each failure
+doubles them: one verb is soon found among others that are taken meanwhile; where none is, nobody hurries."""
 
 _TRIES_WITH_TURN = 5
 """Of a charge by itself, before it is written without the response that came with it."""
@@ -220,8 +221,10 @@ class GroupCommitLedger:
             return
         _log.error("the database did not take a batch", extra={"cause": flushed.failure.cause})
         self._failed(batch[len(flushed.results) :], flushed.failure, now)
+        longest = _LONGEST_UNREACHED if isinstance(flushed.failure, Unreached) else _LONGEST_PAUSE
         self._resting = False
-        self._next_flush = self._loop.call_later(self._pause, self._flush)
+        self._next_flush = self._loop.call_later(min(self._pause, longest), self._flush)
+        self._pause = min(2 * self._pause, longest)
 
     def _failed(self, batch: list[Said], failure: LedgerUnavailable, now: float) -> None:
         if not (len(batch) == 1 and batch[0].alone):
@@ -229,10 +232,7 @@ class GroupCommitLedger:
         wanted = [said for said in batch if not _dropped(said)]
         if isinstance(failure, Unreached):
             self._line.give_back(wanted)
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             return
-        # It is there, and what it was that it did not take is soon found.
-        self._pause = _FIRST_PAUSE
         if len(batch) == 1:
             _without_turn(batch[0])
         self._line.failed(wanted, now)
