@@ -75,9 +75,6 @@ _WRITE_USER = (
 )
 
 
-_ESTIMATED_ENTRY = ENTRY_COLUMNS.index("estimated")
-_ESTIMATED_USAGE = USAGE_COLUMNS.index("estimated")
-
 _MOST_KNOWN = 10_000
 """Rows of a kind; then all are forgotten."""
 
@@ -274,11 +271,9 @@ def _write(connection: sqlite3.Connection, changes: Changes, now_ms: int, owner:
         for group in padded(ids):
             connection.execute(_END_HOLDS + marks(1, len(group)), (state, reason, now_ms, *group))
     if changes.entries:
-        entries = [_bound(astuple(entry), _ESTIMATED_ENTRY) for entry in changes.entries]
-        insert_rows(connection, _insert_entries, entries)
+        insert_rows(connection, _insert_entries, [astuple(entry) for entry in changes.entries])
     if changes.settlements:
-        records = [_bound(settlement.record, _ESTIMATED_USAGE) for settlement in changes.settlements]
-        insert_rows(connection, _insert_usage, records)
+        insert_rows(connection, _insert_usage, [settlement.record for settlement in changes.settlements])
         size = insert_turns(connection, changes.settlements)
     licenses: list[Row] = [
         (
@@ -293,9 +288,3 @@ def _write(connection: sqlite3.Connection, changes: Changes, now_ms: int, owner:
     for user in changes.users.values():
         connection.execute(_WRITE_USER, (user.license_id, user.user_id, user.used, user.held))
     return size
-
-
-def _bound(row: Row, place: int) -> Row:
-    """With the truth value at `place` as the number that the database keeps: to find that out costs the
-    driver more than all the rest of a row."""
-    return (*row[:place], int(row[place] or 0), *row[place + 1 :])
