@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 from database_copies import ADMIN, KINDS, PostgresDatabases, Templates, run_databases
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is: no property is a promise of time.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.hookimpl(wrapper=True)

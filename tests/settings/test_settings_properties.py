@@ -46,7 +46,11 @@ environment = st.dictionaries(
 ).map(lambda environ: {name: value for name, value in environ.items() if name != "QUANTIZED_CONFIG"})
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(content=toml, environ=environment)
 def test_settings_or_settings_error(tmp_path: Path, content: bytes, environ: dict[str, str]) -> None:
     path = tmp_path / "quantized.toml"
