@@ -32,7 +32,7 @@ def works(gateway: Gateway, key: str) -> bool:
     """Whether a gateway with nothing in its memory accepts the key."""
 
     async def ask() -> bool:
-        store = SqlKeyStore(gateway.database_url)
+        store = SqlKeyStore(gateway.database_url, patience=20)
         try:
             await Authenticator(store, CLOCK, 0).authenticate(f"Bearer {key}")
         except Unauthenticated:

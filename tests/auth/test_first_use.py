@@ -42,7 +42,7 @@ class Gateway:
         self.ahead_ms = 0
         self.grants = 0
         self.away = False
-        keys, tokens = SqlKeyStore(url), SqlTokenStore(url)
+        keys, tokens = SqlKeyStore(url, patience=20), SqlTokenStore(url, patience=20)
         resources.callback(keys.close)
         resources.callback(tokens.close)
         self._credits = FirstCredits(url, self)
@@ -235,7 +235,7 @@ async def test_a_hundred_tokens_of_one_course_at_once_are_one_licence(
             except LedgerUnavailable:
                 await asyncio.sleep(0.1)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(50):
         callers = await asyncio.gather(*map(patient, range(100)))
     assert len({caller.license_id for caller in callers}) == 1
     assert {caller.user_id for caller in callers} == {f"student-{number}" for number in range(100)}

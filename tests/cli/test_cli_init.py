@@ -27,7 +27,7 @@ def license_of(database: str, secret: str) -> str | None:
     """The licence that the gateway itself finds behind a key, None where it refuses the key."""
 
     async def ask() -> str | None:
-        store = SqlKeyStore(database)
+        store = SqlKeyStore(database, patience=20)
         try:
             caller = await Authenticator(store, SystemClock(), 0).authenticate(f"Bearer {secret}")
         except Unauthenticated:
@@ -159,7 +159,7 @@ def test_two_at_once_agree(
             subprocess.Popen([QUANTIZED, "init", "--json"], cwd=folder, stdout=subprocess.PIPE, text=True)
             for _ in range(2)
         ]
-        first, second = (json.loads(process.communicate(timeout=50)[0]) for process in started)
+        first, second = (json.loads(process.communicate(timeout=200)[0]) for process in started)
         assert [process.returncode for process in started] == [0, 0]
         assert first == second
         assert first["available_micro_credits"] == 5_000_000

@@ -106,7 +106,7 @@ class World:
 
     def __init__(self, url: str, limits: Limits, patience: float) -> None:
         self.clock = SetClock()
-        self.ledger = GroupCommitLedger(ledger_store(url, busy_seconds=0.2), self.clock)
+        self.ledger = GroupCommitLedger(ledger_store(url, busy_seconds=0.2), self.clock, patience=20)
         self.turns = turn_store(url, patience=patience)
         self.store = Conversations(self.turns, self.clock, limits, response_of)
         self.sweeper = RetentionSweeper(self.turns, self.clock, LONGEST_REQUEST)
@@ -155,7 +155,7 @@ class World:
 
 
 @asynccontextmanager
-async def world_on(url: str, limits: Limits = LIMITS, *, patience: float = 5.0) -> AsyncIterator[World]:
+async def world_on(url: str, limits: Limits = LIMITS, *, patience: float = 20) -> AsyncIterator[World]:
     world = World(url, limits, patience)
     try:
         yield world

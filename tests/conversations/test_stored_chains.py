@@ -181,7 +181,7 @@ async def test_who_needs_nothing_asks_nobody() -> None:
 
 
 async def test_reading_waits_for_no_writer_and_deleting_not_for_ever(url: str) -> None:
-    async with world_on(url, patience=0.3) as world:
+    async with world_on(url, patience=1.5) as world:
         await world.say(turn("a"))
         with locked(url) as sql:
             sql("DELETE FROM response")

@@ -4,15 +4,21 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from quantized.storage.database import Value, database
+from quantized.storage.database import Value, database, is_postgres
+
+_PATIENT = 20.0
+"""Seconds that it waits for others' locks."""
 
 
 class Plain:
-    """A connection of one's own, in autocommit mode."""
+    """A connection of one's own, in autocommit mode, that may take its time."""
 
     def __init__(self, url: str) -> None:
         self._database = database(url)
-        self._connection = self._database.connect()
+        self._connection = self._database.connect_at_leisure(_PATIENT)
+        if is_postgres(url):
+            # Who keeps a lock for a test keeps it until the test is done.
+            self._connection.execute("SET idle_in_transaction_session_timeout = 0")
         self.rejections = self._database.errors
 
     def __call__(self, statement: str, *values: Value) -> list[tuple[Any, ...]]:

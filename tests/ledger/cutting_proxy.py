@@ -19,7 +19,8 @@ class CuttingProxy:
         self._direction: Direction | None = None
         self._left = 0
         self._record: list[tuple[Direction, bytes]] | None = None
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     @property
     def port(self) -> int:
@@ -41,6 +42,9 @@ class CuttingProxy:
         self._record = None
 
     def close(self) -> None:
+        # Closing alone would leave a thread in `accept`, on a number that the next socket may get.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         self._listener.close()
 
     def _accept(self) -> None:

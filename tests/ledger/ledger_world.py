@@ -114,12 +114,21 @@ def charge(hold_id: str, license_id: str, price: int, *, user_id: str | None = N
     )
 
 
+PATIENT = 20.0
+"""Seconds: longer by far than a busy machine and its disk are slow. For whom no patience is to end."""
+
+
 @asynccontextmanager
 async def ledger_on(
-    url: str, clock: SetClock | None = None, *, busy_seconds: float = 1.0, **options: Any
+    url: str,
+    clock: SetClock | None = None,
+    *,
+    busy_seconds: float = PATIENT,
+    patience: float = PATIENT,
+    **options: Any,
 ) -> AsyncIterator[GroupCommitLedger]:
     store = ledger_store(url, busy_seconds=busy_seconds)
-    ledger = GroupCommitLedger(store, clock or SetClock(), **options)
+    ledger = GroupCommitLedger(store, clock or SetClock(), patience=patience, **options)
     try:
         yield ledger
     finally:

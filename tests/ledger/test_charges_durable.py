@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
-from ledger_world import NOW, SetClock, add_license, audit, charge, order, query, until, url_of
+from ledger_world import NOW, PATIENT, SetClock, add_license, audit, charge, order, query, until, url_of
 
 from quantized.clock import SystemClock
 from quantized.core.errors import LedgerUnavailable
@@ -33,8 +33,8 @@ async def ledger_on(
     sync: Sync = datasync,
     *,
     clock: Clock | None = None,
-    busy_seconds: float = 1.0,
-    patience: float = 1.8,
+    busy_seconds: float = PATIENT,
+    patience: float = PATIENT,
 ) -> AsyncIterator[GroupCommitLedger]:
     store = SqliteLedgerStore(url, busy_seconds=busy_seconds, sync=sync)
     ledger = GroupCommitLedger(store, clock or SetClock(), patience=patience)
@@ -176,13 +176,13 @@ class Hanging:
 
     def __call__(self, descriptor: int) -> None:
         self.hangs.set()
-        assert self.goes_on.wait(20)
+        assert self.goes_on.wait(50)
 
 
 async def test_while_the_disk_hangs_nobody_waits_long_and_nothing_is_lost(url: str) -> None:
     add_license(url, "l", 100)
     sync = Hanging()
-    async with ledger_on(url, sync, clock=SystemClock(), patience=0.4) as ledger:
+    async with ledger_on(url, sync, clock=SystemClock(), patience=1.5) as ledger:
         holds = [await ledger.hold(order("l", 10)) for _ in range(3)]
         charged = asyncio.ensure_future(ledger.settle(charge(holds[0].id, "l", 5)))
         await until(sync.hangs.is_set)
@@ -207,7 +207,7 @@ async def test_closing_says_which_charges_may_not_be_on_the_disk(
         raise OSError(5, "the disk is gone")
 
     with closing(connect(url)) as reader:
-        async with ledger_on(url, broken, patience=0.2, busy_seconds=0.02) as ledger:
+        async with ledger_on(url, broken, patience=1.0, busy_seconds=0.02) as ledger:
             hold = await ledger.hold(order("l", 10))
             reader.execute("BEGIN")
             reader.execute("SELECT * FROM hold").fetchall()  # so that the log cannot be folded in either

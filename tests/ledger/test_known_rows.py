@@ -11,7 +11,7 @@ from shutil import copy
 from typing import Any
 
 import pytest
-from ledger_world import NOW, SetClock, add_license, audit, charge, order, query, url_of
+from ledger_world import NOW, PATIENT, SetClock, add_license, audit, charge, order, query, url_of
 from msgspec.structs import replace
 
 from quantized.core.errors import InsufficientCredits, LedgerUnavailable, Unauthenticated
@@ -133,7 +133,7 @@ def test_a_hold_at_once_waits_neither_for_others_nor_for_the_disk(url: str, stor
 
 async def test_a_hold_by_itself_is_there_before_anybody_waits_for_it(url: str) -> None:
     add_license(url, "l", 100)
-    ledger = GroupCommitLedger(SqliteLedgerStore(url, owner="me"), SetClock())
+    ledger = GroupCommitLedger(SqliteLedgerStore(url, owner="me"), SetClock(), patience=PATIENT)
     try:
         await ledger.hold(order("l", 1))  # opens the database
         waiting = ledger.hold(order("l", 2, hold_id="here"))
@@ -161,7 +161,7 @@ class Held(LedgerStore):
         durable: bool = True,
         committed: Callable[[], None] = lambda: None,
     ) -> None:
-        assert self.goes_on.wait(20)
+        assert self.goes_on.wait(50)
         try:
             self.store.transact(needs, decide, now_ms=now_ms, durable=durable, committed=committed)
         except Rejected:
@@ -180,7 +180,7 @@ class Held(LedgerStore):
 async def test_a_hold_is_not_taken_before_what_was_said_before_it(url: str) -> None:
     add_license(url, "l", 100)
     store = Held(url)
-    ledger = GroupCommitLedger(store, SetClock())
+    ledger = GroupCommitLedger(store, SetClock(), patience=PATIENT)
     try:
         await ledger.hold(order("l", 100, hold_id="all"))
         store.goes_on.clear()
@@ -198,13 +198,13 @@ async def test_a_hold_is_not_taken_before_what_was_said_before_it(url: str) -> N
 async def test_nor_before_what_is_said_one_by_one_after_a_refusal(url: str) -> None:
     add_license(url, "l", 100)
     store = Held(url)
-    ledger = GroupCommitLedger(store, SetClock())
+    ledger = GroupCommitLedger(store, SetClock(), patience=PATIENT)
     try:
         for name in ("all", "bad"):
             await ledger.hold(order("l", 50, hold_id=name))
         never = asyncio.ensure_future(ledger.settle(replace(charge("bad", "l", 1), surface=None)))
         released = ledger.release("all", "left")
-        assert await asyncio.to_thread(store.refused.wait, 20)
+        assert await asyncio.to_thread(store.refused.wait, 50)
         waiting = ledger.hold(order("l", 40))
         store.goes_on.set()
         assert (await waiting).amount == 40

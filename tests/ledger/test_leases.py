@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_world import NOW, SetClock, add_license, audit, charge, ledger_on, order, query, until
+from ledger_world import NOW, PATIENT, SetClock, add_license, audit, charge, ledger_on, order, query, until
 from plain_sql import plainly
 
 from quantized.clock import SystemClock
@@ -20,7 +20,7 @@ from quantized.storage.leases import Leases, ProcessRow
 from quantized.storage.stores import ledger_store
 
 ME = Identity("me", "here", "boot-1/pid:[1]", 100)
-QUICK = LeaseTimes(interval=20, term=400, gap=200)
+QUICK = LeaseTimes(interval=20, term=1_200, gap=600)
 
 
 def seen(at: int, *, id_: str = "other", machine: str | None = None, pid: int = 7) -> ProcessRow:
@@ -116,10 +116,10 @@ class Gateway:
 
     def __init__(self, url: str, me: Identity, resources: AsyncExitStack, runs: bool = True) -> None:
         self.me = me
-        self.leases = Leases(url)
+        self.leases = Leases(url, patience=PATIENT)
         resources.callback(self.leases.close)
         self.tenure = Tenure(SystemClock(), QUICK.term)
-        self.ledger = GroupCommitLedger(ledger_store(url, owner=me.id), self.tenure)
+        self.ledger = GroupCommitLedger(ledger_store(url, owner=me.id), self.tenure, patience=PATIENT)
         resources.push_async_callback(self.ledger.close)
         self.keeper = LeaseKeeper(me, self.tenure, self.ledger, self.leases, lambda _: runs, QUICK)
 

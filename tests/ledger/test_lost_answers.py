@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from ledger_world import SetClock, add_license, audit, charge, order, query, until
+from ledger_world import PATIENT, SetClock, add_license, audit, charge, order, query, until
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.ledger.ledger import GroupCommitLedger
@@ -41,7 +41,7 @@ class Faltering(LedgerStore):
 async def test_a_hold_that_was_given_up_between_two_tries_is_given_back(url: str) -> None:
     add_license(url, "l", 100)
     store = Faltering(url)
-    ledger = GroupCommitLedger(store, SetClock(), patience=0.3)
+    ledger = GroupCommitLedger(store, SetClock(), patience=1.0)
     with pytest.raises(LedgerUnavailable):
         await ledger.hold(order("l", 40))
     assert store.tries > 1
@@ -54,11 +54,11 @@ async def test_a_hold_that_was_given_up_between_two_tries_is_given_back(url: str
 
 async def test_a_charge_is_said_again_and_counts_once(url: str) -> None:
     add_license(url, "l", 100)
-    taking = GroupCommitLedger(ledger_store(url), SetClock())
+    taking = GroupCommitLedger(ledger_store(url), SetClock(), patience=PATIENT)
     hold = await taking.hold(order("l", 40))
     await taking.close()
     store = Faltering(url)
-    ledger = GroupCommitLedger(store, SetClock(), patience=0.3)
+    ledger = GroupCommitLedger(store, SetClock(), patience=1.0)
     with pytest.raises(LedgerUnavailable):
         await ledger.settle(charge(hold.id, "l", 30))
     store.well = True

@@ -9,13 +9,15 @@ import pytest
 import uvloop
 from database_trouble import Trouble, full, locked, moved_away
 from in_time import tries
-from ledger_world import add_license, audit, charge, ledger_on, order, query, until, url_of
+from ledger_world import SetClock, add_license, audit, charge, ledger_on, order, query, until, url_of
 from plain_sql import plainly
 
 from quantized.core.errors import InsufficientCredits, LedgerUnavailable
+from quantized.ledger.ledger import GroupCommitLedger
 from quantized.storage.sqlite import sqlite_path
+from quantized.storage.stores import ledger_store
 
-QUICK = {"patience": 0.25, "busy_seconds": 0.02}
+QUICK = {"patience": 1.0, "busy_seconds": 0.02}
 
 
 @pytest.mark.parametrize("trouble", [locked, moved_away, full])
@@ -39,11 +41,12 @@ async def test_requests_are_refused_and_charges_kept_until_the_database_is_back(
 
 async def test_a_locked_database_is_waited_for_less_than_two_seconds_by_default(url: str) -> None:
     add_license(url, "l", 100)
-    async with ledger_on(url) as ledger:
-        with locked(url):
-            for attempt in tries(2):
-                with attempt.timing(), pytest.raises(LedgerUnavailable):
-                    await ledger.hold(order("l", 10))
+    ledger = GroupCommitLedger(ledger_store(url), SetClock())
+    with locked(url):
+        for attempt in tries(2):
+            with attempt.timing(), pytest.raises(LedgerUnavailable):
+                await ledger.hold(order("l", 10))
+    await ledger.close()
 
 
 async def test_a_file_that_was_replaced_is_the_one_written_to(template: Path, tmp_path: Path) -> None:
@@ -62,7 +65,7 @@ async def test_a_file_that_was_replaced_is_the_one_written_to(template: Path, tm
 
 async def test_a_short_lock_is_ridden_out(url: str) -> None:
     add_license(url, "l", 100)
-    async with ledger_on(url, patience=5.0, busy_seconds=0.02) as ledger:
+    async with ledger_on(url, busy_seconds=0.02) as ledger:
         with locked(url):
             hold = asyncio.ensure_future(ledger.hold(order("l", 10)))
             done, _ = await asyncio.wait([hold], timeout=0.2)
@@ -82,7 +85,7 @@ async def test_a_hold_that_was_taken_too_late_is_given_back(url: str) -> None:
 
 async def test_beyond_its_capacity_the_ledger_takes_no_hold_but_every_end(url: str) -> None:
     add_license(url, "l", 100)
-    async with ledger_on(url, capacity=2, busy_seconds=5, patience=5) as ledger:
+    async with ledger_on(url, capacity=2) as ledger:
         kept = await ledger.hold(order("l", 50))
         with locked(url):
             under_way = asyncio.ensure_future(ledger.hold(order("l", 1)))

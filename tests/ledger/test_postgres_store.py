@@ -2,13 +2,12 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 
 import pytest
 from database_copies import Templates
-from in_time import unhurried
+from in_time import tries
 from ledger_world import NOW, add_license, audit, charge, ledger_on, order, query, until
 from plain_sql import plainly
 from postgres_server import PostgresServer, postgres_server
@@ -198,16 +197,17 @@ def server() -> Iterator[PostgresServer]:
 
 async def test_a_server_that_says_nothing_is_not_waited_for(server: PostgresServer) -> None:
     add_license(server.url, "silent", 100)
-    async with ledger_on(server.url) as ledger:
-        kept = await ledger.hold(order("silent", 10))
-        server.pause()
-        began = time.monotonic()
-        with pytest.raises(LedgerUnavailable):
-            await ledger.settle(charge(kept.id, "silent", 5))
-        waited = time.monotonic() - began
-        server.resume()
-        assert waited < unhurried(2)
-        await until(lambda: audit(server.url)["silent"] == (100, 5, 0))
+    async with ledger_on(server.url, patience=1.8) as ledger:
+        for number, attempt in enumerate(tries(2), 1):
+            kept = await ledger.hold(order("silent", 10))
+            server.pause()
+            try:
+                with attempt.timing(), pytest.raises(LedgerUnavailable):
+                    await ledger.settle(charge(kept.id, "silent", 5))
+            finally:
+                server.resume()
+            books = (100, 5 * number, 0)
+            await until(lambda books=books: audit(server.url)["silent"] == books)
         assert (await ledger.hold(order("silent", 10))).amount == 10
 
 
@@ -216,7 +216,7 @@ async def test_what_was_told_outlives_a_server_that_is_killed_and_service_resume
 ) -> None:
     add_license(server.url, "killed", 10_000)
     told: list[str] = []
-    async with ledger_on(server.url) as ledger:
+    async with ledger_on(server.url, patience=1.8) as ledger:
 
         async def take() -> None:
             while True:
@@ -237,6 +237,6 @@ async def test_what_was_told_outlives_a_server_that_is_killed_and_service_resume
                 told.append((await ledger.hold(again)).id)
             except LedgerUnavailable:
                 again = order("killed", 1)
-        for hold_id in told:
-            await ledger.release(hold_id, "over")
-    await until(lambda: audit(server.url)["killed"] == (10_000, 0, 0))
+        over = (ledger.release(hold_id, "over") for hold_id in told)
+        await asyncio.gather(*over, return_exceptions=True)
+        await until(lambda: audit(server.url)["killed"] == (10_000, 0, 0))

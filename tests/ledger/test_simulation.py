@@ -28,7 +28,7 @@ def test_nothing_is_found_and_the_same_seed_is_the_same_world_in_every_process()
         )
         for hash_seed in ("1", "2")
     ]
-    told = [run.communicate(timeout=50)[0].split() for run in runs]
+    told = [run.communicate(timeout=200)[0].split() for run in runs]
     assert [run.returncode for run in runs] == [0, 0], told
     assert told[0][-2:] == told[1][-2:] and told[0][-2] == "trace"
 

@@ -52,7 +52,7 @@ def url(database_url: str) -> str:
 
 @pytest.fixture
 async def keys(url: str) -> AsyncIterator[SqlKeyStore]:
-    keys = SqlKeyStore(url, patience=0.5)
+    keys = SqlKeyStore(url, patience=20)
     yield keys
     keys.close()
 
