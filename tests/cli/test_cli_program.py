@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cli_harness import Run
-from in_time import tries, unhurried
+from in_time import tries
 from plain_sql import rows
 
 from quantized.cli.output import credits_text, iso_time
@@ -41,7 +41,7 @@ def test_help_names_every_command_and_each_has_help(run: Run) -> None:
 def test_help_is_there_at_once(folder: Path) -> None:
     """The limit is what a person does not notice; the best of a few runs, since others use the machine."""
     command = [QUANTIZED, "--help"]
-    for attempt in tries(unhurried(0.6), most=5):
+    for attempt in tries(0.6):
         with attempt.timing():
             subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
