@@ -102,7 +102,7 @@ def end(gateways: list[GatewayProcess]) -> None:
     for gateway in gateways:
         if gateway.process is not None and gateway.process.poll() is None:
             gateway.process.send_signal(signal.SIGKILL)
-            gateway.process.wait(10)
+            gateway.process.wait(50)
 
 
 @pytest.fixture(scope="session")
@@ -156,8 +156,8 @@ def hasty(make_gateway: Gateways) -> Iterator[GatewayProcess]:
     """Does not wait long for its upstream, and does not try again."""
     gateway = make_gateway(
         "keep_alive_seconds = 0.1\n[retries]\nattempts = 0\n"
-        "[limits]\nanswer_bytes = 1048576\nbody_seconds = 0.6\n"
-        "[timeouts]\nconnect = 0.5\nfirst_byte = 0.7\nidle = 0.8\ntotal = 3.0"
+        "[limits]\nanswer_bytes = 1048576\nbody_seconds = 1.0\n"
+        "[timeouts]\nconnect = 1.0\nfirst_byte = 2.0\nidle = 2.2\ntotal = 6.0"
     )
     gateway.start()
     yield gateway
@@ -166,13 +166,13 @@ def hasty(make_gateway: Gateways) -> Iterator[GatewayProcess]:
 
 @pytest_asyncio.fixture
 async def client(gateway: GatewayProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=gateway.url, timeout=20, verify=False) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=50, verify=False) as client:
         yield client
 
 
 @pytest_asyncio.fixture
 async def hasty_client(hasty: GatewayProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=hasty.url, timeout=20, verify=False) as client:
+    async with httpx.AsyncClient(base_url=hasty.url, timeout=50, verify=False) as client:
         yield client
 
 

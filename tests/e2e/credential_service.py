@@ -66,4 +66,4 @@ class CredentialService:
         self.answers.set()
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(10)
+        self._thread.join(50)

@@ -39,7 +39,7 @@ _MODEL = "{{ input = {input}.0, output = {output}.0 }}"
 _RATES = _MODEL.format(input=INPUT, output=OUTPUT)
 
 
-def eventually(condition: Callable[[], T | None], what: str = "", seconds: float = 10) -> T:
+def eventually(condition: Callable[[], T | None], what: str = "", seconds: float = 25) -> T:
     """What `condition` gives once that is true."""
     until = time.monotonic() + seconds
     while not (found := condition()):
@@ -199,7 +199,7 @@ class GatewayProcess:
             said = self.log_path.read_bytes()[logged:]
             return re.search(rb'"listening","url":"http://[0-9.]+:(\d+)"', said)
 
-        self.port = int(eventually(listening, "the gateway listens", 20)[1])
+        self.port = int(eventually(listening, "the gateway listens", 50)[1])
         took = time.monotonic() - began
         _, queued, _ = Path(f"/proc/{process.pid}/schedstat").read_text().split()
         return took - int(queued) / 1e9
@@ -208,7 +208,7 @@ class GatewayProcess:
         """Returns the exit status."""
         assert self.process is not None
         self.process.send_signal(how)
-        return self.process.wait(10)
+        return self.process.wait(25)
 
     def licence(
         self, balance: str | None = "10", *, type_: str = "home/standard", user_id: str | None = None

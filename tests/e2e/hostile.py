@@ -42,6 +42,8 @@ class Seen:
     """We have done what was to do, or cannot any more."""
     written: int = 0
     """Bytes of the answer that the kernel took."""
+    go_on: threading.Event = field(default_factory=threading.Event)
+    """For a behaviour that waits to be told."""
 
     @cached_property
     def prompt(self) -> str:
@@ -106,16 +108,21 @@ class Hostile:
 
     def start(self) -> None:
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(50)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stopped.set)
-        self._thread.join(10)
+        self._thread.join(50)
 
     def seen(self, marker: str) -> list[Seen]:
         """The requests whose prompt holds `marker`."""
         with self._lock:
             return [seen for seen in self._seen if marker in seen.prompt]
+
+    def go_on(self, marker: str) -> None:
+        """Tells those of the requests that are waiting for it."""
+        for seen in self.seen(marker):
+            seen.go_on.set()
 
     @property
     def connections(self) -> int:

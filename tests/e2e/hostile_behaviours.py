@@ -260,6 +260,16 @@ async def _pauses(peer: Peer) -> None:
     await peer.write(b"".join(map(piece, frames[2:])) + END)
 
 
+@behaviour("pauses-until-told")
+async def _pauses_until_told(peer: Peer) -> None:
+    """Is silent in the middle for as long as the test wants to."""
+    frames = whole()
+    await peer.write(STREAM_HEAD + piece(frames[0]) + piece(frames[1]))
+    while not peer.seen.go_on.is_set():  # noqa: ASYNC110  it is another thread that tells
+        await asyncio.sleep(0.01)
+    await peer.write(b"".join(map(piece, frames[2:])) + END)
+
+
 @behaviour("lingers")
 async def _lingers(peer: Peer) -> None:
     """Everything is said, but the response does not end."""

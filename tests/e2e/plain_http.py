@@ -6,4 +6,4 @@ them again for each request takes longer than the request.
 
 import httpx
 
-HTTP = httpx.Client(verify=False, timeout=20, limits=httpx.Limits(max_keepalive_connections=0))
+HTTP = httpx.Client(verify=False, timeout=50, limits=httpx.Limits(max_keepalive_connections=0))

@@ -306,6 +306,6 @@ def talking(
         base_url=f"{gateway.url}/v1",
         max_retries=0,
         default_headers={"x-quantized-provider": provider},
-        http_client=httpx.Client(verify=False, timeout=20),
+        http_client=httpx.Client(verify=False, timeout=50),
     ) as client:
         yield Talk(surface, streams, licence, client)

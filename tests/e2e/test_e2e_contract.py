@@ -45,7 +45,7 @@ def sdk(gateway: GatewayProcess, licence: Licence) -> Iterator[OpenAI]:
         api_key=licence.key,
         base_url=f"{gateway.url}/v1",
         max_retries=0,
-        http_client=httpx.Client(verify=False),
+        http_client=httpx.Client(verify=False, timeout=50),
     ) as client:
         yield client
 
@@ -318,7 +318,7 @@ def test_what_init_prints_can_be_pasted(gateway: GatewayProcess) -> None:
         api_key=first["api_key"],
         base_url=f"{gateway.url}/v1",
         max_retries=0,
-        http_client=httpx.Client(verify=False),
+        http_client=httpx.Client(verify=False, timeout=50),
     ) as sdk:
         answer = sdk.chat.completions.create(
             model="quantized/demo", messages=[{"role": "user", "content": "What is the capital of France?"}]

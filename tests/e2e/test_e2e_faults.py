@@ -109,7 +109,7 @@ async def test_a_failure_before_the_answer_is_a_503_that_costs_nothing(
     assert (books.licence["used"], books.usage) == (0, [])
     for seen in hostile.seen(hasty_licence.marker):
         # Whoever had not ended was hung up on.
-        assert await asyncio.to_thread(seen.ended.wait, 5), seen.body["model"]
+        assert await asyncio.to_thread(seen.ended.wait, 25), seen.body["model"]
 
 
 @pytest.mark.parametrize("model", DURING)
@@ -158,7 +158,7 @@ async def test_a_stream_that_breaks_ends_with_an_error_chunk_and_is_charged_for_
     assert end["usage"]["credits_used"] == usage["charged"] == books.licence["used"] > 0
     assert end["usage"]["credits_remaining"] == books.licence["granted"] - books.licence["used"]
     for seen in hostile.seen(hasty_licence.marker):
-        assert await asyncio.to_thread(seen.ended.wait, 5)
+        assert await asyncio.to_thread(seen.ended.wait, 25)
 
 
 @pytest.mark.parametrize("streams", [False, True])

@@ -39,7 +39,7 @@ def two(make_gateway: Gateways, hostile: Hostile) -> Iterator[GatewayProcess]:
 def new_connections(gateway: GatewayProcess) -> httpx.AsyncClient:
     """A client that makes one for each request."""
     limits = httpx.Limits(max_keepalive_connections=0)
-    return httpx.AsyncClient(base_url=gateway.url, timeout=20, limits=limits, verify=False)
+    return httpx.AsyncClient(base_url=gateway.url, timeout=50, limits=limits, verify=False)
 
 
 async def told(gateway: GatewayProcess, licence: Licence) -> Counter[object]:
@@ -113,7 +113,7 @@ async def test_a_providers_list_that_another_gateway_has_fetched(two: GatewayPro
         }
 
     async def until(wanted: object) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             while await prices() != {wanted}:  # noqa: ASYNC110  the answer is another process's
                 await asyncio.sleep(PAUSE)
 

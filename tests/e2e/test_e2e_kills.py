@@ -45,7 +45,7 @@ class Crowd:
                 clients.create_task(self._ask_again_and_again(pauses=number >= STEADY))
 
     async def _ask_again_and_again(self, pauses: bool) -> None:
-        async with httpx.AsyncClient(base_url=self._gateway.url, timeout=20, verify=False) as client:
+        async with httpx.AsyncClient(base_url=self._gateway.url, timeout=50, verify=False) as client:
             while not self.stopped:
                 if pauses:
                     await self.all_ask.wait()

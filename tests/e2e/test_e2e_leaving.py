@@ -27,7 +27,7 @@ async def leaves(client: RawClient, seen: Seen, attempt: Try, *, reset: bool = F
     """Returns when the upstream has been hung up on."""
     with attempt.timing():
         await client.leave(reset=reset)
-        assert await asyncio.to_thread(seen.gone.wait, 20)
+        assert await asyncio.to_thread(seen.gone.wait, 25)
 
 
 async def test_a_request_that_is_cut_at_any_byte_costs_nothing(

@@ -1,6 +1,7 @@
 """Limits, allowances and allowed providers of a running gateway, as callers and their libraries see them."""
 
 import asyncio
+import time
 from uuid import uuid4
 
 import httpx
@@ -39,6 +40,7 @@ async def test_every_answer_says_where_the_licence_stands(
     gateway: GatewayProcess, client: httpx.AsyncClient
 ) -> None:
     licence = limited(gateway, "--requests-per-minute", "5", "--tokens-per-minute", "100000")
+    began = time.monotonic()
     whole = await post(client, licence, ask("plain", licence, max_tokens=500))
     assert whole.status_code == 200
     headers = told(whole)
@@ -62,7 +64,7 @@ async def test_every_answer_says_where_the_licence_stands(
     await post(client, licence, ask("plain", licence))
     refused = await post(client, licence, ask("plain", licence))
     assert refused.status_code == 429
-    assert 10 <= int(refused.headers["retry-after"]) <= 12
+    assert 12 - (time.monotonic() - began) <= int(refused.headers["retry-after"]) <= 12
     error = refused.json()["error"]
     assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limit_exceeded")
     assert "5 requests per minute" in error["message"]
@@ -81,15 +83,21 @@ async def test_openais_library_waits_as_it_is_told_and_comes_in(gateway: Gateway
     licence = limited(gateway, "--requests-per-minute", "60")
     base_url, messages = f"{gateway.url}/v1", ask("plain", licence)["messages"]
     async with openai.AsyncOpenAI(
-        base_url=base_url, api_key=licence.key, max_retries=0, http_client=httpx.AsyncClient(verify=False)
+        base_url=base_url,
+        api_key=licence.key,
+        max_retries=0,
+        http_client=httpx.AsyncClient(verify=False, timeout=50),
     ) as impatient:
 
         async def say(client: openai.AsyncOpenAI) -> str | None:
             answer = await client.chat.completions.create(model="hostile/plain", messages=messages)
             return answer.choices[0].message.content
 
-        answers = await asyncio.gather(*(say(impatient) for _ in range(64)), return_exceptions=True)
-        refused = [answer for answer in answers if not isinstance(answer, str)]
+        for _ in range(5):  # one more comes in with each second that the others take
+            answers = await asyncio.gather(*(say(impatient) for _ in range(64)), return_exceptions=True)
+            refused = [answer for answer in answers if not isinstance(answer, str)]
+            if refused:
+                break
         assert refused and all(isinstance(error, openai.RateLimitError) for error in refused)
         assert await say(impatient.with_options(max_retries=2)) is not None
 

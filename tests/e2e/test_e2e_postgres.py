@@ -42,7 +42,7 @@ def gateway(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 async def client(gateway: GatewayProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=gateway.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=50) as client:
         yield client
 
 
@@ -170,7 +170,7 @@ async def all_refused(client: httpx.AsyncClient, licence: Licence) -> None:
 
 
 async def served_again(client: httpx.AsyncClient, licence: Licence) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(50):
         while True:
             if (await post(client, licence, question(), BY_DEMO)).status_code == 200:
                 return

@@ -28,7 +28,7 @@ def test_who_leaves_the_course_calls_no_more(
     links = re.findall(r"/claim/[\w-]{43}", (gateway.room / "links.csv").read_text())
     assert len(links) == 3
     keys = [
-        re.findall(r"sk-quantized-[\w-]{43}", HTTP.post(gateway.url + link, timeout=20).text)[0]
+        re.findall(r"sk-quantized-[\w-]{43}", HTTP.post(gateway.url + link, timeout=50).text)[0]
         for link in links
     ]
 
@@ -66,7 +66,7 @@ def test_the_guides_course_calls_what_every_gateway_has(
         "roster", "import", str(file), "--type", "uni/student", "--links", str(gateway.room / "l.csv")
     )
     (link,) = re.findall(r"/claim/[\w-]{43}", (gateway.room / "l.csv").read_text())
-    page = HTTP.post(gateway.url + link, timeout=20).text
+    page = HTTP.post(gateway.url + link, timeout=50).text
     headers = {"authorization": f"Bearer {re.findall('sk-quantized-[a-zA-Z0-9_-]{43}', page)[0]}"}
     answer = HTTP.post(f"{gateway.url}/v1/chat/completions", headers=headers, json=QUESTION)
     assert answer.status_code == 200, answer.text

@@ -14,11 +14,11 @@ MIB = 1024 * 1024
 
 
 WAITS = {
-    "silent/model": ("connect: no connection within 0.5 s", 0.5),
-    "hangs": ("first_byte: no response within 0.7 s", 0.7),
-    "only-comments": ("first_byte: nothing but comments in time", 0.7),
-    "speaks-then-hangs": ("body: no progress for 0.8 s", 0.8),
-    "ticks": ("body: not done after 3 s", 3.0),
+    "silent/model": ("connect: no connection within 1 s", 1.0),
+    "hangs": ("first_byte: no response within 2 s", 2.0),
+    "only-comments": ("first_byte: nothing but comments in time", 2.0),
+    "speaks-then-hangs": ("body: no progress for 2.2 s", 2.2),
+    "ticks": ("body: not done after 6 s", 6.0),
 }
 """Models, what ends the wait for them, and the least of seconds it lasts."""
 
@@ -51,7 +51,7 @@ async def test_the_wait_for_the_first_byte_is_one_wait(
     hasty_client: httpx.AsyncClient, hasty_licence: Licence
 ) -> None:
     """A head is no answer: who takes long for it has the less time left for a beginning. Two waits would be
-    1.1 seconds at least; other work on the machine may make one longer, so that the shortest counts."""
+    2.4 seconds at least; other work on the machine may make one longer, so that the shortest counts."""
     shortest = inf
     for _ in range(5):
         began = time.monotonic()
@@ -59,8 +59,8 @@ async def test_the_wait_for_the_first_byte_is_one_wait(
         answer = await post(hasty_client, hasty_licence, body)
         shortest = min(shortest, time.monotonic() - began)
         assert answer.status_code == 503
-        assert shortest >= 0.7
-        if shortest < 1.05:
+        assert shortest >= 2.0
+        if shortest < 2.35:
             return
     raise AssertionError(f"{shortest} s")
 
@@ -73,18 +73,25 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for(
     await client.send(whole[:-5])
     answer = await client.until(b"}}")
     assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b"The request body did not arrive within 0.6 seconds" in answer
+    assert b"The request body did not arrive within 1 seconds" in answer
 
 
 async def test_silence_is_filled_with_comments(
-    hasty_client: httpx.AsyncClient, hasty_licence: Licence
+    hasty_client: httpx.AsyncClient, hasty_licence: Licence, hostile: Hostile
 ) -> None:
-    """Half a second of it, or more on a busy machine, with a comment due each tenth."""
-    answer = await post(hasty_client, hasty_licence, ask("pauses", hasty_licence, stream=True))
-    stream = told(answer.content)
+    """A comment is due each tenth of a second."""
+    body, read = ask("pauses-until-told", hasty_licence, stream=True), b""
+    began = time.monotonic()
+    async with hasty_client.stream("POST", CHAT, json=body, headers=hasty_licence.headers) as answer:
+        async for data in answer.aiter_bytes():
+            read += data
+            if read.count(b": keep-alive\n\n") >= 2:
+                hostile.go_on(hasty_licence.marker)
+    took = time.monotonic() - began
+    stream = told(read)
     assert stream.done
     assert stream.text == ANSWER
-    assert 2 <= len(stream.comments) <= 20
+    assert 2 <= len(stream.comments) <= took / 0.1
     assert set(stream.comments) == {": keep-alive"}
 
 
@@ -105,7 +112,7 @@ async def test_frames_leave_as_they_come(
         assert answer.headers["cache-control"] == "no-cache"
         assert answer.headers["x-accel-buffering"] == "no"
         read = b""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(50):
             async for data in answer.aiter_bytes():
                 read += data
                 if b'"."' in read:
@@ -149,7 +156,7 @@ async def test_a_client_that_reads_slowly_gets_everything(
     length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
     assert length > 8 * MIB
     left = length
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         while left:
             left -= len(await client.reader.read(65_536))
     gateway.settled(licence)

@@ -57,7 +57,7 @@ def two(make_gateway: Gateways) -> Iterator[GatewayProcess]:
 
 
 async def answers(gateway: GatewayProcess, licence: Licence, count: int) -> list[httpx.Response]:
-    async with httpx.AsyncClient(base_url=gateway.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=50) as client:
         return await asyncio.gather(*(post(client, licence, ask("plain", licence)) for _ in range(count)))
 
 
@@ -97,10 +97,11 @@ async def test_workers_do_not_outlive_their_supervisor(
     gateway.start()
     licence = gateway.licence()
     client = await connect(gateway)
-    await client.send(request_bytes(licence, ask("pauses", licence, stream=True)))
+    await client.send(request_bytes(licence, ask("pauses-until-told", licence, stream=True)))
     await client.until(b'"role"')
     pids = workers_of(gateway).values()
     await asyncio.to_thread(gateway.stop, signal.SIGKILL)
+    hostile.go_on(licence.marker)
     assert b"data: [DONE]\n\n" in await client.rest()
     await asyncio.to_thread(eventually, lambda: not any(map(runs, pids)), "the workers have ended")
     gateway.settled(licence)
@@ -110,14 +111,17 @@ async def test_a_stop_is_handed_on_and_all_requests_end(make_gateway: Gateways, 
     gateway = make_gateway("workers = 2")
     gateway.start()
     licence = gateway.licence()
-    async with httpx.AsyncClient(base_url=gateway.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=50) as client:
         posts = [
-            asyncio.create_task(post(client, licence, ask("pauses", licence, stream=True))) for _ in range(16)
+            asyncio.create_task(post(client, licence, ask("pauses-until-told", licence, stream=True)))
+            for _ in range(16)
         ]
         await asyncio.to_thread(eventually, lambda: len(hostile.seen(licence.marker)) == 16)
-        status = await asyncio.to_thread(gateway.stop)
+        stopping = asyncio.create_task(asyncio.to_thread(gateway.stop))
+        await asyncio.to_thread(eventually, lambda: messages(gateway).count("stopping") == 2, "both stop")
+        hostile.go_on(licence.marker)
         both = await asyncio.gather(*posts)
-    assert status == 0
+        assert await stopping == 0
     assert [told(answer.content).text for answer in both] == [ANSWER] * 16
     assert gateway.settled(licence, 16).licence["used"] == 16 * 114
     assert messages(gateway).count("stopped") == 2
@@ -133,7 +137,7 @@ async def test_a_stop_while_a_worker_is_being_made_reaches_it_too(make_gateway: 
         while not children() - before:  # noqa: ASYNC110  its very moment is what is meant
             await asyncio.sleep(0)
         supervisor.stop()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(50):
             await running
     assert children() <= before
 
@@ -151,7 +155,7 @@ def test_a_worker_that_cannot_start_ends_them_all(make_gateway: Gateways, hostil
     with closing(sqlite3.connect(gateway.database)) as database:
         database.execute("DROP TABLE catalog_model")
     process = gateway.spawn()
-    assert process.wait(20) == 1
+    assert process.wait(50) == 1
     said = gateway.log_path.read_text()
     assert "no such table: catalog_model" in said
     assert "could not start: exit status 3" in said.splitlines()[-1]
@@ -165,7 +169,7 @@ def test_an_address_that_workers_share_is_nobody_elses(make_gateway: Gateways) -
             other = make_gateway(f"workers = {workers}")
             settings = other.room / "quantized.toml"
             settings.write_text(settings.read_text().replace("port = 0", f"port = {gateway.port}"))
-            assert other.spawn().wait(15) == 1
+            assert other.spawn().wait(50) == 1
             said = other.log_path.read_text()
             assert "address already in use" in said.lower()
             assert "Traceback" not in said
@@ -193,7 +197,7 @@ def test_a_worker_that_nobody_hears_any_more_serves_and_ends_in_order(make_gatew
     try:
         eventually(lambda: answers_or_has_ended(worker, f"http://127.0.0.1:{port}/health"), "it serves", 30)
         line.close()
-        assert worker.wait(20) == 0
+        assert worker.wait(50) == 0
     finally:
         worker.kill()
         worker.wait()

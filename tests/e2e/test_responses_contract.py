@@ -28,7 +28,7 @@ def sdk(gateway: GatewayProcess, licence: Licence) -> Iterator[OpenAI]:
         api_key=licence.key,
         base_url=f"{gateway.url}/v1",
         max_retries=0,
-        http_client=httpx.Client(verify=False),
+        http_client=httpx.Client(verify=False, timeout=50),
     ) as client:
         yield client
 

@@ -250,7 +250,7 @@ async def test_of_a_stream_whose_client_leaves_the_truth_is_stored(
         seen = await arrived(hostile, licence)
         with attempt.timing():
             await leaver.leave(reset=reset)
-            assert await asyncio.to_thread(seen.gone.wait, 20)
+            assert await asyncio.to_thread(seen.gone.wait, 25)
         [usage] = (await ended(gateway, licence)).usage
         assert (usage["outcome"], usage["estimated"]) == ("client_left", 1)
         found = await read_back(client, licence, response_id_in(beginning))
@@ -291,7 +291,7 @@ async def test_a_client_that_leaves_before_the_answer_leaves_nothing_stored(
         seen = await arrived(hostile, licence)
         with attempt.timing():
             await leaver.leave()
-            assert await asyncio.to_thread(seen.gone.wait, 20)
+            assert await asyncio.to_thread(seen.gone.wait, 25)
         books = await ended(gateway, licence)
         assert [row["outcome"] for row in books.usage] == ["client_left"]
         assert books.responses == []
@@ -331,11 +331,12 @@ async def test_without_a_ledger_nothing_is_asked_and_a_stream_under_way_fails(
     """The answer that could not be charged is charged, and can be read, once that is possible."""
     before = await respond(client, licence, query("plain", licence))
     streaming = await connect(gateway)
-    body = query("pauses", licence, stream=True, previous_response_id=before.id)
+    body = query("pauses-until-told", licence, stream=True, previous_response_id=before.id)
     await streaming.send(request_bytes(licence, body, RESPONSES))
     begun = await streaming.until(b'"delta":"The"')
 
     async def without() -> tuple[httpx.Response, bytes]:
+        hostile.go_on(licence.marker)
         refused, rest = await asyncio.gather(
             post_raw(client, licence, query("plain", licence)), streaming.until(b"[DONE]")
         )

@@ -174,7 +174,7 @@ async def test_a_restart_and_a_second_process_continue_the_conversation(
     licence = first_process.licence()
 
     async def turn(process: GatewayProcess, body: dict[str, Any]) -> Answered:
-        async with httpx.AsyncClient(base_url=process.url, timeout=20, verify=False) as client:
+        async with httpx.AsyncClient(base_url=process.url, timeout=50, verify=False) as client:
             return await respond(client, licence, body)
 
     def start(process: GatewayProcess) -> None:
@@ -372,7 +372,7 @@ async def test_a_conversation_that_is_too_long_says_so(make_gateway: Any, hostil
     process: GatewayProcess = make_gateway("[responses]\nchain_turns = 3\nchain_bytes = 4096")
     process.start()
     licence = process.licence()
-    async with httpx.AsyncClient(base_url=process.url, timeout=20, verify=False) as client:
+    async with httpx.AsyncClient(base_url=process.url, timeout=50, verify=False) as client:
 
         async def chain(turns: int, **more: str) -> Any:
             previous = None
@@ -401,7 +401,7 @@ async def test_what_has_expired_is_gone_and_is_removed(make_gateway: Any) -> Non
     process.start()
     licence = process.licence()
     day = 86_400_000
-    async with httpx.AsyncClient(base_url=process.url, timeout=20, verify=False) as client:
+    async with httpx.AsyncClient(base_url=process.url, timeout=50, verify=False) as client:
         old = await respond(client, licence, query("plain", licence))
         kept = await respond(client, licence, query("plain", licence))
         child = await respond(client, licence, query("plain", licence, previous_response_id=kept.id))
