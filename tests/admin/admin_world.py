@@ -164,7 +164,7 @@ class Gateway:
         self.database_url = url
         self.world = world
         self.desk = desk
-        self.client = httpx.Client(base_url=self.base, verify=False, timeout=20)
+        self.client = httpx.Client(base_url=self.base, verify=False, timeout=50)
         self.lines: list[Journal] = []
 
     def say(
@@ -249,10 +249,10 @@ def served(open_: Callable[[], Administering], lines: list[Journal] | None = Non
 
     thread = threading.Thread(target=run)
     thread.start()
-    ready.wait(10)
+    ready.wait(50)
     try:
         yield ports[0]
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(50)
         pool.close()

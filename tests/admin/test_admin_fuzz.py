@@ -75,7 +75,7 @@ def test_nothing_that_the_description_allows_or_forbids_is_a_fault_of_ours(
                     case.body.update({name: real[name] for name in real.keys() & case.body.keys()})
             case.headers.pop("Authorization", None)
             headers = {"authorization": f"Bearer {secret}"}
-            answer = case.call(base_url=base, session=session, headers=headers, timeout=20)
+            answer = case.call(base_url=base, session=session, headers=headers, timeout=50)
             case.validate_response(answer, checks=CHECKS)
 
         say()

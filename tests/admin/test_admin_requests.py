@@ -253,7 +253,7 @@ class Stuck:
 
     def actor(self, secret: str, origin: str, request_id: str | None) -> Actor:
         self.asked.release()
-        self.go.wait(20)
+        self.go.wait(50)
         raise Unfit("x", "late")
 
     def close(self) -> None:
@@ -271,7 +271,7 @@ def first_answers() -> list[int]:
             ).status_code
 
         asked = [many.submit(ask, number) for number in range(80)]
-        answered = as_completed(asked, timeout=20)
+        answered = as_completed(asked, timeout=50)
         first = [next(answered).result() for _ in range(16)]
         stuck.go.set()
         assert {future.result() for future in answered} <= {400, 429, 503}

@@ -53,7 +53,7 @@ def test_a_short_run_agrees_with_the_ledger(
     chosen = [word for row in rows for word in ("--only", row)]
     arguments = ("--seconds", "0.2", "--rounds", "1", *chosen, "--json", str(written))
     running = bench(*arguments, folder=tmp_path)
-    output, complaints = running.communicate(timeout=50)
+    output, complaints = running.communicate(timeout=200)
     assert running.returncode == 0, complaints
     assert "JSON, 64 connections" in output
     figures = json.loads(written.read_text())
@@ -79,7 +79,7 @@ def test_stopped_it_stops_what_it_started(tmp_path: Path) -> None:
         ours = processes_in(folder)
         assert len(ours) > 2
         running.send_signal(signal.SIGINT)
-        running.wait(timeout=40)
+        running.wait(timeout=200)
     finally:
         running.kill()
         running.communicate()
@@ -102,7 +102,7 @@ def processes_in(folder: Path) -> list[str]:
 
 def test_missing_tools_are_named_with_what_would_help(tmp_path: Path) -> None:
     running = bench("--quick", folder=tmp_path, path=str(tmp_path))
-    _, complaints = running.communicate(timeout=30)
+    _, complaints = running.communicate(timeout=200)
     assert running.returncode == 2
     assert "taskset" in complaints
     assert "apt-get install" in complaints

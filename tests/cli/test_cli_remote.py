@@ -55,7 +55,7 @@ class Peer:
 
     def close(self) -> None:
         socket.create_connection(self._listener.getsockname()).close()
-        self._thread.join(10)
+        self._thread.join(50)
         self._listener.close()
 
 

@@ -37,7 +37,7 @@ _OPTIONS = {
     "max_wal_size": "256MB",
     "log_min_messages": "fatal",
 }
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 _IN_MEMORY = Path("/dev/shm")
 
 
@@ -112,7 +112,7 @@ class PostgresServer:
         quick = ("--set=scram_iterations=1", "--no-data-checksums")
         locale = ("--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions")
         made = self._spawn("initdb", "-D", str(self._data), *options, *quick, *locale)
-        if made.wait(60) != 0:
+        if made.wait(120) != 0:
             raise RuntimeError(f"initdb failed:\n{(folder / 'log').read_text()}")
 
     def _spawn(self, program: str, *words: str) -> subprocess.Popen[bytes]:

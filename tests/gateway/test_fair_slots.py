@@ -48,7 +48,7 @@ async def run(at_once: int, each: int, steps: list[tuple[str, str, int]]) -> Non
             assert held.total() == min(at_once, wanted), "none is kept from whom it is due to"
     for _, end, _ in tasks:
         end.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(50):
         await asyncio.gather(*(task for task, _, _ in tasks), return_exceptions=True)
         async with slots.taken("d"):
             pass

@@ -48,7 +48,7 @@ class Client:
             await asyncio.sleep(0)
 
     async def answer(self, *, bodyless: bool = False) -> Answer:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(50):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             lines = head.split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
@@ -70,13 +70,13 @@ class Client:
 
     async def rest_of_answer(self) -> bytes:
         """The chunk that is the last with something in it."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(50):
             end = await self.reader.readuntil(b"0\r\n\r\n")
         return end.rsplit(b"\r\n", 4)[1]
 
     async def rest(self) -> bytes:
         """What comes until the server closes."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(50):
             return await self.reader.read()
 
     async def leave(self) -> None:
@@ -202,6 +202,6 @@ def request(path: str, body: bytes = b"", *headers: str, method: str = "POST", v
 
 
 async def eventually(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(50):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)

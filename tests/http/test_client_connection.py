@@ -430,7 +430,7 @@ async def test_silence_is_filled_with_comments() -> None:
         served.script = script
         client = await served.connect()
         await client.send(request("/events"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(50):
             await client.reader.readuntil(b"first\n\n")
             for _ in range(2):
                 await client.reader.readuntil(b": keep-alive\n\n")

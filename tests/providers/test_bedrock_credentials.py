@@ -235,7 +235,7 @@ async def running(keeper: CredentialKeeper):
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(50):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.002)
 
@@ -262,7 +262,7 @@ async def test_a_look_that_takes_long_delays_nobody() -> None:
     allowed = threading.Event()
 
     def slow() -> AwsCredentials:
-        allowed.wait(10)
+        allowed.wait(50)
         return LASTING
 
     keeper = CredentialKeeper(slow, SystemClock(), QUICK)
@@ -277,7 +277,7 @@ async def test_a_look_under_way_does_not_hold_up_the_end() -> None:
     allowed = threading.Event()
 
     def slow() -> AwsCredentials:
-        allowed.wait(10)
+        allowed.wait(50)
         return LASTING
 
     async with running(CredentialKeeper(slow, SystemClock(), QUICK)):
@@ -286,7 +286,7 @@ async def test_a_look_under_way_does_not_hold_up_the_end() -> None:
     threads = [thread for thread in threading.enumerate() if thread.name == "aws-credentials"]
     assert all(thread.daemon for thread in threads)
     for thread in threads:
-        thread.join(10)
+        thread.join(50)
     await asyncio.sleep(0)  # what the thread has told the loop is for nobody
 
 
@@ -413,13 +413,13 @@ async def test_a_look_that_hangs_is_given_up_and_another_begun() -> None:
     def find() -> AwsCredentials:
         if not first.is_set():
             first.set()
-            assert hangs.wait(30)
+            assert hangs.wait(50)
         return AwsCredentials("AKIA1", "s1")
 
     keeper = CredentialKeeper(find, SystemClock(), Pace(shortest=0.01, look=0.05))
     running = asyncio.create_task(keeper.run())
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(50):
             while True:
                 with suppress(ProviderUnavailable):
                     assert keeper.current(0).access_key == "AKIA1"

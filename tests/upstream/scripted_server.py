@@ -199,7 +199,7 @@ def leaked_since(before: set[str]) -> set[str]:
     return new
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 25) -> None:
     """Returns when the condition holds."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event

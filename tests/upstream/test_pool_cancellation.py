@@ -28,7 +28,7 @@ class Watched:
         self.gone.set()
 
     async def was_left(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(50):
             await self.gone.wait()
 
 
@@ -75,7 +75,7 @@ async def test_while_sending(server: Server, pool: Pool) -> None:
     task = asyncio.ensure_future(pool.send(server.call(bytes(20_000_000)), PATIENT))
     await reading.wait()
     await cancelled(task)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(50):
         await gone.wait()
 
 
@@ -198,7 +198,7 @@ async def test_leaving_while_reading_is_paused(server: Server, leave: Callable[.
     leave(task, response)
     response.abort()
     task.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(50):
         await gone.wait()
     await pool.close()
 

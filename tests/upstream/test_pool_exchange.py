@@ -96,7 +96,7 @@ async def test_bytes_on_an_idle_connection_close_it(server: Server, pool: Pool) 
     server.serve(script, answering)
     await (await pool.send(server.call(), PATIENT)).read(100)
     more.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(50):
         await closed.wait()
     assert await (await pool.send(server.call(), PATIENT)).read(100) == b"hello"
     assert server.accepted == 2
@@ -161,7 +161,7 @@ async def test_idle_connections_are_closed_after_a_while(server: Server) -> None
     server.serve(script)
     pool = Pool(idle_seconds=0.05)
     await (await pool.send(server.call(), PATIENT)).read(100)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(50):
         await closed.wait()
     await pool.close()
 
