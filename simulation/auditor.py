@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from quantized.core.ports import Hold, HoldOrder, Receipt
-from quantized.ledger.rules import Verb
+from quantized.ledger.verbs import Verb
 from simulation.books import Books, Row, require
 from simulation.model import Model, Outcome, outcome
 

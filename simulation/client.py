@@ -11,7 +11,7 @@ from quantized.core.errors import Fault, LedgerUnavailable
 from quantized.core.limits import Limits
 from quantized.core.ports import Charge, Hold, HoldOrder, Outcome, Receipt
 from quantized.core.usage import Usage
-from quantized.ledger.rules import LedgerMisuse
+from quantized.ledger.verbs import LedgerMisuse
 
 if TYPE_CHECKING:
     from simulation.world import Gateway, World

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Clock, HoldOrder
-from quantized.ledger.rules import Result, Verb
+from quantized.ledger.verbs import Result, Verb
 from quantized.ledger.writer import Flushed, commit_at_once, flush
 from quantized.storage.records import Changes, LedgerStore, Needs, Rejected, Rows
 from simulation.loop import Process

@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 from quantized.core.ports import Charge, Hold, HoldOrder, Receipt
-from quantized.ledger.rules import Verb
+from quantized.ledger.verbs import Verb
 from simulation.books import Books
 
 Outcome = tuple[Any, ...]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from quantized.core.errors import InsufficientCredits
 from quantized.ledger import credits as giving
-from quantized.ledger.rules import LedgerMisuse
+from quantized.ledger.verbs import LedgerMisuse
 from simulation.books import require
 from simulation.model import Account, Outcome
 

@@ -13,9 +13,9 @@ from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Charge, HoldOrder
 from quantized.ledger.leases import Identity, LeaseKeeper, LeaseTimes
 from quantized.ledger.ledger import GroupCommitLedger
-from quantized.ledger.rules import Verb
 from quantized.ledger.sweeper import Sweeper
 from quantized.ledger.tenure import Tenure
+from quantized.ledger.verbs import Verb
 from quantized.storage.sqlite_ledger import SqliteLedgerStore
 from simulation.auditor import Auditor, hold_id_of
 from simulation.books import require

@@ -12,7 +12,8 @@ from plain_sql import rows
 
 from quantized.core.errors import Fault
 from quantized.core.ports import Charge, HoldOrder
-from quantized.ledger.rules import Adjustment, Book, LedgerMisuse, Refund, Release
+from quantized.ledger.rules import Book
+from quantized.ledger.verbs import Adjustment, LedgerMisuse, Refund, Release
 from quantized.storage.records import Changes, LedgerStore, Needs, Rows
 from quantized.storage.statements import LicenseStatement, Period, reading_statements
 from quantized.storage.stores import ledger_store

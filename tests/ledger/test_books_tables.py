@@ -11,7 +11,7 @@ from ledger_world import NOW, add_license, audit, charge, ledger_on, order
 from quantized.core.errors import Fault
 from quantized.ledger.credits import adjust, grant, refund
 from quantized.ledger.ledger import GroupCommitLedger
-from quantized.ledger.rules import LedgerMisuse
+from quantized.ledger.verbs import LedgerMisuse
 from quantized.storage.statements import (
     LicenseLine,
     LicenseStatement,

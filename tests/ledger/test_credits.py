@@ -7,7 +7,7 @@ from ledger_world import add_license, audit, ledger_on, order, query
 
 from quantized.core.errors import InsufficientCredits, LedgerUnavailable
 from quantized.ledger.credits import adjust, grant
-from quantized.ledger.rules import LedgerMisuse
+from quantized.ledger.verbs import LedgerMisuse
 
 
 def give(url: str, entry_id: str, amount: int, license_id: str = "l") -> int | None:

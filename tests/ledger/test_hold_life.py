@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from quantized.core.errors import InsufficientCredits, Unauthenticated
 from quantized.core.ports import Hold, Receipt
-from quantized.ledger.rules import HoldEnded, LedgerMisuse, UnknownHold
+from quantized.ledger.verbs import HoldEnded, LedgerMisuse, UnknownHold
 
 
 @pytest.mark.parametrize(

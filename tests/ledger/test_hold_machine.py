@@ -30,8 +30,8 @@ from quantized.core.limits import Gauge, Limits, Standing
 from quantized.core.ports import Hold, HoldOrder, Receipt
 from quantized.ledger.credits import grant
 from quantized.ledger.ledger import GroupCommitLedger
-from quantized.ledger.rules import HoldEnded
 from quantized.ledger.sweeper import Sweeper
+from quantized.ledger.verbs import HoldEnded
 from quantized.storage.leases import Leases
 from quantized.storage.stores import ledger_store
 

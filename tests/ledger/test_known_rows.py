@@ -18,7 +18,7 @@ from quantized.core.errors import InsufficientCredits, LedgerUnavailable, Unauth
 from quantized.core.ports import Hold, Receipt
 from quantized.ledger.credits import grant
 from quantized.ledger.ledger import GroupCommitLedger
-from quantized.ledger.rules import HoldEnded, Release, UnknownHold, Verb
+from quantized.ledger.verbs import HoldEnded, Release, UnknownHold, Verb
 from quantized.ledger.writer import commit_at_once, flush
 from quantized.storage.records import Changes, LedgerStore, Needs, Rejected, Rows
 from quantized.storage.sqlite import connect

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ledger_world import order
 
 from quantized.ledger.line import BATCH_BYTES, Line, Said
-from quantized.ledger.rules import Release, Verb
+from quantized.ledger.verbs import Release, Verb
 
 MOST = 8
 

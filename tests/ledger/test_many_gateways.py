@@ -14,7 +14,7 @@ from quantized.core.errors import InsufficientCredits
 from quantized.core.ports import Receipt
 from quantized.ledger.credits import grant
 from quantized.ledger.ledger import GroupCommitLedger
-from quantized.ledger.rules import LedgerMisuse
+from quantized.ledger.verbs import LedgerMisuse
 
 GATEWAYS = 4
 LICENSES = {"a": 700, "b": 300, "c": 50}

@@ -13,7 +13,8 @@ from plain_sql import plainly
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Charge, Hold, HoldOrder, Receipt
-from quantized.ledger.rules import Book, Release, Result, Verb, apply
+from quantized.ledger.rules import Book, apply
+from quantized.ledger.verbs import Release, Result, Verb
 from quantized.storage.postgres_ledger import PostgresLedgerStore
 from quantized.storage.records import Changes, LedgerStore, Needs, Rows
 

@@ -8,7 +8,7 @@ from ledger_world import add_license, audit, charge, ledger_on, order
 
 from quantized.core.errors import InsufficientCredits
 from quantized.ledger.ledger import GroupCommitLedger
-from quantized.ledger.rules import LedgerMisuse
+from quantized.ledger.verbs import LedgerMisuse
 
 
 async def charged(ledger: GroupCommitLedger, hold_id: str, price: int) -> None:

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger_world import NOW, SetClock, add_license, charge, ledger_on, order
 
-from quantized.ledger.rules import Adjustment, Book
+from quantized.ledger.rules import Book
 from quantized.ledger.sweeper import Sweeper
+from quantized.ledger.verbs import Adjustment
 from quantized.storage.leases import Leases
 from quantized.storage.records import Changes, Needs, Rows
 from quantized.storage.statements import (

@@ -9,7 +9,8 @@ from quantized.administration.faults import Conflict, Forbidden, NotThere, Unfit
 from quantized.administration.records import CreditsRecord, EntryRecord, LicenseRecord, Page
 from quantized.core.errors import InsufficientCredits
 from quantized.core.ids import mint_id
-from quantized.ledger.rules import Adjustment, Book, LedgerMisuse, Refund
+from quantized.ledger.rules import Book
+from quantized.ledger.verbs import Adjustment, LedgerMisuse, Refund
 from quantized.storage.desk import LICENSE, LICENSE_TYPE
 from quantized.storage.directory_rows import License
 from quantized.storage.records import Needs

@@ -12,7 +12,8 @@ from quantized.administration.roster_diff import Change, Difference
 from quantized.administration.roster_file import Mistake
 from quantized.core.errors import InsufficientCredits
 from quantized.core.ids import mint_id
-from quantized.ledger.rules import Adjustment, Book, LedgerMisuse
+from quantized.ledger.rules import Book
+from quantized.ledger.verbs import Adjustment, LedgerMisuse
 from quantized.storage.desk import LICENSE, LICENSE_TYPE
 from quantized.storage.directory_rows import License, LicenseType
 from quantized.storage.records import LicenseRow, Needs, Rows

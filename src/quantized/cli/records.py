@@ -10,7 +10,7 @@ import click
 from quantized.administration.faults import NotThere
 from quantized.cli.shell import Shell
 from quantized.core.errors import Fault, InsufficientCredits, LedgerUnavailable
-from quantized.ledger.rules import LedgerMisuse
+from quantized.ledger.verbs import LedgerMisuse
 from quantized.storage.database import DatabaseUnusable, database
 from quantized.storage.directory_faults import DirectoryFault, NotFound
 from quantized.storage.migrate import is_current

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TypeVar
 
-from quantized.ledger.rules import Adjustment, Book, LedgerMisuse, Refund, Refunded
+from quantized.ledger.rules import Book
+from quantized.ledger.verbs import Adjustment, LedgerMisuse, Refund, Refunded
 from quantized.storage.charges import find_charge
 from quantized.storage.records import Changes, Needs, Rows
 from quantized.storage.stores import ledger_store

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Charge, Clock, Hold, HoldOrder, Receipt
 from quantized.ledger.line import Line, Said, weight
-from quantized.ledger.rules import Release, Result, UnknownHold, Verb
+from quantized.ledger.verbs import Release, Result, UnknownHold, Verb
 from quantized.ledger.writer import Flushed, HeldUp, WriterMaker, WriterThread, told
 from quantized.storage.records import LedgerStore, Unreached, writing_seconds
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from quantized.core.ports import HoldOrder
 from quantized.core.turns import Turn
-from quantized.ledger.rules import Verb
+from quantized.ledger.verbs import Verb
 
 BATCH_BYTES = 1_000_000
 """Of turns that are written in one transaction; a larger one is written by itself."""

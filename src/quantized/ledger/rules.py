@@ -10,15 +10,23 @@ A request is let in by the limits before its credits are looked at: one that wil
 and nobody learns by asking often what a licence still has. A refusal takes nothing.
 """
 
-from typing import Literal
-
-from msgspec import Struct
-
 from quantized.core.errors import AllowanceExhausted, Fault, InsufficientCredits, RateLimited, Unauthenticated
 from quantized.core.limits import Limits, Standing
 from quantized.core.ports import Charge, Hold, HoldOrder, Receipt
 from quantized.ledger.chain import GENESIS, entry_hash, record_hash
 from quantized.ledger.meters import Meters, metered_at, meters, owing, standing, wait_ms
+from quantized.ledger.verbs import (
+    Adjustment,
+    EntryExists,
+    HoldEnded,
+    LedgerMisuse,
+    Refund,
+    Refunded,
+    Release,
+    Result,
+    UnknownHold,
+    Verb,
+)
 from quantized.storage.records import (
     Account,
     Changes,
@@ -44,61 +52,6 @@ Sides = tuple[Account, Account]
 """The account that is debited and the one that is credited."""
 Named = tuple[str | None, str | None, str | None, str | None, bool]
 """An entry's hold, request, reason and actor, and whether its counts were estimated."""
-
-
-class LedgerMisuse(Exception):
-    """A verb that no correct program says; nothing happened."""
-
-
-class UnknownHold(LedgerMisuse):
-    def __init__(self, hold_id: str) -> None:
-        super().__init__(f"there is no hold {hold_id!r}")
-
-
-class HoldEnded(LedgerMisuse):
-    def __init__(self, hold_id: str) -> None:
-        super().__init__(f"the hold {hold_id!r} has ended and cannot be taken again")
-
-
-class EntryExists(LedgerMisuse):
-    def __init__(self, entry_id: str) -> None:
-        super().__init__(f"the entry {entry_id!r} exists already and says something else")
-
-
-class Release(Struct, frozen=True):
-    hold_id: str
-    reason: str
-
-
-class Adjustment(Struct, frozen=True):
-    """Credits given (`grant`) or corrected, up or down. `id` is minted by whoever says it; it counts once."""
-
-    id: str
-    license_id: str
-    kind: Literal["grant", "adjustment"]
-    amount: int
-    reason: str
-    actor: str
-
-
-class Refund(Struct, frozen=True):
-    """What was charged for a request given back, whole or in part; `amount` is None for all that is left of
-    it. `id` is minted by whoever says it; it counts once."""
-
-    id: str
-    hold_id: str
-    request_id: str
-    amount: int | None
-    reason: str
-    actor: str
-
-
-class Refunded(Struct, frozen=True):
-    """`remaining` is the balance right after, None for an unlimited licence."""
-
-    license_id: str
-    amount: int
-    remaining: int | None
 
 
 class Book:
@@ -398,11 +351,6 @@ def _pour(account: LicenseRow, state: Meters, tokens: int, now_ms: int) -> None:
         account.requests_owed = owing(account.requests_owed, 1)
     if state.tokens is not None:
         account.tokens_owed = owing(account.tokens_owed, tokens)
-
-
-Verb = HoldOrder | Charge | Release
-Result = Hold | Receipt | bool | Fault | LedgerMisuse
-"""What a verb came to: its result, or why it was refused."""
 
 
 def apply(book: Book, verb: Verb) -> Result:

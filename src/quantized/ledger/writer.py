@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Charge, Clock, HoldOrder, Receipt
-from quantized.ledger.rules import Book, Release, Result, Verb, apply
+from quantized.ledger.rules import Book, apply
+from quantized.ledger.verbs import Release, Result, Verb
 from quantized.storage.records import Changes, LedgerStore, Needs, Rejected, Rows, UserKey
 
 _log = logging.getLogger("quantized.ledger")
