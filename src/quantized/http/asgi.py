@@ -7,7 +7,8 @@ from urllib.parse import unquote
 
 import httptools
 
-from quantized.http.exchange import Exchange, Line, RequestHead
+from quantized.http.exchange import Exchange, Line
+from quantized.http.head import RequestHead
 from quantized.http.messages import INTERNAL_ERROR, JSON, Message, Receive, Scope, Send
 
 _log = logging.getLogger("quantized.http")

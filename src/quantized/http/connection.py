@@ -16,11 +16,10 @@ from msgspec import Struct
 
 from quantized.http.asgi import AsgiApp, AsgiExchange, decoded_path, split_target
 from quantized.http.direct import DirectExchange
-from quantized.http.exchange import Exchange, RequestHead
+from quantized.http.exchange import Exchange
+from quantized.http.head import Refused, RequestHead, check_size, offers_only_h2c, read_head
 from quantized.http.messages import Headers
-from quantized.http.refusals import MALFORMED, TOO_LARGE, UPGRADE, Refusal
-
-_VERSIONS = frozenset(("1.0", "1.1"))
+from quantized.http.refusals import MALFORMED, TOO_LARGE, Refusal
 
 
 class Bounds(Struct, frozen=True):
@@ -61,13 +60,6 @@ class ServerState(Protocol):
     connections: set[Any]
     tasks: set[asyncio.Task[None]]
     default_headers: Headers
-
-
-class _Refused(Exception):
-    """Stops the parser: what comes is no request that is served."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        self.refusal = refusal
 
 
 class ClientConnection(asyncio.Protocol):
@@ -172,7 +164,7 @@ class ClientConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self._last:
-            raise _Refused(MALFORMED)
+            raise Refused(MALFORMED)
         self._in_head = True
         self._target = b""
         self._headers = []
@@ -186,10 +178,12 @@ class ClientConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         upgrades = self._parser.should_upgrade()
-        if upgrades and self._parser.get_method() != b"CONNECT" and _offers_only_h2c(self._headers):
+        if upgrades and self._parser.get_method() != b"CONNECT" and offers_only_h2c(self._headers):
             self._declined = True
             return
-        head = self._head(upgrades=upgrades)
+        if self._overhead + self._piece > self._bounds.head:
+            check_size(self._target, self._headers, self._bounds.head)
+        head = read_head(self._parser, self._target, self._headers, upgrades=upgrades)
         self._in_head = False
         self._gained = True
         self._overhead = 0
@@ -248,7 +242,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _break(self, error: httptools.HttpParserError) -> None:
         if isinstance(error, httptools.HttpParserCallbackError):
-            if not isinstance(error.__context__, _Refused):
+            if not isinstance(error.__context__, Refused):
                 raise error
             self._refuse(error.__context__.refusal)
         else:
@@ -261,32 +255,11 @@ class ClientConnection(asyncio.Protocol):
         lines += [b"%b: %b" % header for header in self._headers if header[0] != b"upgrade"]
         return b"\r\n".join((*lines, b"", b""))
 
-    def _head(self, *, upgrades: bool) -> RequestHead:
-        parser, headers = self._parser, self._headers
-        if self._overhead + self._piece > self._bounds.head:
-            size = len(self._target) + sum(len(name) + len(value) + 4 for name, value in headers)
-            if size > self._bounds.head:
-                raise _Refused(TOO_LARGE)
-        version = parser.get_http_version()
-        if version not in _VERSIONS:
-            raise _Refused(MALFORMED)
-        modern = version == "1.1"
-        fields = dict(reversed(headers))
-        if (modern and b"host" not in fields) or _is_repeated(b"host", headers, fields):
-            raise _Refused(MALFORMED)
-        if b"transfer-encoding" in fields and not (modern and _is_chunked(headers)):
-            raise _Refused(MALFORMED)
-        if upgrades and (b"transfer-encoding" in fields or _announces_body(headers)):
-            # The parser takes what follows for the other protocol.
-            raise _Refused(UPGRADE)
-        keep_alive = modern and not upgrades and parser.should_keep_alive()
-        return RequestHead(parser.get_method(), self._target, headers, fields, modern, keep_alive)
-
     def _exchange(self, head: RequestHead) -> Exchange:
         try:
             path, query = split_target(head.target)
         except httptools.HttpParserInvalidURLError:
-            raise _Refused(MALFORMED) from None
+            raise Refused(MALFORMED) from None
         if head.method == b"POST":
             text = decoded_path(path)
             answer = self._application.direct.get(text)
@@ -403,22 +376,3 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._unsent = unsent
             self._expect_within(self._bounds.patience)
-
-
-def _is_repeated(name: bytes, headers: Headers, fields: Mapping[bytes, bytes]) -> bool:
-    return len(fields) < len(headers) and sum(key == name for key, _ in headers) > 1
-
-
-def _offers_only_h2c(headers: Headers) -> bool:
-    offers = [value for name, value in headers if name == b"upgrade"]
-    return all(offer.strip().lower() == b"h2c" for value in offers for offer in value.split(b","))
-
-
-def _announces_body(headers: Headers) -> bool:
-    return any(name == b"content-length" and value.strip(b"0") for name, value in headers)
-
-
-def _is_chunked(headers: Headers) -> bool:
-    """One transfer coding, and the only one that is understood."""
-    codings = [value for name, value in headers if name == b"transfer-encoding"]
-    return len(codings) == 1 and codings[0].lower() == b"chunked"

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from quantized.core.errors import BodyTooLarge, InvalidValue, MalformedBody
 from quantized.gateway.account import CLIENT_LEFT
-from quantized.http.exchange import Exchange, Line, RequestHead
+from quantized.http.exchange import Exchange, Line
+from quantized.http.head import RequestHead
 from quantized.http.messages import JSON, Headers
 
 _EVENT_STREAM = (

@@ -1,10 +1,11 @@
 """One request of a client, and the response to it: what every exchange on a connection has."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable
 from http import HTTPStatus
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from quantized.http.head import RequestHead
 from quantized.http.messages import Headers
 
 _STATUS_LINES = {
@@ -14,20 +15,6 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _READ_AHEAD = 64 * 1024
 """Bytes of a body that are taken in before anybody asks for it."""
-
-
-class RequestHead(NamedTuple):
-    """`target` as it stands in the request line; header names in lower case. `keep_alive`: the client says
-    that the connection may be used again, and is one whose word on it we take."""
-
-    method: bytes
-    target: bytes
-    headers: Headers
-    fields: Mapping[bytes, bytes]
-    """The headers by name; the first one where it is repeated."""
-    modern: bool
-    """HTTP/1.1, not 1.0: the client knows chunks."""
-    keep_alive: bool
 
 
 class Line(Protocol):
