@@ -14,7 +14,7 @@ from postgres_server import PostgresServer, postgres_server
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Hold, Receipt
-from quantized.storage import postgres_ledger
+from quantized.storage import postgres_ledger, postgres_writing
 from quantized.storage.migrate import migrate
 from quantized.storage.postgres_ledger import PostgresLedgerStore
 from quantized.storage.postgres_pipeline import Statement
@@ -46,7 +46,7 @@ def statements() -> Iterator[Statement]:
         if isinstance(found, Statement) and b"SELECT" in found.sql
     )
     for part in ("_ENDED_HOLDS", "_LICENSES"):
-        yield postgres_ledger._statement((getattr(postgres_ledger, part),))
+        yield postgres_writing._statement((getattr(postgres_writing, part),))
 
 
 @pytest.mark.parametrize("known", ["empty", "not yet analysed", "analysed"])
