@@ -152,6 +152,9 @@ def items(messages: list[Json]) -> list[Json]:
 
 
 def _items(message: Json) -> Iterator[Json]:
+    if "type" in message:  # An item of an answer.
+        yield message
+        return
     role, content = message["role"], message.get("content")
     if role == "tool":
         yield {

@@ -10,6 +10,7 @@ from taped import BODIES, REQUEST, STREAMS, provider_of
 
 from quantized.core.events import Finished
 from quantized.core.fold import fold
+from quantized.core.request import GenerationRequest
 from quantized.core.usage import Bill, Usage
 from quantized.gateway.translation import Identity, Translation
 from quantized.providers.openai_chat.provider import OpenAIChatProvider
@@ -23,10 +24,12 @@ NAMED = OpenAIChatProvider("named", "http://server.test/v1")
 HEAD = {"id": "c1", "created": 1, "model": "m"}
 
 
-def streamed(provider: Provider, tape: bytes, *, relays: bool) -> tuple[bytes, dict[str, Any]]:
+def streamed(
+    provider: Provider, tape: bytes, *, relays: bool, request: GenerationRequest = REQUEST
+) -> tuple[bytes, dict[str, Any]]:
     """What a client reads of the stream, and the message that the official SDK adds up from it."""
-    renderer = SURFACE.renderer(REQUEST)
-    translation = Translation(provider.decoder(REQUEST), renderer, IDENTITY, relays=relays)
+    renderer = SURFACE.renderer(request)
+    translation = Translation(provider.decoder(request), renderer, IDENTITY, relays=relays)
     said = b"".join([translation.feed(frame + b"\n\n") for frame in tape.split(b"\n\n") if frame])
     said += translation.close()
     assert isinstance(translation.terminal, Finished)
@@ -37,8 +40,8 @@ def streamed(provider: Provider, tape: bytes, *, relays: bool) -> tuple[bytes, d
     return said, state.current_completion_snapshot.choices[0].message.model_dump()
 
 
-def whole(provider: Provider, body: bytes) -> dict[str, Any]:
-    answer = SURFACE.render(REQUEST, fold(provider.decode_body(REQUEST, body)), BILL)
+def whole(provider: Provider, body: bytes, request: GenerationRequest = REQUEST) -> dict[str, Any]:
+    answer = SURFACE.render(request, fold(provider.decode_body(request, body)), BILL)
     return ChatCompletion.model_validate_json(answer).choices[0].message.model_dump()
 
 

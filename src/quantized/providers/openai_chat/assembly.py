@@ -23,6 +23,8 @@ from quantized.core.events import (
     TextDelta,
 )
 from quantized.core.parts import Seal
+from quantized.providers.openai_chat import beside
+from quantized.providers.openai_chat.beside import NOTHING
 from quantized.providers.openai_chat.schema import (
     AudioPiece,
     Delta,
@@ -44,15 +46,18 @@ class Unreadable(Exception):
 
 class _Slot:
     """One tool call. It begins when its name is whole; arguments that came before wait in `held`. `told` is
-    the id that its server goes by."""
+    the id that its server goes by, `id` the one that we tell, once it has begun. `beside` is what the server
+    put beside it."""
 
-    __slots__ = ("held", "name", "part", "told")
+    __slots__ = ("beside", "held", "id", "name", "part", "told")
 
     def __init__(self, told: str | None) -> None:
         self.told = told
+        self.id = ""
         self.name = ""
         self.part: int | None = None
         self.held = ""
+        self.beside: list[str] = []
 
     def call(self, name: str) -> None:
         """Some servers say the name again with each piece of the arguments, some say it in pieces."""
@@ -84,6 +89,9 @@ class Assembly:
         self._calls: list[_Slot] = []
         self._by_index: dict[int, _Slot] = {}
         self._out_of_order = False
+        self._beside: dict[str, None] = {}
+        self._details = b"[]"
+        self._blocks = 0
         self.faithful = True
 
     def begin(self, stream_id: str) -> None:
@@ -105,7 +113,7 @@ class Assembly:
         if thought:
             events.append(ReasoningDelta(self._part("reasoning", events), thought))
         if delta.reasoning_details and (details := self._objects(delta.reasoning_details)):
-            payload = b"[" + b",".join(details) + b"]"
+            payload = self._details = b"[" + b",".join(details) + b"]"
             index = self._part("reasoning", events)
             events.append(Sealed(index, Seal(self._provider, DETAILS, payload)))
         if delta.content:
@@ -121,6 +129,11 @@ class Assembly:
             # Callers add up what they read, and these they can add up only as we number and spread them.
             self.faithful = False
             self._attached(delta, events)
+        if delta.extra_content != NOTHING:
+            self.faithful = False
+            if told := beside.told(delta.extra_content):
+                # A mark on every piece is one to remember; all of them are told together, at the end.
+                self._beside[told] = None
 
     @property
     def anything(self) -> bool:
@@ -137,6 +150,9 @@ class Assembly:
         events: list[Event] = []
         if self._calls:
             self._begin_calls(self._calls[-1], events)
+        for told in self._beside:
+            self._seal(None, told, events)
+        self._beside.clear()
         calls = (slot.part for slot in self._calls if slot.part is not None)
         events += [PartFinished(index) for index in sorted((*self._open.values(), *calls))]
         self._open.clear()
@@ -201,6 +217,8 @@ class Assembly:
         function = call.function or FunctionDelta()
         slot = self._new_slot(call) if self._whole else self._slot(call, function)
         arguments = self._arguments(function)
+        if call.extra_content != NOTHING:
+            self._put_beside(slot, call.extra_content, events)
         if slot.part is None:
             # All that comes until there are arguments belongs to its name, and what waits is told anew.
             slot.call(function.name or "")
@@ -261,10 +279,29 @@ class Assembly:
         call_id = slot.told
         if call_id is None or self._called(call_id) is not slot:
             call_id = _call_id(self._stream_id, self._calls.index(slot))
+        slot.id = call_id
+        for told in slot.beside:
+            # Before the call: it is of the thought that led to it.
+            self._seal(call_id, told, events)
         start = PartStarted(self._next, "tool_call", id=call_id, name=slot.name)
         slot.part = self._start(start, events)
         if slot.held:
             events.append(ArgumentsDelta(slot.part, slot.held))
+
+    def _put_beside(self, slot: _Slot, extra: Raw, events: list[Event]) -> None:
+        self.faithful = False
+        told = beside.told(extra)
+        if told is None or told in slot.beside:
+            return
+        slot.beside.append(told)
+        if slot.part is not None:
+            self._seal(slot.id, told, events)
+
+    def _seal(self, call_id: str | None, told: str, events: list[Event]) -> None:
+        index = self._part("reasoning", events)
+        self._blocks = max(self._blocks, beside.index_behind(self._details))
+        events.append(Sealed(index, beside.seal(self._provider, self._blocks, call_id, told)))
+        self._blocks += 1
 
     def _arguments(self, function: FunctionDelta) -> str:
         arguments = function.arguments

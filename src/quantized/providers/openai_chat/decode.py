@@ -20,6 +20,7 @@ from quantized.core.events import (
 )
 from quantized.core.usage import Usage
 from quantized.providers.openai_chat.assembly import Assembly, Unreadable
+from quantized.providers.openai_chat.beside import NOTHING
 from quantized.providers.openai_chat.errors import fault_of_error
 from quantized.providers.openai_chat.schema import (
     UNREADABLE,
@@ -383,6 +384,7 @@ def _is_text_alone(said: Delta) -> bool:
             or said.tool_calls
             or said.annotations
             or said.images
+            or said.extra_content != NOTHING
         )
         and said.function_call is None
         and said.audio is None

@@ -81,12 +81,12 @@ them: it is known everywhere, and often it is ours."""
 
 
 def encode_body(provider: str, dialect: Dialect, request: GenerationRequest, target: Target) -> bytes:
-    """Raises UnsupportedParameter."""
+    """Raises UnsupportedParameter, InvalidValue."""
     encoder = MessageEncoder(provider, dialect)
     sampling = request.sampling
     body = Body(
         model=target.model,
-        messages=[encoder.encode(message) for message in request.messages],
+        messages=[encoder.encode(message, at) for at, message in enumerate(request.messages)],
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         top_k=sampling.top_k,

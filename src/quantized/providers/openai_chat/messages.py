@@ -14,15 +14,20 @@ from quantized.core.parts import (
     Image,
     Reasoning,
     Refusal,
+    Seal,
     Text,
     ToolCall,
     ToolResult,
 )
 from quantized.core.request import Message
+from quantized.providers.openai_chat import beside
 from quantized.providers.openai_chat.assembly import DETAILS
+from quantized.providers.openai_chat.beside import Beside
 from quantized.providers.openai_chat.details import whole
 from quantized.providers.openai_chat.dialect import Dialect
 from quantized.providers.openai_chat.refusal import unsupported
+from quantized.providers.places import DamagedSeal
+from quantized.providers.refusal import Damaged
 
 Content = str | list[dict[str, Any]] | None
 
@@ -37,16 +42,19 @@ class OutMessage(Struct, omit_defaults=True):
     reasoning: str | None = None
     reasoning_details: list[Raw] | None = None
     audio: dict[str, str] | None = None
+    extra_content: Raw | None = None
 
 
 class MessageEncoder:
-    """Encodes for one provider and its dialect. Everything raises UnsupportedParameter."""
+    """Encodes for one provider and its dialect. Everything raises UnsupportedParameter, and InvalidValue
+    where what the provider sealed is not as it was."""
 
     def __init__(self, provider: str, dialect: Dialect) -> None:
         self._provider = provider
         self._dialect = dialect
 
-    def encode(self, message: Message) -> OutMessage:
+    def encode(self, message: Message, at: int) -> OutMessage:
+        """`at`: which of the messages it is."""
         role = message.role
         if role == "tool":
             return self._tool(message)
@@ -62,7 +70,25 @@ class MessageEncoder:
             self._place(part, out, said)
         if said or role != "assistant":
             out.content = self._content(said)
+        if role == "assistant":
+            self._put_back(message.parts, out, at)
         return out
+
+    def _put_back(self, parts: Iterable[AnyPart], out: OutMessage, at: int) -> None:
+        """What the provider put beside the message and its calls. What stood beside a call that is gone is
+        left out with it."""
+        seals = [seal for part in parts if isinstance(part, Reasoning) for seal in part.seals]
+        ours = [seal for seal in seals if beside.is_ours(seal, self._provider)]
+        if not ours:
+            return
+        try:
+            found = Beside(ours)
+        except DamagedSeal as error:
+            raise Damaged(f"messages[{at}].reasoning_details").by(self._provider) from error
+        out.extra_content = found.of(None)
+        for call in out.tool_calls or ():
+            if (extra := found.of(call["id"])) is not None:
+                call["extra_content"] = extra
 
     def _tool(self, message: Message) -> OutMessage:
         out = OutMessage(role="tool", content="", name=message.name)
@@ -97,8 +123,14 @@ class MessageEncoder:
         """What another provider sealed is dropped whole, with the text that belongs to the seal."""
         if not self._dialect.replays_reasoning:
             return
-        ours = [s for s in part.seals if s.kind == DETAILS and s.minted_by in {None, self._provider}]
-        if part.seals and not ours:
+        aside = False
+        ours: list[Seal] = []
+        for seal in part.seals:
+            if beside.is_ours(seal, self._provider):
+                aside = True
+            elif seal.kind == DETAILS and seal.minted_by in {None, self._provider}:
+                ours.append(seal)
+        if part.seals and not ours and not aside:
             return
         if part.text:
             out.reasoning = (out.reasoning or "") + part.text

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from msgspec import DecodeError, Meta, Raw, Struct
 from msgspec.json import Decoder
 
+from quantized.providers.openai_chat.beside import NOTHING
 from quantized.providers.openai_chat.tolerant import read_tolerantly
 from quantized.providers.openai_chat.usage import Reported
 
@@ -18,10 +19,13 @@ class FunctionDelta(Struct, frozen=True, gc=False):
 
 
 class ToolCallDelta(Struct, frozen=True):
+    """`extra_content` is the server's own, and of any type; empty where left out."""
+
     index: int | None = None
     id: str | None = None
     type: str | None = None
     function: FunctionDelta | None = None
+    extra_content: Raw = NOTHING
 
 
 class AudioPiece(Struct, frozen=True, gc=False):
@@ -40,7 +44,8 @@ class ImagePiece(Struct, frozen=True, gc=False):
 
 
 class Delta(Struct, frozen=True):
-    """A piece of the message, or, in a JSON body, all of it: the fields are the same."""
+    """A piece of the message, or, in a JSON body, all of it: the fields are the same. `extra_content` as in a
+    call."""
 
     role: str | None = None
     content: str | list[Any] | None = None
@@ -53,6 +58,7 @@ class Delta(Struct, frozen=True):
     annotations: list[Raw] | None = None
     images: list[ImagePiece] | None = None
     audio: AudioPiece | None = None
+    extra_content: Raw = NOTHING
 
 
 class Logprobs(Struct, frozen=True):

@@ -45,6 +45,8 @@ from quantized.wire.strict import require_objects
 
 REASONING_DETAILS = "reasoning_details"
 """The kind of a seal whose payload is a block, or an array of blocks, of the field of that name."""
+MESSAGE_DETAILS = "message_details"
+"""The same, of a block that no thought can be read in, and without which its message is not taken back."""
 
 
 class _Block(Struct, frozen=True):

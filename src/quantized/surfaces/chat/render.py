@@ -21,7 +21,7 @@ from quantized.surfaces.chat.answers import (
     ToolCall,
     usage_of,
 )
-from quantized.surfaces.chat.history import REASONING_DETAILS
+from quantized.surfaces.chat.history import MESSAGE_DETAILS, REASONING_DETAILS
 
 
 class _Annotation(Struct, frozen=True):
@@ -53,15 +53,16 @@ def render(request: GenerationRequest, answer: Answer, bill: Bill) -> bytes:
 
 
 def shows_reasoning(request: GenerationRequest) -> bool:
-    """Whether the caller wants to read the reasoning; its blocks repeat it, so they go the same way."""
+    """Whether the caller wants to read the reasoning; blocks that repeat it go the same way."""
     return request.reasoning is None or request.reasoning.exclude is not True
 
 
-def reasoning_blocks(seals: tuple[parts.Seal, ...]) -> list[Raw]:
+def reasoning_blocks(seals: tuple[parts.Seal, ...], *, shows_reasoning: bool) -> list[Raw]:
     """The blocks that go to a caller and come back from it. Seals of other kinds stay with the gateway."""
+    kinds = {REASONING_DETAILS, MESSAGE_DETAILS} if shows_reasoning else {MESSAGE_DETAILS}
     blocks: list[Raw] = []
     for seal in seals:
-        if seal.kind == REASONING_DETAILS:
+        if seal.kind in kinds:
             if seal.payload.startswith(b"["):
                 blocks.extend(_BLOCKS.decode(seal.payload))
             else:
@@ -117,9 +118,9 @@ def _message(answer: Answer, *, shows_reasoning: bool) -> Message:
             case parts.ToolCall(call_id, name, arguments):
                 calls.append(ToolCall(id=call_id, function=FunctionCall(name, arguments)))
             case parts.Reasoning(thought, sealed):
+                seals.extend(sealed)
                 if shows_reasoning:
                     thoughts.append(thought or "")
-                    seals.extend(sealed)
             case parts.Refusal(text):
                 refusals.append(text)
             case parts.OutputImage(url):
@@ -130,7 +131,7 @@ def _message(answer: Answer, *, shows_reasoning: bool) -> Message:
         content="".join(texts) if texts else None,
         refusal="".join(refusals) if refusals else None,
         reasoning="".join(thoughts) or None,
-        reasoning_details=reasoning_blocks(tuple(seals)) or UNSET,
+        reasoning_details=reasoning_blocks(tuple(seals), shows_reasoning=shows_reasoning) or UNSET,
         tool_calls=calls or UNSET,
         annotations=annotations or UNSET,
         images=images or UNSET,

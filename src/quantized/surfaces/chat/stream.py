@@ -144,7 +144,7 @@ class ChatRenderer:
             case events.RefusalDelta(_, text):
                 delta = Delta(refusal=text)
             case events.Sealed(_, seal):
-                blocks = reasoning_blocks((seal,)) if self._shows_reasoning else []
+                blocks = reasoning_blocks((seal,), shows_reasoning=self._shows_reasoning)
                 delta = Delta(reasoning_details=blocks) if blocks else None
             case events.AudioDelta():
                 delta = Delta(audio=self._audio(event))
