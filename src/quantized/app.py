@@ -362,7 +362,11 @@ def _provider(settings: Settings, name: str, row: ProviderRow, aws: CredentialKe
         case ProviderSettings(base_url, api_key) if name == openrouter.NAME:
             return openrouter.openrouter(api_key, base_url)
         case ProviderSettings(base_url, api_key):
-            dialect = Dialect(output_cap_field=row.output_cap_field, cap_required=row.output_cap_required)
+            dialect = Dialect(
+                output_cap_field=row.output_cap_field,
+                cap_required=row.output_cap_required,
+                unsigned_calls=row.unsigned_calls,
+            )
             return OpenAIChatProvider(name, base_url, api_key, dialect)
 
 

@@ -110,6 +110,7 @@ PROVIDER: Mapping[str, Kind] = {
     ),
     "output_cap_field": values.choice("max_tokens", "max_completion_tokens"),
     "output_cap_required": values.boolean,
+    "unsigned_calls": values.json_object,
 }
 ANTHROPIC: Mapping[str, Kind] = {
     "base_url": PROVIDER["base_url"],

@@ -4,6 +4,7 @@ A value comes from `quantized.toml` (already typed, numbers exact) or from an en
 first turned into what the file would hold). Either way one `Kind` judges it.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -260,6 +261,22 @@ def is_origin(item: str) -> bool:
         and item == scheme_and_host
         and _PLAIN.fullmatch(item) is not None
     )
+
+
+def _accept_object(found: object) -> str:
+    if not isinstance(found, dict) or not found:
+        raise Unfit
+    try:
+        written = json.dumps(found)
+    except TypeError:
+        raise Unfit from None
+    if len(written) > _LONGEST_TEXT:
+        raise Unfit
+    return written
+
+
+json_object = Kind("a table of text, integers, true and false, and of such tables and lists", _accept_object)
+"""Kept as JSON text."""
 
 
 def table(mistakes: Mistakes, place: str, found: object) -> Mapping[str, object]:

@@ -21,10 +21,14 @@ _CALL = {"id", "type", "function", "extra_content"}
 _EXTRA = "EXTRA-CONTENT"
 Json = dict[str, Any]
 
+STAND_IN = '{ google = { thought_signature = "nobody_signed_this" } }'
+"""What is taken in place of a signature, as the settings have it."""
+_STAND_IN = {"google": {"thought_signature": "nobody_signed_this"}}
+
 
 def signature(of: str) -> bytes:
-    """The object that stands beside a call with this id, or a message with this text, as the server writes it:
-    no encoder of ours would."""
+    """The object that stands beside a call with this id, or a message with this text, as the server writes it
+    and no encoder of ours would."""
     signed = b64encode(blake2b(of.encode(), digest_size=60).digest()).replace(b"/", rb"\/")
     return b'{ "google":{"thought_signature":"' + signed + b'", "weight" : 1.50e2}}'
 
@@ -95,11 +99,11 @@ def _fault(messages: list[Json]) -> str | None:
     asked = max(at for at, message in enumerate(messages) if message["role"] == "user")
     for at, message in enumerate(messages):
         calls = message.get("tool_calls", [])
-        if not _MESSAGE >= message.keys() or any(not _CALL >= call.keys() for call in calls):
+        if message.keys() - _MESSAGE or any(call.keys() - _CALL for call in calls):
             return f"Invalid JSON payload received. Unknown name at messages[{at}]"
         put = [(call["id"], call.get("extra_content")) for call in calls]
         for of, extra in [(message.get("content"), message.get("extra_content")), *put]:
-            if extra is not None and extra != json.loads(signature(of or "")):
+            if extra not in (None, _STAND_IN, json.loads(signature(of or ""))):
                 return f"Corrupted thought signature at messages[{at}]"
         if calls and at > asked and put[0][1] is None:
             return f"Function call is missing a thought_signature in functionCall parts, position {at}"

@@ -1,5 +1,5 @@
-"""What a server put beside a call or a message stands there again when the conversation goes on: on every tape
-that has it, streamed and not, after the official SDK has read it and sent it back."""
+"""What a server put beside a call or a message stands there again when the conversation goes on: on every
+tape that has it, streamed and not, after the official SDK has read it and sent it back."""
 
 import json
 from typing import Any

@@ -87,6 +87,7 @@ def test_uncommented_it_loads_to_what_it_says(tmp_path: Path) -> None:
             "campus": ProviderSettings(
                 base_url="http://127.0.0.1:11434/v1",
                 api_key="k2",
+                unsigned_calls='{"google": {"thought_signature": "skip_thought_signature_validator"}}',
                 models={
                     "meta-llama/llama-3.1-8b-instruct": ModelSettings(
                         rates=Override(input=50_000, output=80_000),

@@ -1,5 +1,6 @@
 """Settings from real files and given environments: what loads, and what is refused with which words."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,11 @@ rates = { input = 1, output = -2 }
         "retries = { attempts = -1 }",
         'database_url = ""',
         'providers.one = { base_url = "http://x", output_cap_required = "yes" }',
+        'providers.one = { base_url = "http://x", unsigned_calls = "x" }',
+        'providers.one = { base_url = "http://x", unsigned_calls = {} }',
+        'providers.one = { base_url = "http://x", unsigned_calls = { a = 1.5 } }',
+        'providers.one = { base_url = "http://x", unsigned_calls = { a = 2026-01-01 } }',
+        f'providers.one = {{ base_url = "http://x", unsigned_calls = {{ a = "{"x" * 2048}" }} }}',
     ],
 )
 def test_values_that_are_refused(tmp_path: Path, line: str) -> None:
@@ -432,6 +438,7 @@ base_url = "https://llm.example.edu:8443/v1/"
 api_key_env = "QUANTIZED_LOCAL_KEY"
 output_cap_field = "max_completion_tokens"
 output_cap_required = true
+unsigned_calls = { google = { thought_signature = "ä", n = [1, true] } }
 [providers.local-1.models."meta/llama"]
 native_id = "llama3:8b"
 context_window = 8192
@@ -448,6 +455,7 @@ output = 2.5
     provider = settings.providers["local-1"]
     assert (provider.base_url, provider.api_key) == ("https://llm.example.edu:8443/v1/", KEY)
     assert (provider.output_cap_field, provider.output_cap_required) == ("max_completion_tokens", True)
+    assert json.loads(provider.unsigned_calls or "") == {"google": {"thought_signature": "ä", "n": [1, True]}}
     llama = provider.models["meta/llama"]
     assert (llama.native_id, llama.context_window, llama.features) == ("llama3:8b", 8192, ("tool_calls",))
     assert llama.rates == Override(
@@ -511,7 +519,7 @@ def test_settings_do_not_print_their_keys(tmp_path: Path) -> None:
         assert KEY not in printed
     assert repr(ProviderSettings("http://x")) == (
         "ProviderSettings(base_url='http://x', api_key=None, models={}, output_cap_field='max_tokens', "
-        "output_cap_required=False)"
+        "output_cap_required=False, unsigned_calls=None)"
     )
 
 

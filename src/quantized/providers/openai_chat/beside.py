@@ -1,7 +1,7 @@
 """What a server puts beside a call or a message and wants to find there again: `extra_content`, an object of
 its own, such as the signature of the thought that led to a call.
 
-A caller gets it in the form that clients know for what they cannot read, as an element of `reasoning_details`:
+A caller gets it in the form that clients know for what they cannot read, an element of `reasoning_details`:
 
     {"type": "reasoning.encrypted", "format": "extra_content", "provider": …, "index": …, "id": …, "data": …}
 

@@ -13,6 +13,8 @@ class Dialect(Struct, frozen=True):
     `reasoning`: how the wish to reason is put: as a `reasoning` object, as `reasoning_effort`, or not at all.
     `replays_reasoning`: an assistant's own `reasoning` and `reasoning_details` go back to it. A server
     without the fields gets the rest of the turn.
+    `unsigned_calls`: a JSON object that stands as `extra_content` beside the first of a message's calls where
+    nothing is known that the server put beside any of them.
     `web_search`: as a plugin that searches once a request, as `web_search_options`, or not at all.
     `cache_control`: the server reads cache marks.
     `require_parameters`: the server routes on, and is asked not to choose an endpoint that would ignore a
@@ -26,6 +28,7 @@ class Dialect(Struct, frozen=True):
     developer_role: bool = False
     reasoning: Literal["object", "effort", "none"] = "effort"
     replays_reasoning: bool = False
+    unsigned_calls: str | None = None
     web_search: Literal["plugin", "options", "none"] = "none"
     cache_control: bool = False
     require_parameters: bool = False

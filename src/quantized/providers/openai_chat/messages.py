@@ -79,16 +79,18 @@ class MessageEncoder:
         left out with it."""
         seals = [seal for part in parts if isinstance(part, Reasoning) for seal in part.seals]
         ours = [seal for seal in seals if beside.is_ours(seal, self._provider)]
-        if not ours:
-            return
+        calls = out.tool_calls or []
         try:
             found = Beside(ours)
         except DamagedSeal as error:
             raise Damaged(f"messages[{at}].reasoning_details").by(self._provider) from error
         out.extra_content = found.of(None)
-        for call in out.tool_calls or ():
+        for call in calls:
             if (extra := found.of(call["id"])) is not None:
                 call["extra_content"] = extra
+        unsigned = self._dialect.unsigned_calls
+        if calls and unsigned is not None and not any("extra_content" in call for call in calls):
+            calls[0]["extra_content"] = Raw(unsigned.encode())
 
     def _tool(self, message: Message) -> OutMessage:
         out = OutMessage(role="tool", content="", name=message.name)

@@ -13,6 +13,7 @@ from quantized.surfaces.chat.messages import (
     CacheControl,
     Closed,
     NonEmpty,
+    PastToolCall,
     RawObject,
     SystemMessage,
 )
@@ -159,6 +160,8 @@ class ChatCompletionRequest(Closed, frozen=True):
     stream_options: StreamOptions | None = None
 
 
+_IN_DETAILS = "It is in the message's 'reasoning_details'; send those back as they came."
+
 HINTS: Hints = {
     (ChatCompletionRequest, "reasoning_effort"): "Use 'reasoning' with 'effort' instead.",
     (ChatCompletionRequest, "include_reasoning"): "Use 'reasoning' with 'exclude' instead.",
@@ -174,6 +177,8 @@ HINTS: Hints = {
     (ChatCompletionRequest, "safety_identifier"): "Use 'user' instead.",
     (ChatCompletionRequest, "provider"): "Use the header X-Quantized-Provider to force a provider.",
     (AssistantMessage, "function_call"): "Use 'tool_calls' instead.",
+    (AssistantMessage, "extra_content"): _IN_DETAILS,
+    (PastToolCall, "extra_content"): _IN_DETAILS,
     (SystemMessage, "role=function"): "Use the role 'tool' instead.",
     (ToolDefinition, "name"): "Put it inside 'function'.",
     (ToolDefinition, "description"): "Put it inside 'function'.",
