@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from taped import BODIES, REQUEST, STREAMS
+from taped import BODIES, CONVERSE, MESSAGES, REQUEST, STREAMS
 from test_sent_back import NAMED, SURFACE, streamed, whole
 
 from quantized.core.request import GenerationRequest, ReasoningWish
@@ -61,6 +61,22 @@ def test_nobody_else_gets_it(name, road, provider):
     assert b"reasoning_details" not in body
     calls = json.loads(body)["messages"][1].get("tool_calls") or []
     assert all(call.keys() == {"id", "type", "function"} for call in calls)
+
+
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [(MESSAGES, "claude-haiku-4-5"), (CONVERSE, "anthropic.claude-haiku-4-5-20251001-v1:0")],
+    ids=["anthropic", "bedrock"],
+)
+def test_nor_do_other_languages(road, provider, model):
+    history = [{"role": "user", "content": "Hi"}, read("gemini_signed_text", road)]
+    asked = SURFACE.parse(
+        json.dumps({"model": "m", "messages": [*history, {"role": "user", "content": "Go on"}]}).encode()
+    )
+    said = provider.encode(asked, Target(model, 1_000)).body
+    assert b"21 in Rome" in said
+    assert b"signature" not in said
 
 
 @pytest.mark.parametrize("name", PUT)

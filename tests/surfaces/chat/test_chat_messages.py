@@ -238,6 +238,26 @@ def test_refusals_name_the_place(messages: list[Any], param: str) -> None:
     assert f"'{param}'" in fault.message or f"'{param.rpartition('.')[0]}'" in fault.message
 
 
+SIGNED = {"google": {"thought_signature": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("message", "param"),
+    [
+        (assistant(extra_content=SIGNED), "messages[0].extra_content"),
+        (
+            assistant(tool_calls=[{**CALL, "extra_content": SIGNED}]),
+            "messages[0].tool_calls[0].extra_content",
+        ),
+    ],
+)
+def test_what_servers_put_beside_is_refused_there_with_advice(message: dict[str, Any], param: str) -> None:
+    """It says nothing of whose it is."""
+    fault = refusal(message)
+    assert fault.param == param
+    assert "It is in the message's 'reasoning_details'" in fault.message
+
+
 def test_the_old_function_call_is_refused_with_advice() -> None:
     fault = refusal(assistant(function_call={"name": "f", "arguments": ""}))
     assert "Use 'tool_calls' instead." in fault.message

@@ -57,7 +57,7 @@ class _Slot:
         self.name = ""
         self.part: int | None = None
         self.held = ""
-        self.beside: list[str] = []
+        self.beside: dict[str, None] = {}
 
     def call(self, name: str) -> None:
         """Some servers say the name again with each piece of the arguments, some say it in pieces."""
@@ -293,13 +293,14 @@ class Assembly:
         told = beside.told(extra)
         if told is None or told in slot.beside:
             return
-        slot.beside.append(told)
+        slot.beside[told] = None
         if slot.part is not None:
             self._seal(slot.id, told, events)
 
     def _seal(self, call_id: str | None, told: str, events: list[Event]) -> None:
         index = self._part("reasoning", events)
         self._blocks = max(self._blocks, beside.index_behind(self._details))
+        self._details = b"[]"
         events.append(Sealed(index, beside.seal(self._provider, self._blocks, call_id, told)))
         self._blocks += 1
 

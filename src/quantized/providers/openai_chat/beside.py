@@ -3,7 +3,7 @@ its own, such as the signature of the thought that led to a call.
 
 A caller gets it in the form that clients know for what they cannot read, an element of `reasoning_details`:
 
-    {"type": "reasoning.encrypted", "format": "extra_content", "provider": …, "index": …, "id": …, "data": …}
+    {"type": "reasoning.encrypted", "format": "extra_content", "provider": …, "data": …, "index": …, "id": …}
 
 `id` is that of the call, and left out for what stood beside the message; `data` is the object as it was
 written. Nobody but the provider that is named gets it back, and gets it back as the object that it was.
@@ -35,8 +35,8 @@ class _Block(Struct, frozen=True):
     type: Literal["reasoning.encrypted"]
     format: Literal["extra_content"]
     provider: str
-    index: int
     data: str
+    index: Any = None
     id: str | UnsetType | None = UNSET
 
 
@@ -61,7 +61,7 @@ def told(raw: Raw) -> str | None:
 def seal(provider: str, index: int, call_id: str | None, data: str) -> Seal:
     """`index` is that of no other block of the message: clients add up what they read by it."""
     block = _Block(
-        "reasoning.encrypted", "extra_content", provider, index, data, UNSET if call_id is None else call_id
+        "reasoning.encrypted", "extra_content", provider, data, index, UNSET if call_id is None else call_id
     )
     return Seal(provider, KIND, encode(block))
 
@@ -96,7 +96,8 @@ class Beside:
                 raise DamagedSeal from error
             if not _is_sound(block.data):
                 raise DamagedSeal
-            self._told.setdefault(block.id or None, []).append(block.data)
+            call_id = block.id if isinstance(block.id, str) else None
+            self._told.setdefault(call_id, []).append(block.data)
 
     def of(self, call_id: str | None) -> Raw | None:
         """What belongs beside this call, or beside the message. What came in pieces is put together, the

@@ -3,6 +3,7 @@
 Of an assistant message that the gateway or OpenAI's SDK produced, every field is accepted, so that a history
 can be sent back unchanged. What cannot matter to a model is not forwarded: `annotations`, the data of
 `audio` (its `id` stands for it), `index` of a tool call, and the SDK's own `parsed` and `parsed_arguments`.
+What a server put beside a call or a message comes and goes in `reasoning_details`.
 """
 
 from typing import Annotated, Literal
