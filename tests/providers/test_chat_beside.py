@@ -49,9 +49,13 @@ def streamed(*deltas: Json) -> list[Event]:
     return told
 
 
+def whole_body(message: Json) -> bytes:
+    choice = {"message": message, "finish_reason": "stop"}
+    return json.dumps({"id": "g", "model": "m", "created": 1, "choices": [choice]}).encode()
+
+
 def whole(message: Json) -> list[Event]:
-    body = {"id": "g", "model": "m", "created": 1, "choices": [{"message": message, "finish_reason": "stop"}]}
-    told = list(SERVER.decode_body(REQUEST, json.dumps(body).encode()))
+    told = list(SERVER.decode_body(REQUEST, whole_body(message)))
     assert isinstance(told[-1], Finished)
     return told
 
@@ -152,6 +156,16 @@ def test_the_indices_are_behind_those_of_the_servers_own_blocks(read):
 
 
 NOTHING = [None, {}, " ", "text", 7, True, [], [SIGNED]]
+
+
+@pytest.mark.parametrize("index", ["1e999", "[" * 200 + "]" * 200, '"x"', "null", "-5", "0.5"])
+def test_the_servers_own_may_be_numbered_as_it_likes(index):
+    body = whole_body({"reasoning_details": "OWN", "tool_calls": [named(extra_content=SIGNED)]})
+    body = body.replace(b'"OWN"', b'[{"type":"x","index":' + index.encode() + b"}]")
+    events = list(SERVER.decode_body(REQUEST, body))
+    assert isinstance(events[-1], Finished)
+    (last,) = [event.seal.payload for event in events if isinstance(event, Sealed)][1:]
+    assert json.loads(last)["index"] == 0
 
 
 @pytest.mark.parametrize("extra", NOTHING, ids=repr)

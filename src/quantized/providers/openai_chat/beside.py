@@ -49,7 +49,7 @@ class _Head(Struct, frozen=True):
 
 _block = Decoder(_Block).decode
 _head = Decoder(_Head).decode
-_heads = Decoder(list[_Head]).decode
+_blocks = Decoder(list[Raw]).decode
 
 
 def told(raw: Raw) -> str | None:
@@ -68,7 +68,7 @@ def seal(provider: str, index: int, call_id: str | None, data: str) -> Seal:
 
 def index_behind(details: bytes) -> int:
     """The first that is free behind these blocks of the server's own."""
-    indices = [head.index for head in _heads(details) if isinstance(head.index, int)]
+    indices = [index for block in _blocks(details) if isinstance(index := _read_head(block).index, int)]
     return max(indices, default=-1) + 1
 
 
@@ -76,11 +76,7 @@ def is_ours(seal: Seal, provider: str) -> bool:
     """Whether `provider` said this, as `seal` has it. A caller may have handed it back."""
     if seal.minted_by != provider or not seal.payload.startswith(b"{"):
         return False
-    try:
-        format_ = _head(seal.payload).format
-    except (DecodeError, RecursionError):
-        return False
-    return isinstance(format_, str) and format_ == _FORMAT
+    return bool(_read_head(seal.payload).format == _FORMAT)
 
 
 class Beside:
@@ -111,6 +107,14 @@ class Beside:
         for piece in pieces:
             _add(joined, decode(piece))
         return Raw(encode(joined))
+
+
+def _read_head(block: bytes | Raw) -> _Head:
+    """An empty one where there is none that can be read."""
+    try:
+        return _head(block)
+    except (DecodeError, RecursionError):
+        return _Head()
 
 
 def _is_sound(data: str) -> bool:
