@@ -145,14 +145,14 @@ class Assembly:
         """There is a call that nobody has named."""
         return any(not slot.name for slot in self._calls)
 
-    def finish(self) -> list[Event]:
-        """The end of every part that is still open."""
+    def finish(self, *, well: bool) -> list[Event]:
+        """The end of every part that is still open. What stood beside a message that did not end `well` is
+        left untold: nobody can know whether that was all."""
         events: list[Event] = []
         if self._calls:
             self._begin_calls(self._calls[-1], events)
-        for told in self._beside:
+        for told in self._beside if well else ():
             self._seal(None, told, events)
-        self._beside.clear()
         calls = (slot.part for slot in self._calls if slot.part is not None)
         events += [PartFinished(index) for index in sorted((*self._open.values(), *calls))]
         self._open.clear()

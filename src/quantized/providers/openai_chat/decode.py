@@ -121,13 +121,13 @@ class Telling:
             complaint = "an answer that is not the first"
         if complaint is not None or reason is None:
             return self.fail(self._unavailable(complaint or ""))
-        return [*self.assembly.finish(), Finished(reason, self._usage, self._cost)]
+        return [*self.assembly.finish(well=True), Finished(reason, self._usage, self._cost)]
 
     def fail(self, fault: Fault) -> list[Event]:
         if self.worked and isinstance(fault, ProviderUnavailable):
             # Another try would be paid for a second time.
             fault.retryable = False
-        return [*self.assembly.finish(), Failed(fault, self._usage, self._cost)]
+        return [*self.assembly.finish(well=False), Failed(fault, self._usage, self._cost)]
 
     def mistaken(self, payload: bytes) -> list[Event]:
         """The payload is an error as a whole."""
