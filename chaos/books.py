@@ -39,7 +39,7 @@ class Watcher:
 
     def stop(self) -> None:
         self._stopped.set()
-        self._thread.join(10)
+        self._thread.join(60)
 
     def _run(self) -> None:
         while not self._stopped.is_set():

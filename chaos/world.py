@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import threading
@@ -57,6 +58,12 @@ class Machine:
     def start(self) -> None:
         self.gateway.start()
         self.deaths = 0
+        eventually(self._all_serve, "the workers serve", 60)
+
+    def _all_serve(self) -> bool:
+        said = re.findall(r'"message":"serving".*?"pid":(\d+)', self.gateway.log_path.read_text())
+        workers = self.workers()
+        return len(workers) == WORKERS and set(workers) <= set(map(int, said))
 
     def workers(self) -> list[int]:
         process = self.gateway.process
@@ -96,11 +103,11 @@ class Machine:
 
     def restore(self) -> None:
         """Whatever is gone is started anew."""
-        eventually(lambda: not any(map(_works, self._orphans)), "workers outlive their supervisor", 30)
+        eventually(lambda: not any(map(_works, self._orphans)), "workers outlive their supervisor", 60)
         self._orphans.clear()
         if self.gateway.process is not None and self.gateway.process.poll() is None:
             if self.deaths < _DEATHS_BORNE:
-                eventually(lambda: len(self.workers()) == WORKERS, "the workers are replaced", 30)
+                eventually(self._all_serve, "the workers are replaced", 60)
                 return
             self.stop()
         self.start()
@@ -115,7 +122,7 @@ class Machine:
         # Where it has ended already, this tells nobody.
         process.send_signal(how)
         try:
-            process.wait(20)
+            process.wait(50)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the gateway does not stop: {self.gateway.log_path}") from None
 

@@ -156,7 +156,7 @@ def hasty(make_gateway: Gateways) -> Iterator[GatewayProcess]:
     """Does not wait long for its upstream, and does not try again."""
     gateway = make_gateway(
         "keep_alive_seconds = 0.1\n[retries]\nattempts = 0\n"
-        "[limits]\nanswer_bytes = 1048576\nbody_seconds = 1.0\n"
+        "[limits]\nanswer_bytes = 1048576\nbody_seconds = 3.0\n"
         "[timeouts]\nconnect = 1.0\nfirst_byte = 2.0\nidle = 2.2\ntotal = 6.0"
     )
     gateway.start()

@@ -199,7 +199,7 @@ class GatewayProcess:
             said = self.log_path.read_bytes()[logged:]
             return re.search(rb'"listening","url":"http://[0-9.]+:(\d+)"', said)
 
-        self.port = int(eventually(listening, "the gateway listens", 50)[1])
+        self.port = int(eventually(listening, "the gateway listens", 100)[1])
         took = time.monotonic() - began
         _, queued, _ = Path(f"/proc/{process.pid}/schedstat").read_text().split()
         return took - int(queued) / 1e9

@@ -155,7 +155,7 @@ def test_a_worker_that_cannot_start_ends_them_all(make_gateway: Gateways, hostil
     with closing(sqlite3.connect(gateway.database)) as database:
         database.execute("DROP TABLE catalog_model")
     process = gateway.spawn()
-    assert process.wait(50) == 1
+    assert process.wait(100) == 1
     said = gateway.log_path.read_text()
     assert "no such table: catalog_model" in said
     assert "could not start: exit status 3" in said.splitlines()[-1]
@@ -169,7 +169,7 @@ def test_an_address_that_workers_share_is_nobody_elses(make_gateway: Gateways) -
             other = make_gateway(f"workers = {workers}")
             settings = other.room / "quantized.toml"
             settings.write_text(settings.read_text().replace("port = 0", f"port = {gateway.port}"))
-            assert other.spawn().wait(50) == 1
+            assert other.spawn().wait(100) == 1
             said = other.log_path.read_text()
             assert "address already in use" in said.lower()
             assert "Traceback" not in said
@@ -195,9 +195,9 @@ def test_a_worker_that_nobody_hears_any_more_serves_and_ends_in_order(make_gatew
     line.shutdown(socket.SHUT_RD)
     line.sendall(pickle.dumps((load(gateway.environ), 1)))
     try:
-        eventually(lambda: answers_or_has_ended(worker, f"http://127.0.0.1:{port}/health"), "it serves", 30)
+        eventually(lambda: answers_or_has_ended(worker, f"http://127.0.0.1:{port}/health"), "it serves", 100)
         line.close()
-        assert worker.wait(50) == 0
+        assert worker.wait(100) == 0
     finally:
         worker.kill()
         worker.wait()
