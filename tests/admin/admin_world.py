@@ -183,7 +183,7 @@ class Gateway:
 
     def told(self, request_id: str) -> list[Journal]:
         """The request's lines in the log, once there is one: the client may be ahead of it."""
-        until = time.monotonic() + 5
+        until = time.monotonic() + 25
         while not (lines := [line for line in self.lines if line.request_id == request_id]):
             assert time.monotonic() < until
             time.sleep(0.005)

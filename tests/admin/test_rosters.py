@@ -201,7 +201,7 @@ def test_three_hundred_people_take_a_moment(gateway: Gateway) -> None:
     assert counts(gateway.desk.do(ROOT, rv.CloseRoster(roster="bio"))) == (0, 0, 0, 300, 0)
     closing = time.perf_counter() - began
     print(f"300 people: {spent:.2f} s, again {again:.2f} s, removed {closing:.2f} s")
-    assert max(spent, again, closing) < 20
+    assert max(spent, again, closing) < 60
     assert verify(gateway.database_url) == []
 
 
@@ -239,7 +239,9 @@ def test_a_link_shows_a_key_once_and_only_at_the_button(gateway: Gateway) -> Non
 def test_of_many_who_press_the_button_at_once_one_gets_a_key(gateway: Gateway) -> None:
     path = links(gateway)["bob"]
     with ThreadPoolExecutor(12) as many:
-        answers = list(many.map(lambda _: httpx.post(gateway.base + path, timeout=50), range(24)))
+        answers = list(
+            many.map(lambda _: httpx.post(gateway.base + path, timeout=50, verify=False), range(24))
+        )
     assert sorted(answer.status_code for answer in answers) == [200] + [410] * 23
     assert len(gateway.desk.do(ROOT, v.ListKeys(license="bio:bob")).data) == 1
 

@@ -78,7 +78,7 @@ async def test_streams_leave_as_they_come_and_both_gateways_serve(
     two: list[GatewayProcess], proxy: str
 ) -> None:
     licence = two[0].licence()
-    async with httpx.AsyncClient(base_url=proxy, timeout=50) as client:
+    async with httpx.AsyncClient(base_url=proxy, timeout=50, verify=False) as client:
         body = ask("pauses", licence, stream=True)
         url = "/v1/chat/completions"
         async with client.stream("POST", url, json=body, headers=licence.headers) as answer:
@@ -108,7 +108,7 @@ async def test_streams_leave_as_they_come_and_both_gateways_serve(
 
 async def test_what_nginx_says_itself_it_says_as_the_api_does(two: list[GatewayProcess], proxy: str) -> None:
     licence = two[0].licence()
-    async with httpx.AsyncClient(base_url=proxy, timeout=50, headers=licence.headers) as client:
+    async with httpx.AsyncClient(base_url=proxy, timeout=50, verify=False, headers=licence.headers) as client:
         told = []
         for size in (32 * 2**20 + 1, 33 * 2**20 + 1):
             answer = await client.post("/v1/chat/completions", content=b" " * size)
@@ -130,7 +130,7 @@ async def test_while_one_gateway_is_stopped_nobody_is_refused_and_nothing_is_ask
         while not stopped.is_set():
             answers.append(await post(client, licence, ask("plain", licence)))
 
-    async with httpx.AsyncClient(base_url=proxy, timeout=50) as client:
+    async with httpx.AsyncClient(base_url=proxy, timeout=50, verify=False) as client:
         asking = [asyncio.create_task(ask_on(client)) for _ in range(8)]
         await asyncio.to_thread(eventually, lambda: len(answers) > 20)
         status = await asyncio.to_thread(two[1].stop)

@@ -42,7 +42,7 @@ def gateway(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 async def client(gateway: GatewayProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=gateway.url, timeout=50) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=50, verify=False) as client:
         yield client
 
 

@@ -57,7 +57,7 @@ def two(make_gateway: Gateways) -> Iterator[GatewayProcess]:
 
 
 async def answers(gateway: GatewayProcess, licence: Licence, count: int) -> list[httpx.Response]:
-    async with httpx.AsyncClient(base_url=gateway.url, timeout=50) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=50, verify=False) as client:
         return await asyncio.gather(*(post(client, licence, ask("plain", licence)) for _ in range(count)))
 
 
@@ -111,7 +111,7 @@ async def test_a_stop_is_handed_on_and_all_requests_end(make_gateway: Gateways, 
     gateway = make_gateway("workers = 2")
     gateway.start()
     licence = gateway.licence()
-    async with httpx.AsyncClient(base_url=gateway.url, timeout=50) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=50, verify=False) as client:
         posts = [
             asyncio.create_task(post(client, licence, ask("pauses-until-told", licence, stream=True)))
             for _ in range(16)

@@ -212,4 +212,4 @@ def test_the_time_to_read_places_grows_with_what_is_read(language):
 
     takes(100)
     small = min(takes(500) for _ in range(5))
-    assert takes(8_000) < 80 * small
+    assert any(takes(8_000) < 80 * small for _ in range(3))
