@@ -123,6 +123,27 @@ def test_a_file_system_that_syncs_no_folders_is_taken_as_it_is(
     assert holds(url) == 1
 
 
+def test_a_log_that_stays_is_synced_through_the_descriptor_that_was_there_first(url: str) -> None:
+    """Of a failed sync, SQLite's own for example, the system tells once each descriptor that was open then."""
+    places: list[int] = []
+
+    def sync(descriptor: int) -> None:
+        places.append(os.lseek(descriptor, 0, os.SEEK_CUR))
+        os.lseek(descriptor, len(places), os.SEEK_SET)
+
+    with closing(SqliteLedgerStore(url, sync=sync)) as store:
+        with closing(connect(url)) as other:
+            other.execute("SELECT count(*) FROM hold").fetchone()
+            take(store, "a", durable=True)
+            store.close()
+            take(store, "b", durable=True)
+            assert places == [0, 1]
+        store.close()
+        take(store, "c", durable=True)
+        assert places == [0, 1, 0], "the last to close it had removed it"
+    assert holds(url) == 3
+
+
 LOOK = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM hold').fetchone()"
 
 

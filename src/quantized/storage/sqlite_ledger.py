@@ -138,9 +138,9 @@ class SqliteLedgerStore:
             if self._books is None:
                 self._connection = self._connect()
                 books = SqliteBooks(self._connection, self._owner)
-                # The system tells of a failed sync once: that there was one must not be forgotten.
-                damaged = file == self._file and self._log is not None and self._log.damaged
-                self._log = Log(Path(self._path), self._sync, damaged=damaged)
+                path = Path(self._path)
+                if self._log is None or not self._log.serves(path):
+                    self._log = Log(path, self._sync)
                 self._books, self._file = books, file
         except (sqlite3.Error, DatabaseUnusable, OSError) as error:
             self._close()

@@ -26,31 +26,37 @@ datasync: Sync = getattr(os, "fdatasync", os.fsync)
 
 class Log:
     """An open database's log. Stays usable for whoever holds it when the database is closed, or opened anew
-    beside it."""
+    beside it, and is to be kept for as long as it `serves`: of a sync that failed, whoever asked for it, the
+    system tells once each descriptor that was open then. One that is opened later never hears of it."""
 
-    def __init__(self, database: Path, sync: Sync, *, damaged: bool = False) -> None:
-        """`damaged`: a sync of it has failed before, whoever asked for that. Raises OSError."""
+    def __init__(self, database: Path, sync: Sync) -> None:
+        """Raises OSError."""
         self._sync = sync
-        self.damaged = damaged
-        # SQLite resolves a link to the database, and has its log beside the file itself.
-        found = database.resolve()
-        _sync_folder(found.parent)
-        self._descriptor = os.open(f"{found}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        self._damaged = False
+        """Whether a sync has failed, and what it left out may be in no other place."""
+        log = _log_of(database)
+        _sync_folder(log.parent)
+        self._descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
 
     def __del__(self) -> None:
         # By count of references: another thread may be in the middle of a sync.
         if hasattr(self, "_descriptor"):
             os.close(self._descriptor)
 
+    def serves(self, database: Path) -> bool:
+        """Whether a database that was opened anew still has this log. Whoever closes it last removes the log,
+        and only when all of it is in the database. Raises OSError."""
+        return os.path.samestat(os.fstat(self._descriptor), _log_of(database).stat())
+
     def sync(self, reconnect: Callable[[], sqlite3.Connection]) -> None:
         """Raises LedgerUnavailable, OSError, and whatever `reconnect` does."""
-        if self.damaged:
+        if self._damaged:
             self._rescue(reconnect)
             return
         try:
             self._sync(self._descriptor)
         except OSError:
-            self.damaged = True
+            self._damaged = True
             raise
 
     def _rescue(self, reconnect: Callable[[], sqlite3.Connection]) -> None:
@@ -63,7 +69,12 @@ class Log:
             connection.close()
         if busy:
             raise LedgerUnavailable(cause="the log could not be synced, nor folded in yet")
-        self.damaged = False
+        self._damaged = False
+
+
+def _log_of(database: Path) -> Path:
+    # SQLite resolves a link to the database, and has its log beside the file itself.
+    return Path(f"{database.resolve()}-wal")
 
 
 def _sync_folder(folder: Path) -> None:
