@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from quantized.core.ports import HoldOrder
 from quantized.storage.migrate import migrate
 from quantized.storage.records import Changes, Needs, Rows
 from quantized.storage.sqlite import connect, sqlite_path
+from quantized.storage.sqlite_books import SqliteBooks
 from quantized.storage.sqlite_ledger import SqliteLedgerStore
 
 
@@ -98,6 +99,62 @@ def test_a_log_that_could_not_be_folded_in_is_tried_again_with_each_batch(
         take(store, f"{number}")
     assert log.stat().st_size < grown + 20 * 4_120
     assert take_at_once(store, "last"), "and then there is time again"
+
+
+HAVE_LOCK = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as shared:
+    fcntl.lockf(shared, fcntl.LOCK_EX, 1, 121)
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def folding_elsewhere(url: str) -> Iterator[None]:
+    """Another process has the lock under which a log is folded in."""
+    arguments = [sys.executable, "-c", HAVE_LOCK, f"{sqlite_path(url)}-shm"]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"locked\n"
+        yield
+
+
+def test_what_another_folds_in_meanwhile_is_not_taken_for_folded(store: SqliteLedgerStore, url: str) -> None:
+    take(store, "first")
+    number = 0
+    while take_at_once(store, f"{number}"):
+        number += 1
+    with folding_elsewhere(url):
+        take(store, "a")
+        take(store, "b")
+        assert not take_at_once(store, "too early")
+    take(store, "c")
+    take(store, "d")
+    assert take_at_once(store, "last")
+
+
+def test_a_reader_that_stays_is_waited_for_once(url: str) -> None:
+    said: list[str] = []
+    with closing(connect(url)) as connection, closing(connect(url)) as reader:
+        books = SqliteBooks(connection, None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM hold").fetchone()
+        connection.execute("UPDATE institution SET name = CAST(zeroblob(9000000) AS TEXT)")
+        connection.set_trace_callback(said.append)
+        waits = [fold(books, said)]
+        with folding_elsewhere(url):
+            fold(books, said)
+        waits.append(fold(books, said))
+    assert waits[0] > 10
+    assert waits[1:] == [1]
+
+
+def fold(books: SqliteBooks, said: list[str]) -> int:
+    """How often it asked that all others wait."""
+    said.clear()
+    books.fold()
+    return said.count("PRAGMA wal_checkpoint(RESTART)")
 
 
 def test_a_database_behind_a_link_is_the_one_that_it_leads_to(url: str, tmp_path: Path) -> None:

@@ -132,8 +132,11 @@ class SqliteBooks:
         """Writes what the log holds to the database, as far as no reader still needs it, so that the next
         commit can begin the log anew. Takes milliseconds: it syncs both. Where others read or write meanwhile
         that is not all, or not for long; where the log has become long by it, they wait for once. (A reader
-        that stays, an audit's, cannot be made to.)"""
+        that stays, an audit's, cannot be made to.) Where another folds it in, nothing is known of it, and it
+        is for the next time."""
         _, found, folded = self._checkpoint("PASSIVE")
+        if found < 0:
+            return
         busy, tries = found > _LONG_LOG, 1 if self._read_on else _FOLDING_TRIES
         while busy and tries:
             # SQLite's own waiting seldom gets the right to write from those who ask as often as we do.
@@ -141,12 +144,12 @@ class SqliteBooks:
             busy, found, folded = self._checkpoint("RESTART")
             tries -= 1
         self._read_on = busy
-        if folded == found:
+        if 0 <= found == folded:
             self.pages = 0
 
     def _checkpoint(self, mode: str) -> tuple[bool, int, int]:
         """Whether somebody was in its way, how many pages are in the log, and how many of these are in the
-        database now."""
+        database now; -1 for both while another does the same."""
         busy, found, folded = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         return bool(busy), int(found), int(folded)
 
