@@ -181,7 +181,7 @@ def test_a_file_system_that_syncs_no_folders_is_taken_as_it_is(
 
 
 def test_a_log_that_stays_is_synced_through_the_descriptor_that_was_there_first(url: str) -> None:
-    """Of a failed sync, SQLite's own for example, the system tells once each descriptor that was open then."""
+    """Of a failed sync, for example SQLite's, the system tells each descriptor once that was open then."""
     places: list[int] = []
 
     def sync(descriptor: int) -> None:

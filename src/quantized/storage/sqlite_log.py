@@ -17,11 +17,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from quantized.core.errors import LedgerUnavailable
-
 Sync = Callable[[int], None]
 
 datasync: Sync = getattr(os, "fdatasync", os.fsync)
+
+_BLOCK_BYTES = 1 << 20
 
 
 class Log:
@@ -33,10 +33,10 @@ class Log:
         """Raises OSError."""
         self._sync = sync
         self._damaged = False
-        """Whether a sync has failed, and what it left out may be in no other place."""
+        """Whether a sync has failed, and what it left out has not been written again since."""
         log = _log_of(database)
         _sync_folder(log.parent)
-        self._descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = os.open(log, os.O_RDWR | os.O_CLOEXEC)
 
     def __del__(self) -> None:
         # By count of references: another thread may be in the middle of a sync.
@@ -49,7 +49,7 @@ class Log:
         return os.path.samestat(os.fstat(self._descriptor), _log_of(database).stat())
 
     def sync(self, reconnect: Callable[[], sqlite3.Connection]) -> None:
-        """Raises LedgerUnavailable, OSError, and whatever `reconnect` does."""
+        """Raises OSError, sqlite3.Error, and whatever `reconnect` does."""
         if self._damaged:
             self._rescue(reconnect)
             return
@@ -61,15 +61,24 @@ class Log:
 
     def _rescue(self, reconnect: Callable[[], sqlite3.Connection]) -> None:
         # After a failed sync the system takes what it could not write for written, and the next sync succeeds
-        # without it. But it can still be read, so that it can be folded into the database.
+        # without it. But it can still be read, and so be written again. (To fold it in would help less: a
+        # reader may be in the way; and should the power fail, what is left of the log before the gap would
+        # hide what is newer in the database.)
         connection = reconnect()
         try:
-            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            # Only who has the right to write writes to the log, or begins it anew.
+            connection.execute("BEGIN IMMEDIATE")
+            _write_again(self._descriptor)
         finally:
             connection.close()
-        if busy:
-            raise LedgerUnavailable(cause="the log could not be synced, nor folded in yet")
+        self._sync(self._descriptor)
         self._damaged = False
+
+
+def _write_again(descriptor: int) -> None:
+    place = 0
+    while block := os.pread(descriptor, _BLOCK_BYTES, place):
+        place += os.pwrite(descriptor, block, place)
 
 
 def _log_of(database: Path) -> Path:
