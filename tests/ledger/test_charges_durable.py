@@ -14,9 +14,9 @@ from ledger_world import NOW, PATIENT, SetClock, add_license, audit, charge, ord
 
 from quantized.clock import SystemClock
 from quantized.core.errors import LedgerUnavailable
-from quantized.core.ports import Clock
+from quantized.core.ports import Clock, Receipt
 from quantized.ledger.ledger import GroupCommitLedger
-from quantized.ledger.writer import flush
+from quantized.ledger.writer import HeldUp, flush
 from quantized.storage.sqlite import connect, sqlite_path
 from quantized.storage.sqlite_ledger import SqliteLedgerStore
 from quantized.storage.sqlite_log import Sync, datasync
@@ -186,11 +186,37 @@ def test_a_failed_sync_is_not_forgotten_with_the_connection(
     with closing(connect(url)) as other, closing(store):
         other.execute("SELECT count(*) FROM hold").fetchone()
         assert flush(store, [order("l", 10, hold_id="a")], NOW).failure is None
-        assert flush(store, [charge("a", "l", 5)], NOW).failure is not None
+        assert [type(result) for result in flush(store, [charge("a", "l", 5)], NOW).results] == [HeldUp]
         store.close()
         assert not rewritten.was_all
-        assert flush(store, [charge("a", "l", 5)], NOW).failure is None
+        assert [type(result) for result in flush(store, [charge("a", "l", 5)], NOW).results] == [Receipt]
         assert (sync.calls, rewritten.was_all) == (2, True)
+
+
+async def test_a_disk_that_confirms_no_charge_holds_up_no_hold(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_license(url, "l", 10_000)
+    broken = True
+
+    def sync(_: int) -> None:
+        if broken:
+            raise OSError(5, "the disk is gone")
+
+    async with ledger_on(url, sync, patience=6.0) as ledger:
+        holds = [await ledger.hold(order("l", 10)) for _ in range(120)]
+        charges = [charge(hold.id, "l", 5) for hold in holds]
+        waiting = [asyncio.ensure_future(ledger.settle(said)) for said in charges]
+        await asyncio.gather(*(ledger.hold(order("l", 1)) for _ in range(20)))
+        assert not any(answer.done() for answer in waiting)
+        assert ledger.behind == 0
+        broken = False
+        receipts = await asyncio.gather(*(ledger.settle(said) for said in charges))
+        assert [receipt.charged for receipt in receipts] == [5] * 120
+        await asyncio.gather(*waiting)
+    told = [record for record in caplog.records if "not confirmed" in record.getMessage()]
+    assert 1 <= len(told) <= 3
+    assert audit(url) == {"l": (10_000, 600, 20)}
 
 
 class Hanging:

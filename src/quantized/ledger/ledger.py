@@ -33,6 +33,9 @@ _TRIES_WITH_TURN = 5
 _FORGET_SECONDS = 5.0
 """After the last failure, where there is no work."""
 
+_QUIET_SECONDS = 1.0
+"""Between two lines in the log about charges that the disk has not confirmed."""
+
 _FEW = 2
 """Verbs in a batch, after which the next is expected to be as small."""
 
@@ -85,6 +88,7 @@ class GroupCommitLedger:
         self._pause = _FIRST_PAUSE
         self._since: float | None = None
         self._failed_at = 0.0
+        self._quiet_until = 0.0
         self._drained: asyncio.Event | None = None
         self._writer = writer(store, clock, self._flushed)
 
@@ -205,12 +209,17 @@ class GroupCommitLedger:
     def _flushed(self, flushed: Flushed) -> None:
         batch, self._under_way = self._under_way, []
         held_up = []
+        cause: str | None = None
         for said, result in zip(batch, flushed.results, strict=False):
             if isinstance(result, HeldUp):
                 held_up.append(said)
+                cause = result.cause or cause
             else:
                 _answer(said, result)
         now = self._loop.time()
+        if cause is not None and now >= self._quiet_until:
+            _log.error("the disk has not confirmed what was charged", extra={"cause": cause})
+            self._quiet_until = now + _QUIET_SECONDS
         if held_up:
             self._line.held_up([said for said in held_up if not _dropped(said)], now)
         if flushed.failure is None:

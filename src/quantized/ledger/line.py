@@ -20,7 +20,8 @@ _FIRST_REST, _LONGEST_REST = 0.05, 5.0
 """Seconds that a verb stands aside after it failed by itself. Each further failure doubles them."""
 
 _FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.5
-"""The same for one whose rows somebody else has locked, which costs next to nothing to find out."""
+"""The same for one whose rows somebody else has locked, which costs next to nothing to find out, and for a
+charge that the disk has not confirmed."""
 
 
 class Said:
@@ -125,7 +126,7 @@ class Line:
         self.give_back(batch)
 
     def held_up(self, batch: list[Said], now: float) -> None:
-        """Others have locked what these are about."""
+        """Others have locked what these are about, or the disk has not confirmed them."""
         for said in batch:
             said.alone = False
             said.rest(now, _FIRST_LOOK, _LONGEST_LOOK)

@@ -15,13 +15,16 @@ from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Charge, Clock, HoldOrder, Receipt
 from quantized.ledger.rules import Book, apply
 from quantized.ledger.verbs import Release, Result, Verb
-from quantized.storage.records import Changes, LedgerStore, Needs, Rejected, Rows, UserKey
+from quantized.storage.records import Changes, LedgerStore, Needs, Rejected, Rows, Unconfirmed, UserKey
 
 _log = logging.getLogger("quantized.ledger")
 
 
 class HeldUp(msgspec.Struct, frozen=True):
-    """What a verb came to that is to be said again: others have locked what it is about."""
+    """What a verb came to that is to be said again: others have locked what it is about, or it is a charge of
+    which the disk has not said that it has it, and `cause` says why."""
+
+    cause: str | None = None
 
 
 HELD_UP = HeldUp()
@@ -198,7 +201,12 @@ def _commit(
     # A charge outlives the machine. A hold has to outlive the process, which may have asked a provider by
     # then; a machine that goes down takes the request along, and its hold would only be released again.
     durable = any(type(verb) is Charge for verb in verbs)
-    store.transact(_needs(verbs), decide, now_ms=now_ms, durable=durable, committed=committed)
+    try:
+        store.transact(_needs(verbs), decide, now_ms=now_ms, durable=durable, committed=committed)
+    except Unconfirmed as failure:
+        waits = HeldUp(failure.cause)
+        said = zip(verbs, results, strict=True)
+        return [waits if type(verb) is Charge else result for verb, result in said]
     return results
 
 

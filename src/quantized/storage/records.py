@@ -198,6 +198,10 @@ class Unreached(LedgerUnavailable):
     """Nothing was asked of the database: there was no connection, or somebody else has all of it."""
 
 
+class Unconfirmed(LedgerUnavailable):
+    """All of it was written and outlives the process. That it outlives the machine the disk has not said."""
+
+
 BYTES_PER_SECOND = 4_000_000
 """What any database that is well writes of large values."""
 
@@ -227,8 +231,9 @@ class LedgerStore(Protocol):
         `decide` may be asked more than once, each time about fresh rows; what it said last is written. Raises
         LedgerUnavailable when the database does not take it (or took it and could not say so), Unreached
         when that is not for what it was asked, Rejected when it never will, and whatever `decide` raises;
-        nothing was written by these three. `committed` is called where others may go on already, and only the
-        disk has not said yet that it has what was written.
+        nothing was written by these three. Unconfirmed where it was written, but is not durable yet.
+        `committed` is called where others may go on already, and only the disk has not said yet that it has
+        what was written.
         """
 
     def transact_at_once(self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int) -> bool:

@@ -8,7 +8,7 @@ from threading import Lock
 
 from quantized.core.errors import LedgerUnavailable
 from quantized.storage.database import DatabaseUnusable
-from quantized.storage.records import Changes, Needs, Rejected, Rows, Unreached
+from quantized.storage.records import Changes, Needs, Rejected, Rows, Unconfirmed, Unreached
 from quantized.storage.sqlite import connect, sqlite_path
 from quantized.storage.sqlite_books import SqliteBooks
 from quantized.storage.sqlite_log import Log, Sync, datasync
@@ -68,7 +68,7 @@ class SqliteLedgerStore:
             try:
                 log.sync(self._connect)
             except (sqlite3.Error, DatabaseUnusable, OSError) as error:
-                raise LedgerUnavailable(cause=f"{type(error).__name__}: {error}") from error
+                raise Unconfirmed(cause=f"{type(error).__name__}: {error}") from error
 
     def transact_at_once(self, needs: Needs, decide: Callable[[Rows], Changes], *, now_ms: int) -> bool:
         if not self._in_use.acquire(blocking=False):
