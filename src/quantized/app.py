@@ -365,6 +365,8 @@ def _provider(settings: Settings, name: str, row: ProviderRow, aws: CredentialKe
             dialect = Dialect(
                 output_cap_field=row.output_cap_field,
                 cap_required=row.output_cap_required,
+                stream_usage=row.stream_usage,
+                reasoning_field=row.reasoning_field,
                 unsigned_calls=row.unsigned_calls,
             )
             return OpenAIChatProvider(name, base_url, api_key, dialect)

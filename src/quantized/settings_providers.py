@@ -74,14 +74,17 @@ class Row(Struct, frozen=True):
 
 class ProviderSettings(Row, frozen=True):
     """One OpenAI-compatible server. `api_key` was read from the variable that the table names; None: none.
-    `output_cap_required`: no request without a cap. `unsigned_calls`: a JSON object, what the server takes in
-    place of what it put beside a call."""
+    `output_cap_required`: no request without a cap. `stream_usage`: streams are asked for their usage.
+    `reasoning_field`: the name by which the text of earlier reasoning goes back; None: it does not.
+    `unsigned_calls`: a JSON object, what the server takes in place of what it put beside a call."""
 
     base_url: str
     api_key: str | None = None
     models: Mapping[str, ModelSettings] = {}
     output_cap_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     output_cap_required: bool = False
+    stream_usage: bool = True
+    reasoning_field: Literal["reasoning", "reasoning_content"] | None = None
     unsigned_calls: str | None = None
 
 

@@ -110,6 +110,8 @@ PROVIDER: Mapping[str, Kind] = {
     ),
     "output_cap_field": values.choice("max_tokens", "max_completion_tokens"),
     "output_cap_required": values.boolean,
+    "stream_usage": values.boolean,
+    "reasoning_field": values.choice("reasoning", "reasoning_content"),
     "unsigned_calls": values.json_object,
 }
 ANTHROPIC: Mapping[str, Kind] = {

@@ -221,7 +221,7 @@ def test_a_block_is_known_by_what_it_says():
 
 def test_of_a_server_that_has_its_reasoning_back_each_block_goes_its_way():
     own = {"type": "reasoning.encrypted", "data": "x", "index": 0}
-    dialect = Dialect(replays_reasoning=True)
+    dialect = Dialect(reasoning_field="reasoning", replays_details=True)
     both = OpenAIChatProvider("server", "http://server.test/v1", dialect=dialect)
     seals = (*handed(own, maker=None).seals, *handed(block(index=1)).seals)
     message = sent(Reasoning("Hm.", seals), CALL, provider=both)

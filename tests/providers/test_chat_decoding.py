@@ -130,6 +130,16 @@ def test_finish_reasons_are_openais_or_failures(said, meant):
         assert ended.reason == meant
 
 
+def test_an_answer_that_calls_ends_for_its_calls():
+    """Some servers say that they stopped, and whoever goes by the reason would leave the call unanswered."""
+    called = [{**call("{}", name="f"), "index": 0, "id": "a"}]
+    streamed = fold(decode(frame({"tool_calls": called}) + END))
+    choice = {"index": 0, "message": {"tool_calls": called}, "finish_reason": "stop"}
+    whole = fold(decode_body("named", "m", json.dumps({**HEAD, "choices": [choice]}).encode()))
+    assert streamed.finish == whole.finish == "tool_calls"
+    assert fold(decode(frame({"tool_calls": called}) + frame({}, "length") + DONE)).finish == "length"
+
+
 def test_an_empty_finish_reason_is_none():
     answer = fold(decode(frame({"content": "a"}, "") + frame({"content": "b"}, "") + END))
     assert answer.parts == (OutputText("ab"),)

@@ -64,10 +64,16 @@ def test_the_least_request_says_nothing_that_nobody_asked_for():
     assert encode(HELLO) == {"model": "native-model", "messages": [{"role": "user", "content": "Hello"}]}
 
 
-def test_a_stream_always_asks_for_its_usage():
+def test_a_stream_asks_for_its_usage():
     body = encode(replace(HELLO, stream=True))
     assert body["stream"] is True
     assert body["stream_options"] == {"include_usage": True}
+
+
+def test_but_not_a_server_that_refuses_the_question():
+    body = encode(replace(HELLO, stream=True), Dialect(stream_usage=False))
+    assert body["stream"] is True
+    assert "stream_options" not in body
 
 
 def test_everything_that_was_asked_for_is_said():
@@ -247,6 +253,19 @@ def test_reasoning_goes_back_to_its_maker_and_to_nobody_else():
     for foreign in (thought("other", b"[]"), thought("named", b"{}", kind="signature")):
         assert encode_messages(foreign) == [{"role": "assistant", "content": "Yes"}]
     assert encode_messages(thought(None, b"[]"), dialect=GENERIC) == [{"role": "assistant", "content": "Yes"}]
+
+
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+def test_a_server_may_want_the_text_of_its_reasoning_back(field):
+    dialect = Dialect(reasoning_field=field)
+    said = Message("assistant", (Reasoning("Let me see."), Text("Yes")))
+    told = {"role": "assistant", "content": "Yes", field: "Let me see."}
+    assert encode_messages(said, dialect=dialect) == [told]
+    assert encode_messages(said, dialect=GENERIC) == [{"role": "assistant", "content": "Yes"}]
+    assert encode_messages(thought("named", b"[]"), dialect=dialect) == [{**told, field: "hm"}]
+    assert encode_messages(thought("other", b"[]"), dialect=dialect) == [
+        {"role": "assistant", "content": "Yes"}
+    ]
 
 
 def test_of_several_makers_blocks_each_gets_its_own():

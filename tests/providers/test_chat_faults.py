@@ -158,6 +158,38 @@ def test_any_body_will_do(body):
     assert isinstance(PROVIDER.decode_error(502, {}, body), ProviderUnavailable)
 
 
+VALIDATED = [
+    {"type": "extra_forbidden", "loc": ["body", "messages", 0, "user", "name"], "msg": "Not permitted"},
+    {"loc": ["body", "seed"], "msg": "Not permitted", "input": 7},
+]
+PLACES = "messages[0].user.name: Not permitted; seed: Not permitted"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"detail": VALIDATED}, PLACES),
+        ({"object": "error", "message": {"detail": VALIDATED}, "type": "invalid_request_error"}, PLACES),
+        ({"object": "error", "message": VALIDATED, "detail": VALIDATED}, PLACES),
+        ({"error": {"message": {"message": "Too long", "code": 7}}}, "Too long"),
+        ({"message": "", "detail": "Too long"}, "Too long"),
+        ({"detail": [{"msg": "Too long"}, 7, {"loc": 7, "msg": "Too wide"}]}, "Too long; Too wide"),
+        ({"detail": {"reason": "Too long"}}, '{"reason":"Too long"}'),
+    ],
+)
+def test_a_reason_in_pieces_is_told_with_its_places(body, reason):
+    told = PROVIDER.decode_error(422, {}, json.dumps(body).encode())
+    assert isinstance(told, RejectedByProvider)
+    assert told.message == reason
+
+
+@pytest.mark.parametrize("field", ["message", "detail"])
+def test_no_depth_of_a_reason_is_too_deep(field):
+    for depth in range(900, 1010):
+        body = b'{"%s":%s1%s}' % (field.encode(), b"[" * depth, b"]" * depth)
+        assert isinstance(PROVIDER.decode_error(400, {}, body), RejectedByProvider)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
     lambda inner: (
@@ -258,6 +290,7 @@ ECHOES = [
         "type": f"{PROMPT} !",
     },
     {"detail": [{"msg": "wrong", "input": PROMPT}]},
+    {"message": {"detail": [{"loc": ["body", PROMPT], "msg": PROMPT}]}},
     {"message": "Bad", "metadata": {"raw": PROMPT, "flagged_input": PROMPT, "reasons": [PROMPT]}},
     {"message": "Bad", "metadata": {"raw": json.dumps({"error": {"message": PROMPT}})}},
     {"message": f"{PROMPT} is not a valid model ID"},

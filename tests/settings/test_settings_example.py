@@ -86,6 +86,7 @@ def test_uncommented_it_loads_to_what_it_says(tmp_path: Path) -> None:
         providers={
             "campus": ProviderSettings(
                 base_url="http://127.0.0.1:11434/v1",
+                reasoning_field="reasoning_content",
                 api_key="k2",
                 unsigned_calls='{"google": {"thought_signature": "skip_thought_signature_validator"}}',
                 models={

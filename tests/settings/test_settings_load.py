@@ -438,6 +438,8 @@ base_url = "https://llm.example.edu:8443/v1/"
 api_key_env = "QUANTIZED_LOCAL_KEY"
 output_cap_field = "max_completion_tokens"
 output_cap_required = true
+stream_usage = false
+reasoning_field = "reasoning_content"
 unsigned_calls = { google = { thought_signature = "ä", n = [1, true] } }
 [providers.local-1.models."meta/llama"]
 native_id = "llama3:8b"
@@ -455,6 +457,7 @@ output = 2.5
     provider = settings.providers["local-1"]
     assert (provider.base_url, provider.api_key) == ("https://llm.example.edu:8443/v1/", KEY)
     assert (provider.output_cap_field, provider.output_cap_required) == ("max_completion_tokens", True)
+    assert (provider.stream_usage, provider.reasoning_field) == (False, "reasoning_content")
     assert json.loads(provider.unsigned_calls or "") == {"google": {"thought_signature": "ä", "n": [1, True]}}
     llama = provider.models["meta/llama"]
     assert (llama.native_id, llama.context_window, llama.features) == ("llama3:8b", 8192, ("tool_calls",))
@@ -519,7 +522,7 @@ def test_settings_do_not_print_their_keys(tmp_path: Path) -> None:
         assert KEY not in printed
     assert repr(ProviderSettings("http://x")) == (
         "ProviderSettings(base_url='http://x', api_key=None, models={}, output_cap_field='max_tokens', "
-        "output_cap_required=False, unsigned_calls=None)"
+        "output_cap_required=False, stream_usage=True, reasoning_field=None, unsigned_calls=None)"
     )
 
 

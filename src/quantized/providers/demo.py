@@ -8,7 +8,8 @@ NAME = "demo"
 _DIALECT = Dialect(
     developer_role=True,
     reasoning="object",
-    replays_reasoning=True,
+    reasoning_field="reasoning",
+    replays_details=True,
     cache_control=True,
     refused=("modalities", "audio"),
 )

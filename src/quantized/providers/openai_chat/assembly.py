@@ -141,6 +141,11 @@ class Assembly:
         return self._next > 0 or bool(self._calls)
 
     @property
+    def calls(self) -> bool:
+        """A tool is called."""
+        return bool(self._calls)
+
+    @property
     def nameless(self) -> bool:
         """There is a call that nobody has named."""
         return any(not slot.name for slot in self._calls)

@@ -113,6 +113,9 @@ class Telling:
     def end(self, complaint: str | None) -> list[Event]:
         """The proper end, unless there is something to complain about."""
         reason = REASONS.get((self._reason or "").lower())
+        if reason == "stop" and self.assembly.calls:
+            # Clients go by the reason, and would leave the call unanswered.
+            reason = "tool_calls"
         if complaint is None and reason is None:
             complaint = _unknown_reason(self._reason)
         if complaint is None and self.assembly.nameless:

@@ -118,7 +118,8 @@ def encode_body(provider: str, dialect: Dialect, request: GenerationRequest, tar
         _search(body, request.web_search, provider, dialect)
     if request.stream:
         body.stream = True
-        body.stream_options = {"include_usage": True}
+        if dialect.stream_usage:
+            body.stream_options = {"include_usage": True}
     for field in dialect.refused:
         if getattr(body, field) is not None:
             raise unsupported(provider, field)

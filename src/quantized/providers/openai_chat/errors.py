@@ -131,14 +131,12 @@ def _read(body: bytes) -> _Said:
 
 
 def _from_object(error: dict[str, Any]) -> _Said:
-    message, code, kind, param = (error.get(name) for name in ("message", "code", "type", "param"))
+    said, code, kind, param = (error.get(name) for name in ("message", "code", "type", "param"))
     metadata = error.get("metadata")
     if not isinstance(metadata, dict):
         metadata = {}
-    sentence = message = message if isinstance(message, str) else ""
-    if not message:
-        detail = error.get("detail")
-        message = detail if isinstance(detail, str) else encode(detail).decode() if detail else ""
+    sentence = said if isinstance(said, str) else ""
+    message = _in_words(said) or _in_words(error.get("detail"))
     if reason := _reason_behind(metadata.get("raw")):
         message = f"{message}: {reason}" if message else reason
     return _Said(
@@ -154,6 +152,33 @@ def _from_object(error: dict[str, Any]) -> _Said:
             if isinstance(word, str | int) and _NAME.fullmatch(str(word))
         ),
     )
+
+
+def _in_words(said: Any) -> str:
+    """A reason, which may be an object with the reason in it, or a list of faults with their places."""
+    reason = (said.get("message") or said.get("detail")) if isinstance(said, dict) else said
+    if isinstance(reason, str):
+        return reason
+    if isinstance(reason, list) and (faults := list(filter(None, map(_fault_at_its_place, reason)))):
+        return "; ".join(faults)
+    try:
+        return encode(said).decode() if isinstance(said, dict | list) and said else ""
+    except RecursionError:
+        # It is nested as deeply as can be read, and this is a call further down.
+        return ""
+
+
+def _fault_at_its_place(fault: Any) -> str:
+    message = fault.get("msg") if isinstance(fault, dict) else None
+    if not isinstance(message, str):
+        return ""
+    place = fault.get("loc")
+    steps = place[1:] if isinstance(place, list) and place[:1] == ["body"] else place
+    path = "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}"
+        for step in (steps if isinstance(steps, list) else ())
+    )
+    return f"{path.removeprefix('.')}: {message}" if path else message
 
 
 def _reason_behind(raw: Any) -> str:

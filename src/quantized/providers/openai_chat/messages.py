@@ -40,6 +40,7 @@ class OutMessage(Struct, omit_defaults=True):
     tool_call_id: str | None = None
     refusal: str | None = None
     reasoning: str | None = None
+    reasoning_content: str | None = None
     reasoning_details: list[Raw] | None = None
     audio: dict[str, str] | None = None
     extra_content: Raw | None = None
@@ -123,7 +124,8 @@ class MessageEncoder:
 
     def _reasoning(self, part: Reasoning, out: OutMessage) -> None:
         """What another provider sealed is dropped whole, with the text that belongs to the seal."""
-        if not self._dialect.replays_reasoning:
+        field = self._dialect.reasoning_field
+        if field is None:
             return
         aside = False
         ours: list[Seal] = []
@@ -135,8 +137,8 @@ class MessageEncoder:
         if part.seals and not ours and not aside:
             return
         if part.text:
-            out.reasoning = (out.reasoning or "") + part.text
-        if ours:
+            setattr(out, field, (getattr(out, field) or "") + part.text)
+        if ours and self._dialect.replays_details:
             out.reasoning_details = [*(out.reasoning_details or ()), *whole(ours)]
 
     def _content(self, parts: Iterable[Text | Image | Audio | File]) -> Content:
