@@ -166,7 +166,7 @@ def test_an_end_that_is_none(reason, cause):
 
 def test_why_it_was_refused_is_told_in_no_providers_name():
     refusal = taped("anthropic_refusal").parts[-1]
-    assert refusal == Refusal("This request was declined under the provider usage policy; see …")
+    assert refusal == Refusal("This request was declined under the provider's usage policy; see …")
 
 
 def test_an_explanation_is_told_of_a_refusal_alone():

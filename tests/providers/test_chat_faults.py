@@ -119,6 +119,8 @@ def test_a_message_is_cleaned():
     assert "maximum context length is 8192 tokens" in told.message
     for internal in ("OpenAI", "openai", "req_", "org-", "sk-", "http", "10.1", "\x00", "\x1b"):
         assert internal not in told.message
+    told = fault(400, "Filtered by Azure OpenAI's content management policy")
+    assert told.message == "Filtered by the provider's content management policy"
     told = fault(401, "Incorrect API key provided: sk-proj-abcdefghijkl")
     assert told.cause == "named: HTTP 401: Incorrect API key provided: …"
 

@@ -24,12 +24,13 @@ _INTERNALS = re.compile(
     r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b",
     re.IGNORECASE,
 )
-_NAMES = re.compile(
-    r"\b(open ?router|open ?ai|azure|anthropic|google(?: ai studio| vertex)?|vertex(?: ai)?|bedrock|amazon"
+_NAME = (
+    r"(?:open ?router|open ?ai|azure|anthropic|google(?: ai studio| vertex)?|vertex(?: ai)?|bedrock|amazon"
     r"|aws|deep ?infra|together(?: ai)?|fireworks|groq|cerebras|mistral(?: ai)?|novita|nebius|hyperbolic"
-    r"|lambda|ollama|vllm|llama\.cpp|lm studio|litellm|cloudflare|cohere|xai|perplexity)(?:'s)?\b",
-    re.IGNORECASE,
+    r"|lambda|ollama|vllm|llama\.cpp|lm studio|litellm|cloudflare|cohere|xai|perplexity)"
 )
+_NAMES = re.compile(rf"\b{_NAME}(?: {_NAME})*\b", re.IGNORECASE)
+"""Several in a row are one: Azure OpenAI, Amazon Bedrock."""
 
 _QUOTED = re.compile(r"[\"`“”„«‹<{\[=\r\n]|(?<!\w)['‘’‚]|['’](?!\w)")
 """Where a quotation begins, or what stands there like one: `raw=`, an object, a page. No apostrophe."""
