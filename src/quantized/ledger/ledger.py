@@ -88,6 +88,8 @@ class GroupCommitLedger:
         self._pause = _FIRST_PAUSE
         self._since: float | None = None
         self._failed_at = 0.0
+        self._unconfirmed_since: float | None = None
+        """When the disk began to confirm no charges."""
         self._quiet_until = 0.0
         self._drained: asyncio.Event | None = None
         self._writer = writer(store, clock, self._flushed)
@@ -127,10 +129,12 @@ class GroupCommitLedger:
 
     @property
     def behind(self) -> float:
-        """For how many seconds nothing has been committed, though there was work."""
+        """For how many seconds nothing has been committed, or no charge confirmed, though there was work."""
+        now = self._loop.time()
+        if self._unconfirmed_since is not None:
+            return now - self._unconfirmed_since
         if self._since is None:
             return 0.0
-        now = self._loop.time()
         if not self._under_way and not self._line.moving and now - self._failed_at > _FORGET_SECONDS:
             # What failed then has been given up since, and whoever is never asked never shows to be well.
             self._since = None
@@ -217,14 +221,15 @@ class GroupCommitLedger:
             else:
                 _answer(said, result)
         now = self._loop.time()
-        if cause is not None and now >= self._quiet_until:
-            _log.error("the disk has not confirmed what was charged", extra={"cause": cause})
-            self._quiet_until = now + _QUIET_SECONDS
+        if cause is not None:
+            self._unconfirmed(cause, now)
         if held_up:
             self._line.held_up([said for said in held_up if not _dropped(said)], now)
         if flushed.failure is None:
             self._line.written()
             self._since = now if self._line.moving else None
+            if self._unconfirmed_since is not None and cause is None:
+                self._confirmed(batch)
             self._pause = _FIRST_PAUSE
             self._flush()
             return
@@ -234,6 +239,17 @@ class GroupCommitLedger:
         self._resting = False
         self._next_flush = self._loop.call_later(min(self._pause, longest), self._flush)
         self._pause = min(2 * self._pause, longest)
+
+    def _unconfirmed(self, cause: str, now: float) -> None:
+        if self._unconfirmed_since is None:
+            self._unconfirmed_since = now
+        if now >= self._quiet_until:
+            _log.error("the disk has not confirmed what was charged", extra={"cause": cause})
+            self._quiet_until = now + _QUIET_SECONDS
+
+    def _confirmed(self, batch: list[Said]) -> None:
+        if any(type(said.verb) is Charge for said in batch):
+            self._unconfirmed_since = None
 
     def _failed(self, batch: list[Said], failure: LedgerUnavailable, now: float) -> None:
         if not (len(batch) == 1 and batch[0].alone):
