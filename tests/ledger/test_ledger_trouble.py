@@ -159,29 +159,37 @@ async def test_a_failing_batch_is_tried_again_in_halves_which_grow_again(url: st
 
 
 class PickyStore(CountingStore):
-    """Never takes a batch that this hold is in."""
+    """Never takes a batch that one of these holds is in."""
 
-    refused = ""
+    refused: frozenset[str] = frozenset()
+    failures = 0
 
     def transact(self, needs: Needs, decide: Callable[[Rows], Changes], **options: Any) -> None:
-        self.times = int(self.refused in needs.hold_ids)
+        self.times = int(not self.refused.isdisjoint(needs.hold_ids))
+        self.failures += self.times
         super().transact(needs, decide, **options)
 
 
-async def test_what_is_not_taken_is_found_before_the_others_have_waited(url: str) -> None:
+@pytest.mark.parametrize(("count", "seconds"), [(1, 0.5), (40, 2.0)])
+async def test_what_is_not_taken_is_found_before_the_others_have_waited(
+    url: str, count: int, seconds: float, caplog: pytest.LogCaptureFixture
+) -> None:
     add_license(url, "l", 10_000)
     store = PickyStore(url, LedgerUnavailable(cause="will not"))
-    ledger = GroupCommitLedger(store, SetClock(), patience=20)
-    for attempt in tries(0.5):
+    ledger = GroupCommitLedger(store, SetClock(), patience=PATIENT)
+    for attempt in tries(seconds):
         orders = [order("l", 1) for _ in range(200)]
-        store.refused = orders[70].id
+        store.refused = frozenset(said.id for said in orders[70 : 70 + count])
         answers = [asyncio.ensure_future(ledger.hold(said)) for said in orders]
-        refused = answers.pop(70)
+        refused = answers[70 : 70 + count]
+        del answers[70 : 70 + count]
         with attempt.timing():
             await asyncio.gather(*answers)
-        assert not refused.done()
-        store.refused = "none"
-        await refused
+        assert not any(answer.done() for answer in refused)
+        store.refused = frozenset()
+        await asyncio.gather(*refused)
+    lines = [record.getMessage() for record in caplog.records]
+    assert 1 <= lines.count("the database did not take a batch") < store.failures / 2
     await ledger.close()
 
 

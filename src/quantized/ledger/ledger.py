@@ -34,7 +34,7 @@ _FORGET_SECONDS = 5.0
 """After the last failure, where there is no work."""
 
 _QUIET_SECONDS = 1.0
-"""Between two lines in the log about charges that the disk has not confirmed."""
+"""Between two lines in the log that say the same of the database."""
 
 _FEW = 2
 """Verbs in a batch, after which the next is expected to be as small."""
@@ -90,7 +90,7 @@ class GroupCommitLedger:
         self._failed_at = 0.0
         self._unconfirmed_since: float | None = None
         """When the disk began to confirm no charges."""
-        self._quiet_until = 0.0
+        self._quiet_until: dict[str, float] = {}
         self._drained: asyncio.Event | None = None
         self._writer = writer(store, clock, self._flushed)
 
@@ -233,19 +233,31 @@ class GroupCommitLedger:
             self._pause = _FIRST_PAUSE
             self._flush()
             return
-        _log.error("the database did not take a batch", extra={"cause": flushed.failure.cause})
-        self._failed(batch[len(flushed.results) :], flushed.failure, now)
-        longest = _LONGEST_UNREACHED if isinstance(flushed.failure, Unreached) else _LONGEST_PAUSE
+        self._complain("the database did not take a batch", flushed.failure.cause, now)
+        failed = batch[len(flushed.results) :]
+        self._failed(failed, flushed.failure, now)
         self._resting = False
-        self._next_flush = self._loop.call_later(min(self._pause, longest), self._flush)
-        self._pause = min(2 * self._pause, longest)
+        self._next_flush = self._loop.call_later(self._pause_after(failed, flushed.failure), self._flush)
+
+    def _pause_after(self, failed: list[Said], failure: LedgerUnavailable) -> float:
+        unreached = isinstance(failure, Unreached)
+        if len(failed) == 1 and not unreached:
+            # It rests by itself, and however many there are like it, the others do not.
+            return _FIRST_PAUSE
+        longest = _LONGEST_UNREACHED if unreached else _LONGEST_PAUSE
+        pause = min(self._pause, longest)
+        self._pause = min(2 * pause, longest)
+        return pause
+
+    def _complain(self, of_what: str, cause: str | None, now: float) -> None:
+        if now >= self._quiet_until.get(of_what, now):
+            _log.error(of_what, extra={"cause": cause})
+            self._quiet_until[of_what] = now + _QUIET_SECONDS
 
     def _unconfirmed(self, cause: str, now: float) -> None:
         if self._unconfirmed_since is None:
             self._unconfirmed_since = now
-        if now >= self._quiet_until:
-            _log.error("the disk has not confirmed what was charged", extra={"cause": cause})
-            self._quiet_until = now + _QUIET_SECONDS
+        self._complain("the disk has not confirmed what was charged", cause, now)
 
     def _confirmed(self, batch: list[Said]) -> None:
         if any(type(said.verb) is Charge for said in batch):
