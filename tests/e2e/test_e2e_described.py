@@ -11,6 +11,7 @@ from chat_client import CHAT, ask
 from gateway_process import GatewayProcess, Licence
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
+from plain_http import HTTP
 
 OURS = re.compile(r"x-(request-id|quantized-.*|ratelimit-.*)|retry-after")
 
@@ -52,9 +53,10 @@ class Described:
         assert not list(OAS31Validator(schema).iter_errors(told)), told
 
 
-@pytest.fixture
-async def described(client: httpx.AsyncClient) -> Described:
-    return Described((await client.get("/openapi.json")).json())
+@pytest.fixture(scope="module")
+def described(gateway: GatewayProcess) -> Described:
+    """Once for all: to look through the whole description takes more than a second."""
+    return Described(HTTP.get(f"{gateway.url}/openapi.json").json())
 
 
 def check_headers(response: Any, headers: Mapping[str, str]) -> None:
