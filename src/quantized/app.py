@@ -339,6 +339,11 @@ def _providers(
     settings: Settings, pool: Upstream, clock: Clock, aws: CredentialKeeper | None
 ) -> list[Registered]:
     rows = [Registered(_provider(settings, name, row, aws), pool) for name, row in settings.providers.items()]
+    if not rows:
+        # Else the first sign of it is that a model is not found.
+        add = "set OPENROUTER_API_KEY, or add a table [providers.NAME] to quantized.toml"
+        there = "only the demo's" if settings.demo else "none"
+        _log.info("no provider is configured", extra={"models": there, "to_add_one": add})
     if settings.demo:
         rows.append(Registered(demo.demo_provider(), DemoUpstream(clock), by_model=True))
     return rows

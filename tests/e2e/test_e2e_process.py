@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from pathlib import Path
 
 import httpx
 import pytest
@@ -28,6 +29,18 @@ async def asked(hostile: Hostile, licence: Licence, count: int) -> None:
 
 def stops(gateway: GatewayProcess) -> bool:
     return any(line["message"] == "stopping" for line in gateway.log())
+
+
+def test_without_a_provider_it_says_how_to_add_one(tmp_path: Path) -> None:
+    gateway = GatewayProcess(tmp_path, "", {})
+    gateway.cli("init")
+    try:
+        gateway.start()
+        (line,) = [line for line in gateway.log() if line["message"] == "no provider is configured"]
+    finally:
+        gateway.stop()
+    assert line["models"] == "only the demo's"
+    assert "OPENROUTER_API_KEY" in line["to_add_one"]
 
 
 def test_it_is_ready_in_time_without_network(make_gateway: object, hostile: Hostile) -> None:
