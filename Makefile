@@ -14,6 +14,7 @@ serve: $(VENV)/runtime.stamp
 	@$(BIN)/quantized init
 	@exec $(BIN)/quantized serve
 
+# auto: two workers more than there are processors, see tests/conftest.py.
 # worksteal: tests that share what they start stay together as long as there is work for everybody.
 test: $(VENV)/dev.stamp
 	$(BIN)/pytest -n auto --dist worksteal
