@@ -1,6 +1,7 @@
 """The server's side of HTTP/1.1, from raw sockets: framing, order, bounds, and clients that misbehave."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from served import BODY_BYTES, Served, eventually, request
@@ -451,12 +452,14 @@ async def test_a_stream_that_cannot_go_on_is_cut(served: Served) -> None:
 
 
 async def test_idle_connections_are_closed_and_busy_ones_are_not() -> None:
-    async with Served(Bounds(keep_alive=0.1, patience=0.1)) as served:
-        idle, silent, partial, busy = [await served.connect() for _ in range(4)]
+    async with Served(Bounds(keep_alive=0.5, patience=1.0)) as served:
+        busy = await served.connect()
+        await busy.send(request("/slow", b"at last"))
+        idle = await served.connect()
         await idle.send(request("/echo", b"once"))
         assert (await idle.answer()).body == b"once"
+        silent, partial = await served.connect(), await served.connect()
         await partial.send(b"POST /echo HT")
-        await busy.send(request("/slow", b"at last"))
         assert [await client.rest() for client in (idle, silent, partial)] == [b""] * 3
         served.go.set()
         assert (await busy.answer()).body == b"at last"
@@ -467,9 +470,9 @@ async def test_an_answer_that_nobody_takes_is_let_go() -> None:
         client = await served.connect()
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         # More than the kernel holds between the two.
-        for _ in range(20):
-            await client.send(request("/echo", b"x" * 900_000))
-            served.begun.clear()
+        with suppress(ConnectionError):  # it may be let go before all is sent
+            for _ in range(20):
+                await client.send(request("/echo", b"x" * 900_000))
         await eventually(lambda: not served.state.connections)
 
 
