@@ -311,6 +311,19 @@ def test_depth_is_bounded(opening: str) -> None:
     assert "claims cannot be read" in refusal(signed_claims(text))
 
 
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_depth_is_counted_outside_of_strings(opening: str, closing: str) -> None:
+    def nested(levels: int, text: str = '"]}[{"') -> str:
+        own = opening * levels + text + closing * levels
+        return '{"institution_id":"uni","license_type_id":"course","own":' + own + "}"
+
+    judged(signed_claims(nested(63)))
+    judged(signed_claims(nested(63, r'"\\"')))
+    judged(signed_claims(nested(0, json.dumps("[" * 500 + '"' + "{" * 500))))
+    for text in (nested(64), nested(64, r'"\\"'), nested(500)):
+        assert "more than 64 arrays and objects" in refusal(signed_claims(text))
+
+
 def test_size_is_bounded() -> None:
     token = sign(campus(own="x" * 5_900))
     assert len(token) <= MOST_CHARACTERS

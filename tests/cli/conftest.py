@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def database(
             return
         desk = Administration(url, SystemClock(), kept=4)
         made = desk.do(command_line("root", "here"), CreateAdminKey(name="root", role="operator"))
-        with served(lambda: desk) as port:
+        with closing(desk), served(lambda: desk) as port:
             monkeypatch.setenv("QUANTIZED_ADMIN_URL", f"http://127.0.0.1:{port}")
             monkeypatch.setenv("QUANTIZED_ADMIN_KEY", made.admin_key or "")
             yield url

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from quantized.core.errors import Unauthenticated
+from quantized.core.nesting import is_deeper
 
 T = TypeVar("T", bound=Struct)
 
@@ -29,6 +30,9 @@ MOST_CHARACTERS = 8_192
 
 LEEWAY_MS = 30_000
 """By how much the issuer's clock may be ahead of ours, for `nbf` and `iat`. `exp` is exact."""
+
+_MOST_LEVELS = 64
+"""Of arrays and objects inside each other."""
 
 _ALGORITHM = "EdDSA"
 _FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{86})")
@@ -162,7 +166,9 @@ def _decode(part: str, decoder: msgspec.json.Decoder[T], what: str) -> T:
     data = _base64(part)
     try:
         # The typed decoder takes the last of two members of one name, and reads past what it does not know.
-        json.loads(data.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_no_number)
+        said = json.loads(data.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_no_number)
+        if is_deeper(said, _MOST_LEVELS):
+            raise ValueError(f"more than {_MOST_LEVELS} arrays and objects inside each other")
         return decoder.decode(data)
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise _refused(f"its {what} cannot be read: {_shown(str(error), 200)}") from error

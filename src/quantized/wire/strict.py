@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from quantized.core.errors import Fault, InvalidValue, MalformedBody
+from quantized.core.nesting import is_deeper
 from quantized.wire.diagnosis import Hints, diagnose
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -119,24 +120,8 @@ def _require(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, path: str, de
             code="invalid_type",
         ) from error
     left = depth - 1 - path.count(".") - path.count("[")
-    if containers > left and _is_deeper(value, left):
+    if containers > left and is_deeper(value, left):
         raise _too_deep(path)
-
-
-def _is_deeper(value: object, depth: int) -> bool:
-    level = [value]
-    for _ in range(depth):
-        level = [
-            inner
-            for outer in level
-            for inner in (
-                outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ()
-            )
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _containers(text: bytes) -> int:
