@@ -1,6 +1,7 @@
 """What the benchmark asks of the machine: tools, two cores, ports, and processes that end with it."""
 
 import os
+import random
 import resource
 import shutil
 import signal
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -65,10 +67,12 @@ def compiled(name: str) -> Path:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """None that the system gives out by itself before it is used."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise Unable("no port is free")
 
 
 def pinned(core: int | str, command: Sequence[str | Path]) -> list[str]:
@@ -119,7 +123,7 @@ class Running:
     def pid(self) -> int:
         return self._process.pid
 
-    def wait_for_port(self, port: int, seconds: float = 20.0) -> None:
+    def wait_for_port(self, port: int, seconds: float = 60.0) -> None:
         """Raises Unable if nobody listens there in time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self._process.poll() is None:

@@ -74,7 +74,8 @@ def test_stopped_it_stops_what_it_started(tmp_path: Path) -> None:
     assert running.stderr is not None
     try:
         # The name of the first row is written when all is up.
-        assert running.stderr.read(4) == "json"
+        said = running.stderr.read(4)
+        assert said == "json", said + running.stderr.read()
         (folder,) = tmp_path.iterdir()
         ours = processes_in(folder)
         assert len(ours) > 2

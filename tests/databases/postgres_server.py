@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import pwd
+import random
 import secrets
 import shutil
 import signal
@@ -50,7 +51,7 @@ class PostgresServer:
         self._data = folder / "data"
         self._run_as = _unprivileged()
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self.password = secrets.token_hex(16)
         folder.mkdir(mode=0o700)
         if self._run_as is not None:
@@ -229,9 +230,13 @@ def _roomy(path: Path) -> bool:
     return path.is_dir() and os.access(path, os.W_OK) and shutil.disk_usage(path).free > 2 * 2**30
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
+def free_port() -> int:
+    """None that the system gives out by itself, to a client for example, while a server is away."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
 
 
 if __name__ == "__main__":

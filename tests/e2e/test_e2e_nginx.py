@@ -16,19 +16,13 @@ from chat_client import ask, post, told
 from gateway_process import GatewayProcess, eventually
 from hostile import Hostile
 from hostile_behaviours import ANSWER
+from postgres_server import free_port
 
 Gateways = Callable[..., GatewayProcess]
 CONFIGURATION = Path(__file__).parents[2] / "deploy/compose/nginx.conf"
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/bin")
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="needs nginx on the machine")
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
