@@ -9,9 +9,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from msgspec import Raw
+from msgspec.structs import replace
 from plain_sql import Plain, plainly
 
 from quantized.core.ports import Charge, HoldOrder
+from quantized.core.turns import StoredItem, StoredTurn, Turn
 from quantized.core.usage import Usage
 from quantized.ledger.credits import grant
 from quantized.ledger.ledger import GroupCommitLedger
@@ -116,6 +119,21 @@ def charge(hold_id: str, license_id: str, price: int, *, user_id: str | None = N
 
 PATIENT = 20.0
 """Seconds: longer by far than a busy machine and its disk are slow. For whom no patience is to end."""
+
+
+def storing(said: Charge, size: int = 0, text: str = "") -> Charge:
+    """The charge with a turn of so many bytes."""
+    shown = Raw(b'{"text":"' + b"x" * size + b'"}')
+    turn = Turn(
+        id=f"resp-{said.hold_id}",
+        previous=None,
+        status="completed",
+        body=Raw(b"{}"),
+        input=(StoredItem(f"in-{said.hold_id}", shown, (), text or None),),
+        output=(),
+        messages=(),
+    )
+    return replace(said, turn=StoredTurn(turn, None))
 
 
 @asynccontextmanager

@@ -10,12 +10,25 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
-from ledger_world import NOW, PATIENT, SetClock, add_license, audit, charge, order, query, until, url_of
+from ledger_world import (
+    NOW,
+    PATIENT,
+    SetClock,
+    add_license,
+    audit,
+    charge,
+    order,
+    query,
+    storing,
+    until,
+    url_of,
+)
 
 from quantized.clock import SystemClock
 from quantized.core.errors import LedgerUnavailable
 from quantized.core.ports import Clock, Receipt
 from quantized.ledger.ledger import GroupCommitLedger
+from quantized.ledger.line import BATCH_BYTES
 from quantized.ledger.writer import HeldUp, flush
 from quantized.storage.sqlite import connect, sqlite_path
 from quantized.storage.sqlite_ledger import SqliteLedgerStore
@@ -191,6 +204,45 @@ def test_a_failed_sync_is_not_forgotten_with_the_connection(
         assert not rewritten.was_all
         assert [type(result) for result in flush(store, [charge("a", "l", 5)], NOW).results] == [Receipt]
         assert (sync.calls, rewritten.was_all) == (2, True)
+
+
+def test_what_failed_before_a_process_began_it_does_not_take_for_synced(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_license(url, "l", 100)
+    rewritten = Rewritten(url, monkeypatch)
+    with closing(connect(url)) as other:
+        other.execute("SELECT count(*) FROM hold").fetchone()
+        with closing(SqliteLedgerStore(url, sync=FailingOnce())) as before:
+            flush(before, [order("l", 10, hold_id="a")], NOW)
+            assert [type(result) for result in flush(before, [charge("a", "l", 5)], NOW).results] == [HeldUp]
+        with closing(SqliteLedgerStore(url)) as after:
+            flush(after, [order("l", 10, hold_id="b")], NOW)
+            assert not rewritten.was_all
+            assert [type(result) for result in flush(after, [charge("b", "l", 5)], NOW).results] == [Receipt]
+            assert rewritten.was_all
+
+
+async def test_charges_with_large_responses_that_are_not_confirmed_hold_up_nobody(url: str) -> None:
+    add_license(url, "l", 10_000)
+    broken = True
+
+    def sync(_: int) -> None:
+        if broken:
+            raise OSError(5, "the disk is gone")
+
+    async with ledger_on(url, sync) as ledger:
+        holds = [await ledger.hold(order("l", 10)) for _ in range(30)]
+        charges = [storing(charge(hold.id, "l", 5), size=BATCH_BYTES) for hold in holds]
+        waiting = [asyncio.ensure_future(ledger.settle(said)) for said in charges]
+        await until(lambda: query(url, "SELECT count(*) AS n FROM usage_record") == [{"n": 30}])
+        for _ in range(5):
+            await ledger.hold(order("l", 1))
+        assert not any(answer.done() for answer in waiting)
+        broken = False
+        await asyncio.gather(*waiting)
+        assert ledger.behind == 0
+    assert audit(url) == {"l": (10_000, 150, 5)}
 
 
 async def test_a_disk_that_confirms_no_charge_holds_up_no_hold(

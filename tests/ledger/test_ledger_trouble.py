@@ -9,14 +9,22 @@ import pytest
 from database_copies import Templates
 from database_trouble import locked
 from in_time import tries
-from ledger_world import PATIENT, SetClock, add_license, audit, charge, ledger_on, order, query, until
-from msgspec import Raw
-from msgspec.structs import replace
+from ledger_world import (
+    PATIENT,
+    SetClock,
+    add_license,
+    audit,
+    charge,
+    ledger_on,
+    order,
+    query,
+    storing,
+    until,
+)
 from plain_sql import plainly
 
 from quantized.core.errors import LedgerUnavailable
-from quantized.core.ports import Charge, Receipt
-from quantized.core.turns import StoredItem, StoredTurn, Turn
+from quantized.core.ports import Receipt
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.storage.records import Changes, LedgerStore, Needs, Rows
 from quantized.storage.stores import ledger_store
@@ -28,21 +36,6 @@ STORED = "SELECT id FROM response"
 def server_url(templates: Templates) -> Iterator[str]:
     with templates.postgres() as url:
         yield url
-
-
-def storing(said: Charge, size: int = 0, text: str = "") -> Charge:
-    """The charge with a turn of so many bytes."""
-    shown = Raw(b'{"text":"' + b"x" * size + b'"}')
-    turn = Turn(
-        id=f"resp-{said.hold_id}",
-        previous=None,
-        status="completed",
-        body=Raw(b"{}"),
-        input=(StoredItem(f"in-{said.hold_id}", shown, (), text or None),),
-        output=(),
-        messages=(),
-    )
-    return replace(said, turn=StoredTurn(turn, None))
 
 
 def on_storing(url: str, statement: str) -> None:

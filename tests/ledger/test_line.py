@@ -1,8 +1,10 @@
 """Who waits for the database: nobody is forgotten, overtaken or told twice, whatever fails."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ledger_world import order
@@ -81,3 +83,30 @@ def test_each_is_taken_once_and_in_the_order_of_its_hold(acts: list[tuple[str, A
         line.written()
     assert not waiting
     assert not len(line)
+
+
+def test_who_returns_holds_up_nobody_who_came_meanwhile() -> None:
+    line = Line(2)
+    returning = [said(0, 0), said(1, 0)]
+    for one in returning:
+        line.add(one)
+    assert line.take(0.0) == returning
+    line.held_up(returning, 0.0)
+    behind, others = said(0, 0), [said(2, 0), said(3, 0)]
+    for one in (behind, *others):
+        line.add(one)
+    assert line.take(1.0) == others
+    assert line.take(1.0) == returning
+    assert line.take(1.0) == [behind]
+
+
+@pytest.mark.parametrize("fails", [Line.failed, Line.held_up])
+def test_nobody_is_given_up_however_often_it_fails(fails: Callable[[Line, list[Said], float], None]) -> None:
+    line, now = Line(MOST), 0.0
+    one = said(0, 0)
+    line.add(one)
+    for _ in range(3_000):
+        now += 10.0
+        assert line.take(now) == [one]
+        fails(line, [one], now)
+    assert [*line] == [one]

@@ -131,15 +131,14 @@ class GroupCommitLedger:
     def behind(self) -> float:
         """For how many seconds nothing has been committed, or no charge confirmed, though there was work."""
         now = self._loop.time()
-        if self._unconfirmed_since is not None:
-            return now - self._unconfirmed_since
+        unconfirmed = 0.0 if self._unconfirmed_since is None else now - self._unconfirmed_since
         if self._since is None:
-            return 0.0
+            return unconfirmed
         if not self._under_way and not self._line.moving and now - self._failed_at > _FORGET_SECONDS:
             # What failed then has been given up since, and whoever is never asked never shows to be well.
             self._since = None
-            return 0.0
-        return now - self._since
+            return unconfirmed
+        return max(unconfirmed, now - self._since)
 
     async def close(self, until: Callable[[], float] | None = None) -> None:
         """Takes no more verbs, writes those there are and ends the writer. `until` is asked again and again
@@ -217,19 +216,21 @@ class GroupCommitLedger:
         for said, result in zip(batch, flushed.results, strict=False):
             if isinstance(result, HeldUp):
                 held_up.append(said)
-                cause = result.cause or cause
+                if result.cause is not None:
+                    # Its turn is in the database with it.
+                    cause, said.weight = result.cause, 0
             else:
                 _answer(said, result)
         now = self._loop.time()
         if cause is not None:
             self._unconfirmed(cause, now)
+        elif self._unconfirmed_since is not None:
+            self._confirmed(batch[: len(flushed.results)])
         if held_up:
             self._line.held_up([said for said in held_up if not _dropped(said)], now)
         if flushed.failure is None:
             self._line.written()
             self._since = now if self._line.moving else None
-            if self._unconfirmed_since is not None and cause is None:
-                self._confirmed(batch)
             self._pause = _FIRST_PAUSE
             self._flush()
             return

@@ -46,7 +46,8 @@ class Said:
         self.again_at = 0.0
 
     def rest(self, now: float, first: float, longest: float) -> None:
-        self.again_at = now + min(first * 2.0**self.failures, longest)
+        # Bounded: a float's exponent ends after the first thousand tries.
+        self.again_at = now + min(first * 2.0 ** min(self.failures, 10), longest)
         self.failures += 1
 
 
@@ -144,17 +145,28 @@ class Line:
         return None
 
     def _rejoin(self, now: float) -> None:
-        """Whoever's time has come goes to the front, and whoever is behind one that stands aside goes
-        there."""
+        """Whoever's time has come goes to the end, with whoever is behind it, so that it holds up nobody; and
+        whoever is behind one that stands aside goes there."""
         moving: list[Said] = []
         resting: list[Said] = []
+        back: list[Said] = []
         behind: set[str] = set()
-        for said in self:
+        returning: set[str] = set()
+        for said in self._aside:
             if said.alone or said.again_at > now or said.hold_id in behind:
                 resting.append(said)
                 behind.add(said.hold_id)
             else:
+                back.append(said)
+                returning.add(said.hold_id)
+        for said in self._main:
+            if said.hold_id in behind:
+                resting.append(said)
+            elif said.hold_id in returning:
+                back.append(said)
+            else:
                 moving.append(said)
+        moving += back
         self._main, self._aside = moving, resting
         self._bytes = sum([said.weight for said in moving])
 

@@ -152,9 +152,11 @@ def _alone(store: LedgerStore, verb: Verb, now_ms: int) -> list[Result | HeldUp]
         refusal = LedgerUnavailable(cause=f"rejected: {rejected}")
     if isinstance(verb, Charge) and verb.turn is not None:
         found = _alone(store, replace(verb, turn=None), now_ms)
-        if not isinstance(found[0], Receipt):
+        if not isinstance(found[0], Receipt | HeldUp) or found[0] == HELD_UP:
             return found
         _log.error("a response could not be stored", extra={"charge": told(verb), "cause": refusal.cause})
+        if isinstance(found[0], HeldUp):
+            return found
     else:
         _log.critical(
             "the database rejects a verb for good", extra={"verb": told(verb), "cause": refusal.cause}

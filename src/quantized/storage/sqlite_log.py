@@ -32,11 +32,12 @@ class Log:
     def __init__(self, database: Path, sync: Sync) -> None:
         """Raises OSError."""
         self._sync = sync
-        self._damaged = False
-        """Whether a sync has failed, and what it left out has not been written again since."""
         log = _log_of(database)
         _sync_folder(log.parent)
         self._descriptor = os.open(log, os.O_RDWR | os.O_CLOEXEC)
+        # What failed before this descriptor was opened it never hears of: what is there counts as not synced.
+        self._damaged = os.fstat(self._descriptor).st_size > 0
+        """Whether a sync may have left something out that has not been written again since."""
 
     def __del__(self) -> None:
         # By count of references: another thread may be in the middle of a sync.
