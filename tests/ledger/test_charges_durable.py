@@ -232,7 +232,7 @@ async def test_charges_with_large_responses_that_are_not_confirmed_hold_up_nobod
             threading.Event().wait(0.05)  # The disk takes its time to say so.
             raise OSError(5, "the disk is gone")
 
-    async with ledger_on(url, sync, patience=5.0) as ledger:
+    async with ledger_on(url, sync) as ledger:
         holds = [await ledger.hold(order("l", 10)) for _ in range(40)]
         charges = [storing(charge(hold.id, "l", 5), size=BATCH_BYTES) for hold in holds]
         waiting = [asyncio.ensure_future(ledger.settle(said)) for said in charges]
