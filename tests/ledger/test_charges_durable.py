@@ -223,6 +223,20 @@ def test_what_failed_before_a_process_began_it_does_not_take_for_synced(
             assert rewritten.was_all
 
 
+def test_a_response_that_can_never_be_stored_is_told_of_on_a_broken_disk_too(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_license(url, "l", 100)
+    with closing(SqliteLedgerStore(url, sync=FailingOnce())) as store:
+        flush(store, [order("l", 10, hold_id="a")], NOW)
+        unstorable = storing(charge("a", "l", 5), text="\ud800")
+        (result,) = flush(store, [unstorable], NOW).results
+    assert isinstance(result, HeldUp)
+    assert result.cause
+    assert [record.getMessage() for record in caplog.records] == ["a response could not be stored"]
+    assert audit(url) == {"l": (100, 5, 0)}
+
+
 async def test_charges_with_large_responses_that_are_not_confirmed_hold_up_nobody(url: str) -> None:
     add_license(url, "l", 10_000)
     broken = True
