@@ -5,9 +5,10 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ledger_world import (
@@ -26,10 +27,12 @@ from ledger_world import (
 
 from quantized.clock import SystemClock
 from quantized.core.errors import LedgerUnavailable
-from quantized.core.ports import Clock, Receipt
+from quantized.core.ports import Clock, Hold, HoldOrder, Receipt
 from quantized.ledger.ledger import GroupCommitLedger
 from quantized.ledger.line import BATCH_BYTES
-from quantized.ledger.writer import HeldUp, flush
+from quantized.ledger.verbs import Verb
+from quantized.ledger.writer import Flushed, HeldUp, flush
+from quantized.storage.records import LedgerStore
 from quantized.storage.sqlite import connect, sqlite_path
 from quantized.storage.sqlite_ledger import SqliteLedgerStore
 from quantized.storage.sqlite_log import Sync, datasync
@@ -235,6 +238,48 @@ def test_a_response_that_can_never_be_stored_is_told_of_on_a_broken_disk_too(
     assert result.cause
     assert [record.getMessage() for record in caplog.records] == ["a response could not be stored"]
     assert audit(url) == {"l": (100, 5, 0)}
+
+
+class ByHand:
+    """A writer whose batches come home when the test says so, and as it says."""
+
+    def __init__(self, store: LedgerStore, clock: Clock, flushed: Callable[[Flushed], None]) -> None:
+        self.home = flushed
+        self.batch: list[Verb] = []
+
+    def write(self, verbs: list[Verb]) -> None:
+        self.batch = verbs
+
+    def write_at_once(self, order: HoldOrder) -> None:
+        return None
+
+    def stop(self) -> None: ...
+
+    async def stopped(self) -> None: ...
+
+
+async def test_a_charge_is_confirmed_also_by_a_batch_that_came_home_in_part(url: str) -> None:
+    made: list[ByHand] = []
+
+    def by_hand(*arguments: Any) -> ByHand:
+        made.append(ByHand(*arguments))
+        return made[0]
+
+    ledger = GroupCommitLedger(SqliteLedgerStore(url), SetClock(), patience=PATIENT, writer=by_hand)
+    (writer,) = made
+    charged, held = ledger.settle(charge("a", "l", 5)), ledger.hold(order("l", 10, hold_id="b"))
+    for results, failure in (
+        ([HeldUp("the disk is ill"), HeldUp()], None),
+        ([Receipt(5, 0, 95)], LedgerUnavailable(cause="not now")),
+        ([Hold("b", "l", 10)], None),
+    ):
+        await until(lambda: bool(writer.batch))
+        writer.batch = []
+        writer.home(Flushed(results, failure))
+    assert (await charged).charged == 5
+    assert (await held).amount == 10
+    assert ledger.behind == 0
+    await ledger.close()
 
 
 async def test_charges_with_large_responses_that_are_not_confirmed_hold_up_nobody(url: str) -> None:
